@@ -1,0 +1,50 @@
+"""The one way anything in Cadenza says no: a sentence with the field, the value, what is valid and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class Refusal(ValueError):
+    """An input that cannot be honoured. Nothing was changed by it and the caller may go on.
+
+    code    a short stable word for programs ("unknown", "out_of_range", "type", "corrupt", "version", "too_large", ...)
+    field   the dotted name of what was wrong, as the caller wrote it ("sampler", "options.s_churn", "files.step.onnx")
+    remedy  what to do about it, one clause
+    """
+
+    def __init__(self, code: str, field: str, sentence: str, remedy: str = "") -> None:
+        self.code, self.field, self.sentence, self.remedy = code, field, sentence, remedy
+        super().__init__(f"{field}: {sentence}" + (f"; {remedy}" if remedy else ""))
+
+
+class Unknown(Refusal):
+    """A name that is not in the list of valid names."""
+
+    def __init__(self, field: str, value: object, valid: Iterable[str]) -> None:
+        names = [str(name) for name in valid]
+        near = get_close_matches(str(value), names, n=3, cutoff=0.5)
+        remedy = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+        super().__init__("unknown", field, f"{value!r} is not known", f"{remedy}valid: {', '.join(names)}")
+
+
+class OutOfRange(Refusal):
+    """A value of the right type outside what is valid; `valid` is a phrase such as 'a whole number from 1 to 1000'."""
+
+    def __init__(self, field: str, value: object, valid: str, remedy: str = "") -> None:
+        super().__init__("out_of_range", field, f"{value!r} is out of range, valid is {valid}", remedy)
+
+
+class WrongType(Refusal):
+    """A value of the wrong type; `valid` names the type expected."""
+
+    def __init__(self, field: str, value: object, valid: str) -> None:
+        super().__init__("type", field, f"expected {valid}, got {type(value).__name__} {value!r:.60}")
+
+
+class Corrupt(Refusal):
+    """Data that is not what it says it is: a digest that differs, a truncated file, a malformed header."""
+
+    def __init__(self, field: str, sentence: str, remedy: str = "") -> None:
+        super().__init__("corrupt", field, sentence, remedy)

@@ -1,0 +1,59 @@
+"""The rules of the house: who may import whom, and that every sub-package is listed."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("assets", "runtime", "bridge", "exporters", "bindings")
+MAY_IMPORT = {
+    "assets": {"assets"},
+    "runtime": {"assets", "runtime"},
+    "bridge": {"assets", "runtime", "bridge"},
+    "exporters": {"assets", "runtime", "exporters"},
+    "bindings": {"assets", "runtime", "bridge", "bindings"},
+}
+HEAVY = {"torch", "diffusers", "transformers", "onnx", "onnxscript", "scipy", "safetensors"}
+FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def imported(path):
+    """Dotted names that a file imports, relative ones resolved against the package root."""
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.split(".")[0], None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level == 0:
+                yield node.module.split(".")[0], None
+            else:
+                base = package[: len(package) - node.level + 1]
+                target = (*base, *(node.module.split(".") if node.module else ()))
+                for alias in node.names:
+                    yield None, (target or (alias.name,))[0]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_one_way_and_heavy_libraries_stay_with_the_exporters(path):
+    folder = path.relative_to(ROOT).parts[0]
+    for library, inside in imported(path):
+        if inside is not None:
+            assert inside in MAY_IMPORT[folder] or inside == "__version__", f"{folder} must not import {inside}"
+        else:
+            assert library != "cadenza", "imports inside the package are relative"
+            assert folder == "exporters" or library not in HEAVY, f"only exporters may import {library}"
+
+
+def test_every_subpackage_is_listed_in_pyproject():
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    found = {"cadenza"} | {
+        ".".join(("cadenza", *init.parent.relative_to(ROOT).parts)) for f in FOLDERS for init in (ROOT / f).rglob("__init__.py")
+    }
+    assert listed == found
+
+
+def test_no_source_file_is_longer_than_four_hundred_lines():
+    long = {str(path.relative_to(ROOT)): n for path in FILES if (n := len(path.read_text().splitlines())) > 400}
+    assert not long
