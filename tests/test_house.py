@@ -49,7 +49,9 @@ def test_imports_go_one_way_and_heavy_libraries_stay_with_the_exporters(path):
 def test_every_subpackage_is_listed_in_pyproject():
     listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
     found = {"cadenza"} | {
-        ".".join(("cadenza", *init.parent.relative_to(ROOT).parts)) for f in FOLDERS for init in (ROOT / f).rglob("__init__.py")
+        ".".join(("cadenza", *init.parent.relative_to(ROOT).parts))
+        for f in FOLDERS
+        for init in (ROOT / f).rglob("__init__.py")
     }
     assert listed == found
 

@@ -1,0 +1,163 @@
+"""Addressed noise: a normal number is a pure function of (seed, domain, draw, channel, frame, y, x).
+
+Integers come from Philox-4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011,
+https://doi.org/10.1145/2063384.2063405), normals from Wichura's PPND16 ("Algorithm AS 241: the percentage points of the
+normal distribution", 1988, https://doi.org/10.2307/2347330) over a logarithm of our own. Only + - * / sqrt in float64 in
+a fixed order and integer operations are used, so every language and machine that rounds as IEEE 754 says gets the same
+bits; a compiler that contracts a * b + c into one rounding must be told not to. `bindings/noise.json` has test vectors.
+
+The address is packed into Philox's counter and key like this; four neighbours along x share one counter:
+
+    counter = [x // 4, y, channel + 65536 * frame, draw + 2**24 * domain]      x and y modulo 2**32
+    key     = [seed modulo 2**32, seed // 2**32]
+    word    = the output with index x modulo 4,     p = (word + 0.5) / 2**32,     normal = PPND16(p)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..assets.refusal import OutOfRange, WrongType
+
+INITIAL, STEP, VARIATION, TOKENS, BROWNIAN = range(5)
+"""Domains keep the uses of one seed apart: initial latent, step noise, variation, token sampling, Brownian paths."""
+
+SEEDS = 2**53
+"""Seeds are whole numbers below this, the integers that JavaScript and Lua hold exactly."""
+
+_WORD = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+_MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_WEYL = 0x9E3779B9, 0xBB67AE85
+_ROUNDS = 10
+_LANES = 4  # words of one Philox output
+
+Words = NDArray[np.uint64]
+Reals = NDArray[np.float64]
+
+
+def check_seed(seed: object, field: str = "seed") -> int:
+    """The seed itself, or a refusal that names the field. Zero is a seed like any other."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise WrongType(field, seed, "a whole number")
+    if not 0 <= seed < SEEDS:
+        raise OutOfRange(field, int(seed), f"a whole number from 0 to {SEEDS - 1} (2^53 - 1)")
+    return int(seed)
+
+
+def philox(counter: Sequence[Words], key: tuple[int, int]) -> tuple[Words, Words, Words, Words]:
+    """Philox-4x32-10 on arrays of 32-bit words held in uint64; the four counter words broadcast against each other."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(_ROUNDS):
+        p0, p1 = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
+        c0, c2 = (p1 >> _HALF) ^ c1 ^ np.uint64(k0), (p0 >> _HALF) ^ c3 ^ np.uint64(k1)
+        c1, c3 = p1 & _WORD, p0 & _WORD
+        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
+    return c0, c1, c2, c3
+
+
+def words(
+    seed: int,
+    domain: int,
+    draws: Sequence[int],
+    channels: int,
+    height: int,
+    width: int,
+    *,
+    x: int = 0,
+    y: int = 0,
+    frame: int = 0,
+) -> Words:
+    """32-bit words (draws, channels, height, width) of the window whose top left corner is (x, y)."""
+    first, last = x // _LANES, (x + width - 1) // _LANES
+    column = np.arange(first, last + 1).astype(np.uint64) & _WORD
+    row = (np.arange(y, y + height).astype(np.uint64) & _WORD)[:, None]
+    layer = (np.arange(channels, dtype=np.uint64) + np.uint64(frame << 16))[:, None, None]
+    draw = (np.asarray(draws, dtype=np.uint64) + np.uint64(domain << 24))[:, None, None, None]
+    lanes = np.stack(philox((column, row, layer, draw), (seed & 0xFFFFFFFF, seed >> 32)), axis=-1)
+    skipped = x - first * _LANES
+    return lanes.reshape(len(draws), channels, height, -1)[..., skipped : skipped + width]
+
+
+def normals(
+    seed: int,
+    domain: int,
+    draws: Sequence[int],
+    channels: int,
+    height: int,
+    width: int,
+    *,
+    x: int = 0,
+    y: int = 0,
+    frame: int = 0,
+) -> NDArray[np.float32]:
+    """Unit normals, float32 (draws, channels, height, width): the float64 value rounded once.
+
+    A larger canvas extends the field and a window at (x, y) is a part of it; nothing depends on shapes or on the order
+    of calls. `draws` are the indices wanted, 0 to 2^24 - 1; channels at most 65536.
+    """
+    return normal_of(words(seed, domain, draws, channels, height, width, x=x, y=y, frame=frame)).astype(np.float32)
+
+
+# AS 241, PPND16: numerators and denominators, highest power first.
+_CENTRE = (
+    (2.5090809287301226727e3, 3.3430575583588128105e4, 6.7265770927008700853e4, 4.5921953931549871457e4,
+     1.3731693765509461125e4, 1.9715909503065514427e3, 1.3314166789178437745e2, 3.3871328727963666080e0),
+    (5.2264952788528545610e3, 2.8729085735721942674e4, 3.9307895800092710610e4, 2.1213794301586595867e4,
+     5.3941960214247511077e3, 6.8718700749205790830e2, 4.2313330701600911252e1, 1.0),
+)  # fmt: skip
+_SHOULDER = (
+    (7.74545014278341407640e-4, 2.27238449892691845833e-2, 2.41780725177450611770e-1, 1.27045825245236838258e0,
+     3.64784832476320460504e0, 5.76949722146069140550e0, 4.63033784615654529590e0, 1.42343711074968357734e0),
+    (1.05075007164441684324e-9, 5.47593808499534494600e-4, 1.51986665636164571966e-2, 1.48103976427480074590e-1,
+     6.89767334985100004550e-1, 1.67638483018380384940e0, 2.05319162663775882187e0, 1.0),
+)  # fmt: skip
+_TAIL = (
+    (2.01033439929228813265e-7, 2.71155556874348757815e-5, 1.24266094738807843860e-3, 2.65321895265761230930e-2,
+     2.96560571828504891230e-1, 1.78482653991729133580e0, 5.46378491116411436990e0, 6.65790464350110377720e0),
+    (2.04426310338993978564e-15, 1.42151175831644588870e-7, 1.84631831751005468180e-5, 7.86869131145613259100e-4,
+     1.48753612908506148525e-2, 1.36929880922735805310e-1, 5.99832206555887937690e-1, 1.0),
+)  # fmt: skip
+
+
+def normal_of(word: Words) -> Reals:
+    """The normal quantile of p = (word + 0.5) / 2^32, float64; odd about the middle word, |value| at most 6.34."""
+    q = (word.astype(np.float64) - 2147483647.5) / 4294967296.0
+    r = 0.180625 - q * q
+    value = q * _ratio(_CENTRE, r)
+    outside = np.nonzero(r < 0.0)  # |q| > 0.425
+    edge = q[outside]
+    if edge.size:
+        root = np.sqrt(-_log(0.5 - np.abs(edge)))
+        beyond = np.where(root <= 5.0, _ratio(_SHOULDER, root - 1.6), _ratio(_TAIL, root - 5.0))
+        value[outside] = np.where(edge < 0.0, -beyond, beyond)
+    return value
+
+
+def _ratio(polynomials: tuple[tuple[float, ...], tuple[float, ...]], r: Reals) -> Reals:
+    above, below = (_horner(coefficients, r) for coefficients in polynomials)
+    return above / below
+
+
+def _horner(coefficients: Sequence[float], r: Reals) -> Reals:
+    total = np.full_like(r, coefficients[0])
+    for coefficient in coefficients[1:]:
+        total *= r
+        total += coefficient
+    return total
+
+
+_LOG_TERMS = tuple(1.0 / (2 * k + 1) for k in range(11, -1, -1))
+
+
+def _log(value: Reals) -> Reals:
+    """Natural logarithm by 2 atanh((m - 1) / (m + 1)) with m in [sqrt(1/2), sqrt(2)); libraries' own differ in last bits."""
+    mantissa, exponent = np.frexp(value)
+    low = mantissa < 0.7071067811865476
+    mantissa = np.where(low, mantissa * 2.0, mantissa)
+    s = (mantissa - 1.0) / (mantissa + 1.0)
+    return (exponent - low) * 0.6931471805599453 + 2.0 * s * _horner(_LOG_TERMS, s * s)
