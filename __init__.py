@@ -1,11 +1,10 @@
 """Cadenza: a real-time content-generation runtime for games.
 
-    import cadenza
-    game = cadenza.connect("tcp://127.0.0.1:5557")
-    texture = game.texture("mossy stone", seed=7, size=128)
+import cadenza
+game = cadenza.connect("tcp://127.0.0.1:5557")
+texture = game.texture("mossy stone", seed=7, size=128)
 """
 
 # connect is exported when the bridge lands
-
 
 __version__ = "0.1.0"

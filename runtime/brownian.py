@@ -1,8 +1,9 @@
 """Brownian step noise: a function of (seed, interval of noise ratio), so that more steps refine the same path.
 
-The path is Lévy's construction on u = ratio / (1 + ratio) in [0, 1]: a straight line to a normal end point plus, at each
-level, a tent over each dyadic cell times a normal of its own (Lévy, "Processus stochastiques et mouvement brownien",
-1948). A draw is the path's increment over its interval divided by its exact standard deviation: unit variance always.
+The path is Lévy's construction on u = ratio / (1 + ratio) in [0, 1]: a straight line to a normal end point plus, at
+each level, a tent over each dyadic cell times a normal of its own (Lévy, "Processus stochastiques et mouvement
+brownien", 1948). A draw is the path's increment over its interval divided by its exact standard deviation: unit
+variance always.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ DEPTH = 14
 
 
 def path_weights(ratio: float) -> dict[int, float]:
-    """The path at a noise ratio as weights over unit normals, keyed by draw index: 0 the end point, 2^level + cell a tent."""
+    """The path at a noise ratio as weights over unit normals by draw index: 0 the end point, 2^level + cell a tent."""
     u = 1.0 if np.isinf(ratio) else ratio / (1.0 + ratio)
     weights = {0: u}
     for level in range(DEPTH):

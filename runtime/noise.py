@@ -1,10 +1,11 @@
 """Addressed noise: a normal number is a pure function of (seed, domain, draw, channel, frame, y, x).
 
 Integers come from Philox-4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011,
-https://doi.org/10.1145/2063384.2063405), normals from Wichura's PPND16 ("Algorithm AS 241: the percentage points of the
-normal distribution", 1988, https://doi.org/10.2307/2347330) over a logarithm of our own. Only + - * / sqrt in float64 in
-a fixed order and integer operations are used, so every language and machine that rounds as IEEE 754 says gets the same
-bits; a compiler that contracts a * b + c into one rounding must be told not to. `bindings/noise.json` has test vectors.
+https://doi.org/10.1145/2063384.2063405), normals from Wichura's PPND16 ("Algorithm AS 241: the percentage points of
+the normal distribution", 1988, https://doi.org/10.2307/2347330) over a logarithm of our own. Only + - * / sqrt in
+float64 in a fixed order and integer operations are used, so every language and machine that rounds as IEEE 754 says
+gets the same bits; a compiler that contracts a * b + c into one rounding must be told not to. `bindings/noise.json`
+has test vectors.
 
 The address is packed into Philox's counter and key like this; four neighbours along x share one counter:
 
@@ -155,7 +156,7 @@ _LOG_TERMS = tuple(1.0 / (2 * k + 1) for k in range(11, -1, -1))
 
 
 def _log(value: Reals) -> Reals:
-    """Natural logarithm by 2 atanh((m - 1) / (m + 1)) with m in [sqrt(1/2), sqrt(2)); libraries' own differ in last bits."""
+    """Natural logarithm by 2 atanh((m - 1) / (m + 1)) with m in [sqrt(1/2), sqrt(2)); libraries differ in last bits."""
     mantissa, exponent = np.frexp(value)
     low = mantissa < 0.7071067811865476
     mantissa = np.where(low, mantissa * 2.0, mantissa)

@@ -44,7 +44,9 @@ class Canvas:
         `stretch` above 1 makes it longer along y; nothing finer than `grain` standard pixels.
         """
         white = self.rng.standard_normal((self.size, self.size), dtype=np.float32)
-        shaped = fft.irfft2(fft.rfft2(white) * _filter(self.size, self.span, length, slope, stretch, grain), s=white.shape)
+        shaped = fft.irfft2(
+            fft.rfft2(white) * _filter(self.size, self.span, length, slope, stretch, grain), s=white.shape
+        )
         return ((shaped - shaped.mean()) / (shaped.std() + 1e-9)).astype(np.float32)
 
     def uniform(self, low: float, high: float) -> float:
@@ -105,7 +107,7 @@ def lattice(canvas: Canvas, length_x: float, length_y: float, offset: float = 0.
     columns, rows = canvas.count(length_x), canvas.count(length_y, even=True)
     u, v = canvas.uv()
     if wobble:
-        u, v = u + canvas.noise(14) * wobble / canvas.span, v + canvas.noise(14) * wobble / canvas.span
+        u, v = u + canvas.noise(16, 3.5) * wobble / canvas.span, v + canvas.noise(16, 3.5) * wobble / canvas.span
     row = np.floor(v * rows).astype(np.int64) % rows
     shift = canvas.rng.random(rows) if offset < 0 else np.arange(rows) % 2 * offset
     along = u * columns + shift[row]
@@ -129,7 +131,10 @@ def herringbone(canvas: Canvas, width: float) -> Cells:
     lx = np.where(across, (fx + phase) / 2, fx)
     ly = np.where(across, fy, (fy + 3 - phase) / 2)
     side = canvas.span / n
-    edge = np.minimum(np.minimum(lx, 1 - lx) * np.where(across, 2, 1), np.minimum(ly, 1 - ly) * np.where(across, 1, 2)) * side
+    edge = (
+        np.minimum(np.minimum(lx, 1 - lx) * np.where(across, 2, 1), np.minimum(ly, 1 - ly) * np.where(across, 1, 2))
+        * side
+    )
     return Cells(edge.astype(np.float32), y0 * n + x0, (2 * lx - 1).astype(np.float32), (2 * ly - 1).astype(np.float32))
 
 
@@ -141,7 +146,7 @@ def voronoi(canvas: Canvas, length: float, jitter: float = 0.8, squash: float = 
     nx, ny = canvas.count(length * squash), canvas.count(length, even=True)
     u, v = canvas.uv()
     if wobble:
-        u, v = u + canvas.noise(10) * wobble / canvas.span, v + canvas.noise(10) * wobble / canvas.span
+        u, v = u + canvas.noise(14, 3.5) * wobble / canvas.span, v + canvas.noise(14, 3.5) * wobble / canvas.span
     px = canvas.rng.uniform(0.5 - jitter / 2, 0.5 + jitter / 2, (ny, nx)) + np.arange(ny)[:, None] % 2 * 0.5
     py = canvas.rng.uniform(0.5 - jitter / 2, 0.5 + jitter / 2, (ny, nx))
     cx, cy = np.floor(u * nx).astype(np.int64), np.floor(v * ny).astype(np.int64)
@@ -159,7 +164,9 @@ def voronoi(canvas: Canvas, length: float, jitter: float = 0.8, squash: float = 
     own_x, own_y = np.take_along_axis(x, first, 0), np.take_along_axis(y, first, 0)
     ex, ey = x - own_x, y - own_y
     apart = np.sqrt(ex * ex + ey * ey)
-    middle = ((own_x + x) * ex + (own_y + y) * ey) / (2 * apart + 1e-6)  # distance to the bisector with each other point
+    middle = ((own_x + x) * ex + (own_y + y) * ey) / (
+        2 * apart + 1e-6
+    )  # distance to the bisector with each other point
     edge = np.where(apart < 1e-3, np.inf, middle).min(axis=0)
     radius = length / 2
     return Cells(

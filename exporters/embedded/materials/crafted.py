@@ -13,16 +13,17 @@ WOODS = ((0.50, 0.34, 0.20), (0.40, 0.27, 0.17), (0.60, 0.44, 0.28), (0.34, 0.26
 def planks(c: Canvas) -> Surface:
     """Boards of one or many widths, with grain, rings around knots, and nails."""
     base = jitter(c, c.pick(*WOODS), 0.04)
-    cells = lattice(c, c.count(c.uniform(64, 128)) and c.uniform(60, 128), c.uniform(14, 24), -1.0)
+    cells = lattice(c, c.uniform(60, 128), c.uniform(14, 24), -1.0)
     along = c.each(cells.id, 0, 40)
-    _, v = c.uv()
     grain = c.noise(5, 1.2, 0.10)  # drawn out along the boards
     streak = c.noise(2.6, 0.7, 0.06)
     wave = np.sin(2.2 * (cells.y * 4 + 1.4 * c.noise(18, 2.0, 0.35) + along))
     knot = voronoi(c, 42, 0.9, 1.6)
     ring = np.hypot(knot.x * 1.3, knot.y * 3.2)
     eye = (c.each(knot.id) < 0.45) * step(0.42, 0.05, ring)
-    tone = np.clip(0.5 + 0.16 * grain + 0.12 * streak + 0.12 * wave - 0.45 * eye * (0.6 + 0.4 * np.sin(ring * 40)), 0, 1)
+    tone = np.clip(
+        0.5 + 0.16 * grain + 0.12 * streak + 0.12 * wave - 0.45 * eye * (0.6 + 0.4 * np.sin(ring * 40)), 0, 1
+    )
     rgb = tint(c, ramp(tone, scale(base, 0.55), base, scale(base, 1.32)), cells, 0.15)
     body, rise = bevel(cells, 0.7, 1.6)
     height = body * (0.6 + 0.14 * rise + 0.05 * grain + 0.03 * streak + c.each(cells.id, -0.06, 0.06) - 0.08 * eye)
@@ -53,7 +54,11 @@ def _stretched_cells(c: Canvas, length: float, by: float) -> Field:
 
 def leather(c: Canvas) -> Surface:
     """Pebbled hide with creases; sometimes quilted with stitches."""
-    base = jitter(c, c.pick((0.36, 0.20, 0.12), (0.24, 0.15, 0.11), (0.50, 0.31, 0.17), (0.16, 0.14, 0.13), (0.42, 0.12, 0.10)), 0.03)
+    base = jitter(
+        c,
+        c.pick((0.36, 0.20, 0.12), (0.24, 0.15, 0.11), (0.50, 0.31, 0.17), (0.16, 0.14, 0.13), (0.42, 0.12, 0.10)),
+        0.03,
+    )
     pebble = voronoi(c, c.uniform(4.5, 7), 0.85, 1.1, 1.5)
     bead = np.sqrt(np.clip(pebble.edge / 2.4, 0, 1))
     crease = np.exp(-np.abs(c.noise(34, 1.8)) * 16)
@@ -87,14 +92,29 @@ def fabric(c: Canvas) -> Surface:
     if kind == "knit":
         lean = np.abs(fx - 0.5) * 1.0
         stitch = (fy + lean) % 1.0
-        top = np.sqrt(np.clip(1 - (2 * stitch - 1) ** 2, 0, 1)) * np.sqrt(np.clip(1 - (4 * np.abs(fx - 0.5) - 1) ** 2 * 0.9, 0, 1))
+        top = np.sqrt(np.clip(1 - (2 * stitch - 1) ** 2, 0, 1)) * np.sqrt(
+            np.clip(1 - (4 * np.abs(fx - 0.5) - 1) ** 2 * 0.9, 0, 1)
+        )
         over = fx < 0.5
     else:
         over = ((gx + gy) % 2 == 0) if kind == "plain" else ((gx + gy) % 4 < 2)
         across = np.where(over, fy, fx)
         length = np.where(over, fx, fy)
-        top = np.sqrt(np.clip(1 - (2 * across - 1) ** 2, 0, 1)) * (0.6 + 0.4 * np.sqrt(np.clip(1 - (2 * length - 1) ** 2, 0, 1)))
-    colour = jitter(c, c.pick((0.30, 0.36, 0.52), (0.58, 0.20, 0.20), (0.70, 0.64, 0.52), (0.24, 0.40, 0.30), (0.35, 0.30, 0.38), (0.62, 0.50, 0.24)), 0.04)
+        top = np.sqrt(np.clip(1 - (2 * across - 1) ** 2, 0, 1)) * (
+            0.6 + 0.4 * np.sqrt(np.clip(1 - (2 * length - 1) ** 2, 0, 1))
+        )
+    colour = jitter(
+        c,
+        c.pick(
+            (0.30, 0.36, 0.52),
+            (0.58, 0.20, 0.20),
+            (0.70, 0.64, 0.52),
+            (0.24, 0.40, 0.30),
+            (0.35, 0.30, 0.38),
+            (0.62, 0.50, 0.24),
+        ),
+        0.04,
+    )
     second = jitter(c, c.pick(scale(colour, 0.55), (0.82, 0.78, 0.68), scale(colour, 1.3)), 0.03)
     pattern = c.pick("one", "stripes", "checks")
     band = c.count(32)
@@ -160,8 +180,17 @@ def rust(c: Canvas) -> Surface:
     tone = np.clip(0.5 + 0.24 * patch + 0.15 * scale_noise + c.each(flake.id, -0.12, 0.12), 0, 1)
     rgb = ramp(tone, (0.20, 0.10, 0.07), (0.40, 0.18, 0.08), (0.60, 0.30, 0.11), (0.72, 0.45, 0.22))
     bare = step(1.0, 1.4, c.noise(24, 1.5)) * c.uniform(0.2, 1.0)
-    rgb = paint(speckle(c, rgb, 0.09), ramp(np.clip(0.5 + 0.1 * c.noise(4), 0, 1), (0.30, 0.29, 0.28), (0.45, 0.44, 0.43)), bare)
-    height = 0.45 + 0.10 * patch + 0.08 * scale_noise + 0.08 * c.each(flake.id, -1, 1) - 0.1 * (1 - step(0, 1, flake.edge)) - 0.1 * bare
+    rgb = paint(
+        speckle(c, rgb, 0.09), ramp(np.clip(0.5 + 0.1 * c.noise(4), 0, 1), (0.30, 0.29, 0.28), (0.45, 0.44, 0.43)), bare
+    )
+    height = (
+        0.45
+        + 0.10 * patch
+        + 0.08 * scale_noise
+        + 0.08 * c.each(flake.id, -1, 1)
+        - 0.1 * (1 - step(0, 1, flake.edge))
+        - 0.1 * bare
+    )
     return surface(rgb, height, mix(0.9 + 0.03 * scale_noise, 0.45, bare), mix(0.15, 0.95, bare))
 
 
@@ -184,18 +213,29 @@ def tech_panel(c: Canvas) -> Surface:
     """Hull plates divided again and again, with vents, lights and screws."""
     base = jitter(c, c.pick((0.42, 0.45, 0.49), (0.55, 0.55, 0.54), (0.27, 0.30, 0.34), (0.36, 0.40, 0.38)), 0.02)
     light = c.pick((0.25, 0.85, 0.95), (0.98, 0.55, 0.15), (0.45, 0.95, 0.40), (0.95, 0.25, 0.22))
-    big, small = lattice(c, 64, c.pick(32, 64), 0.0 if c.chance(0.5) else 0.5), lattice(c, c.pick(32, 21), c.pick(16, 32), 0.5)  # type: ignore[arg-type]
+    big, small = (
+        lattice(c, 64, c.pick(32, 64), 0.0 if c.chance(0.5) else 0.5),
+        lattice(c, c.pick(32, 21), c.pick(16, 32), 0.5),
+    )  # type: ignore[arg-type]
     inset = (c.each(big.id) < 0.55).astype(np.float32)
     edge = np.minimum(big.edge, np.where(inset > 0, small.edge, 99)).astype(np.float32)
     groove = 1 - step(0.5, 1.3, edge)
     raised = c.each(small.id, -0.12, 0.12) * inset + c.each(big.id, -0.05, 0.05)
-    u, v = c.uv()
+    _, v = c.uv()
     slats = (np.sin(2 * np.pi * v * c.count(5.4)) * 0.5 + 0.5).astype(np.float32)
     vent = (c.each(small.id) < 0.16) * inset * step(2.6, 3.4, small.edge)
-    lamp = (c.each(small.id) < 0.10) * inset * step(0.30, 0.22, np.abs(small.y)) * step(0.62, 0.54, np.abs(small.x)) * (1 - vent)
+    lamp = (
+        (c.each(small.id) < 0.10)
+        * inset
+        * step(0.30, 0.22, np.abs(small.y))
+        * step(0.62, 0.54, np.abs(small.x))
+        * (1 - vent)
+    )
     screw = step(1.9, 1.3, np.hypot((np.abs(big.x) - 0.86) * 32, (np.abs(big.y) - 0.8) * 20))
     height = 0.6 + raised - 0.35 * groove - 0.3 * vent * (1 - slats) + 0.12 * screw
-    rgb = ramp(np.clip(0.5 + 0.5 * raised / 0.15 * 0.5 + 0.08 * c.noise(26), 0, 1), scale(base, 0.72), base, scale(base, 1.2))
+    rgb = ramp(
+        np.clip(0.5 + 0.5 * raised / 0.15 * 0.5 + 0.08 * c.noise(26), 0, 1), scale(base, 0.72), base, scale(base, 1.2)
+    )
     rgb = paint(rgb, scale(base, 0.22), np.maximum(groove, vent * (1 - 0.7 * slats)) * 0.9)
     rgb = paint(paint(rgb, light, lamp), scale(base, 0.5), 0.6 * screw)  # type: ignore[arg-type]
     metal = np.clip(0.9 - lamp - 0.4 * groove, 0, 1)

@@ -18,7 +18,9 @@ def lava(c: Canvas) -> Surface:
     crust = np.clip(0.5 + 0.2 * c.noise(7, 1.1) + c.each(plates.id, -0.2, 0.2), 0, 1)
     rock = ramp(crust, (0.05, 0.04, 0.04), (0.13, 0.10, 0.09), (0.24, 0.18, 0.16))
     glow = ramp(heat, (0.30, 0.03, 0.01), (0.75, 0.12, 0.02), (0.98, 0.45, 0.05), (1.0, 0.85, 0.35))
-    height = mix(0.5 + 0.12 * c.noise(7, 1.2) + c.each(plates.id, -0.1, 0.1), 0.18 + 0.05 * c.noise(12), step(0.2, 0.6, heat))
+    height = mix(
+        0.5 + 0.12 * c.noise(7, 1.2) + c.each(plates.id, -0.1, 0.1), 0.18 + 0.05 * c.noise(12), step(0.2, 0.6, heat)
+    )
     return surface(mix(rock, glow, step(0.16, 0.5, heat)), height, mix(0.92, 0.45, step(0.2, 0.6, heat)))
 
 
@@ -62,7 +64,11 @@ def slime(c: Canvas) -> Surface:
 
 def crystal(c: Canvas) -> Surface:
     """Facetted gems: each cell a low pyramid whose faces catch their own colour."""
-    base = jitter(c, c.pick((0.50, 0.28, 0.68), (0.22, 0.55, 0.72), (0.28, 0.66, 0.48), (0.74, 0.34, 0.48), (0.68, 0.76, 0.84)), 0.04)
+    base = jitter(
+        c,
+        c.pick((0.50, 0.28, 0.68), (0.22, 0.55, 0.72), (0.28, 0.66, 0.48), (0.74, 0.34, 0.48), (0.68, 0.76, 0.84)),
+        0.04,
+    )
     cells = voronoi(c, c.uniform(20, 32), 0.95, 1.0)
     sides = 5 + (c.each(cells.id) * 3).astype(np.int64)
     angle = (np.arctan2(cells.y, cells.x) / (2 * np.pi) + c.each(cells.id)) % 1.0

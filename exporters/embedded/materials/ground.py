@@ -55,7 +55,9 @@ def mud(c: Canvas) -> Surface:
         curl = np.exp(-np.clip(cells.edge - 1.5, 0, None) / 3.0)
         height = body * (0.55 + 0.2 * curl + 0.05 * c.noise(8) + c.each(cells.id, -0.05, 0.05))
         pale = scale(base, 1.45)
-        rgb = tint(c, ramp(np.clip(0.35 + 0.4 * curl + 0.15 * c.noise(12), 0, 1), base, scale(base, 1.2), pale), cells, 0.08)
+        rgb = tint(
+            c, ramp(np.clip(0.35 + 0.4 * curl + 0.15 * c.noise(12), 0, 1), base, scale(base, 1.2), pale), cells, 0.08
+        )
         return surface(speckle(c, paint(rgb, scale(base, 0.4), 1 - body), 0.04), height, 0.9 - 0.05 * body)
     lump = c.noise(20, 1.8)
     wet = step(0.2, -0.5, lump)
@@ -73,7 +75,10 @@ def gravel(c: Canvas) -> Surface:
     rgb = tint(c, ramp(np.clip(0.2 + 0.6 * rise, 0, 1), scale(base, 0.45), scale(base, 0.95)), under, 0.28)
     for length, share in ((15, 0.55), (11, 0.45)):
         cover, dome, shade = _pebbles(c, length, share)
-        top = ramp(np.clip(0.25 + 0.6 * dome + 0.08 * c.noise(5), 0, 1), scale(base, 0.62), base, scale(base, 1.3)) * shade
+        top = (
+            ramp(np.clip(0.25 + 0.6 * dome + 0.08 * c.noise(5), 0, 1), scale(base, 0.62), base, scale(base, 1.3))
+            * shade
+        )
         rgb, height = mix(rgb, top, cover), mix(height, 0.45 + 0.4 * dome, cover)
     return surface(speckle(c, rgb, 0.05), height, 0.85 + 0.04 * c.noise(7))
 
@@ -121,7 +126,9 @@ def moss(c: Canvas) -> Surface:
     bead = np.sqrt(np.clip(tuft.edge / 2.2, 0, 1))
     height = 0.15 + 0.45 * dome + 0.22 * bead + 0.05 * c.noise(6)
     tone = np.clip(0.1 + 0.35 * dome + 0.4 * bead + c.each(tuft.id, -0.15, 0.15), 0, 1)
-    return surface(ramp(tone, scale(base, 0.35), base, (base[0] * 1.5, base[1] * 1.45, base[2] * 1.3)), height, 0.96 - 0.04 * bead)
+    return surface(
+        ramp(tone, scale(base, 0.35), base, (base[0] * 1.5, base[1] * 1.45, base[2] * 1.3)), height, 0.96 - 0.04 * bead
+    )
 
 
 def snow(c: Canvas) -> Surface:
@@ -138,7 +145,9 @@ def ice(c: Canvas) -> Surface:
     """Clear blue sheet with white cracks and clouds of bubbles."""
     base = jitter(c, c.pick((0.55, 0.74, 0.84), (0.44, 0.66, 0.80), (0.66, 0.80, 0.86)), 0.03)
     big, small = voronoi(c, c.uniform(40, 60), 0.95, 1.3, 5.0), voronoi(c, 22, 0.95, 1.2, 4.0)
-    crack = np.maximum(1 - step(0.1, 1.3, big.edge), 0.5 * (1 - step(0.05, 0.8, small.edge)) * step(-0.2, 0.6, c.noise(40)))
+    crack = np.maximum(
+        1 - step(0.1, 1.3, big.edge), 0.5 * (1 - step(0.05, 0.8, small.edge)) * step(-0.2, 0.6, c.noise(40))
+    )
     cloud = step(-0.2, 1.8, c.noise(26, 1.5))
     halo = np.exp(-big.edge / 5) * 0.35
     depth = np.clip(0.5 + 0.25 * c.noise(34) + c.each(big.id, -0.12, 0.12), 0, 1)

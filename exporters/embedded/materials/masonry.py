@@ -25,7 +25,9 @@ def stone(c: Canvas) -> Surface:
     big, small = voronoi(c, c.uniform(36, 52), 0.9, 1.4, 4.0), voronoi(c, 15, 0.95, 1.3, 3.0)
     lean_x, lean_y = c.each(big.id, -0.35, 0.35), c.each(big.id, -0.35, 0.35)
     plane = c.each(big.id, 0.3, 0.7) + lean_x * big.x + lean_y * big.y
-    chip = 0.22 * (c.each(small.id, -0.5, 0.5) + c.each(small.id, -0.6, 0.6) * small.x + c.each(small.id, -0.6, 0.6) * small.y)
+    chip = 0.22 * (
+        c.each(small.id, -0.5, 0.5) + c.each(small.id, -0.6, 0.6) * small.x + c.each(small.id, -0.6, 0.6) * small.y
+    )
     crack = 1 - step(0.2, 2.4, big.edge)
     height = np.clip(0.5 * plane + chip + 0.05 * c.noise(7) + 0.25 - 0.3 * crack, 0, 1)
     tone = np.clip(0.45 + 0.3 * (height - 0.5) + 0.16 * c.noise(24) + c.each(small.id, -0.14, 0.14), 0, 1)
@@ -48,7 +50,9 @@ def brick(c: Canvas) -> Surface:
     rgb = speckle(c, paint(rgb, scale(clay, 0.45), burnt), 0.08)
     mortar = jitter(c, c.pick((0.62, 0.60, 0.55), (0.45, 0.43, 0.40), (0.70, 0.66, 0.58)))
     rgb = mix(speckle(c, ramp(0.5 + 0 * rise, mortar, mortar), 0.08), rgb, body)
-    height = mix(0.12 + 0.04 * c.noise(3, 0.8), 0.55 + 0.28 * rise + 0.05 * c.noise(5, 1.0) + c.each(cells.id, -0.06, 0.06), body)
+    height = mix(
+        0.12 + 0.04 * c.noise(3, 0.8), 0.55 + 0.28 * rise + 0.05 * c.noise(5, 1.0) + c.each(cells.id, -0.06, 0.06), body
+    )
     return surface(rgb, height, mix(0.95, 0.78 + 0.05 * c.noise(6), body))
 
 
@@ -73,7 +77,9 @@ def tiles(c: Canvas) -> Surface:
     length = c.uniform(20, 34)
     cells = lattice(c, length, length, 0.0) if c.chance(0.75) else lattice(c, length * 1.5, length * 0.75, 0.5)
     body, rise = bevel(cells, c.uniform(0.8, 1.3), 1.4)
-    glaze = jitter(c, c.pick((0.80, 0.79, 0.75), (0.30, 0.50, 0.58), (0.72, 0.56, 0.40), (0.22, 0.30, 0.45), (0.36, 0.52, 0.42)))
+    glaze = jitter(
+        c, c.pick((0.80, 0.79, 0.75), (0.30, 0.50, 0.58), (0.72, 0.56, 0.40), (0.22, 0.30, 0.45), (0.36, 0.52, 0.42))
+    )
     other = jitter(c, c.pick(scale(glaze, 0.45), (0.85, 0.83, 0.78), scale(glaze, 0.75)))
     columns = c.count(length)
     checker = c.chance(0.45)
@@ -97,7 +103,12 @@ def roof(c: Canvas) -> Surface:
         cells, y = _fish_scales(c, wide, high)
     lift = y if kind != "pantile" else y * 0.55 + 0.45 * np.sqrt(np.clip(1 - cells.x**2, 0, 1))
     gap = step(0.3, 1.2, cells.edge)
-    base = jitter(c, c.pick((0.60, 0.30, 0.20), (0.55, 0.25, 0.18)) if kind == "pantile" else c.pick((0.30, 0.33, 0.37), (0.36, 0.33, 0.32), (0.50, 0.28, 0.20)))
+    base = jitter(
+        c,
+        c.pick((0.60, 0.30, 0.20), (0.55, 0.25, 0.18))
+        if kind == "pantile"
+        else c.pick((0.30, 0.33, 0.37), (0.36, 0.33, 0.32), (0.50, 0.28, 0.20)),
+    )
     tone = np.clip(0.35 + 0.3 * lift + 0.12 * c.noise(7), 0, 1)
     rgb = tint(c, ramp(tone, scale(base, 0.7), base, scale(base, 1.25)), cells, 0.14)
     shade = step(0.0, 0.16, y)

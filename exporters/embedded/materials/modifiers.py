@@ -44,10 +44,14 @@ def cracked(c: Canvas, s: Surface, strength: float) -> Surface:
     """A net of cracks: a few wide ones, finer ones between them."""
     wide, fine = voronoi(c, 44, 0.95, 1.1, 6.0), voronoi(c, 20, 0.95, 1.1, 5.0)
     width = 0.5 + 1.1 * strength
-    cut = np.maximum(1 - step(width * 0.4, width * 1.5, wide.edge), (1 - step(0.2, width, fine.edge)) * step(-0.1, 0.5, c.noise(40)))
+    cut = np.maximum(
+        1 - step(width * 0.4, width * 1.5, wide.edge), (1 - step(0.2, width, fine.edge)) * step(-0.1, 0.5, c.noise(40))
+    )
     cut = cut * (0.5 + 0.5 * strength)
     lip = np.exp(-wide.edge / 3) * 0.1 * strength
-    return Surface(s.rgb * (1 - 0.78 * cut) * (1 - 0.4 * lip), s.height - 0.42 * cut, mix(s.rough, 0.92, cut), s.metal * (1 - cut))
+    return Surface(
+        s.rgb * (1 - 0.78 * cut) * (1 - 0.4 * lip), s.height - 0.42 * cut, mix(s.rough, 0.92, cut), s.metal * (1 - cut)
+    )
 
 
 def worn(c: Canvas, s: Surface, strength: float) -> Surface:
@@ -58,7 +62,12 @@ def worn(c: Canvas, s: Surface, strength: float) -> Surface:
     light = np.clip(_luminance(s.rgb) * 1.25 + 0.13, 0, 1)
     rgb = paint(s.rgb, np.stack([light * 1.02, light, light * 0.95]), 0.55 * rub)
     rgb = mix(rgb, rgb * 0.72, chip)
-    return Surface(rgb, mix(s.height, c.blur(s.height, 1.5), strength) - 0.14 * chip, mix(s.rough, 0.85, 0.5 * chip + 0.3 * rub), s.metal)
+    return Surface(
+        rgb,
+        mix(s.height, c.blur(s.height, 1.5), strength) - 0.14 * chip,
+        mix(s.rough, 0.85, 0.5 * chip + 0.3 * rub),
+        s.metal,
+    )
 
 
 def polished(c: Canvas, s: Surface, strength: float) -> Surface:
@@ -91,8 +100,12 @@ def _towards(colour: tuple[float, float, float]) -> Callable[[Canvas, Surface, f
     return dyed
 
 
-def _covered(c: Canvas, s: Surface, strength: float, reach: float, colours: tuple[tuple[float, float, float], ...], rough: float) -> Surface:
-    cover = step(0.35, 1.5, 0.8 * _low(c, s, reach) + 0.7 * c.noise(26) + 1.3 * strength - 0.6) * (0.35 + 0.6 * strength)
+def _covered(
+    c: Canvas, s: Surface, strength: float, reach: float, colours: tuple[tuple[float, float, float], ...], rough: float
+) -> Surface:
+    cover = step(0.35, 1.5, 0.8 * _low(c, s, reach) + 0.7 * c.noise(26) + 1.3 * strength - 0.6) * (
+        0.35 + 0.6 * strength
+    )
     film = ramp(np.clip(0.5 + 0.25 * c.noise(7, 1.0), 0, 1), *colours)
     return Surface(paint(s.rgb, film, cover), s.height, mix(s.rough, rough, cover), mix(s.metal, 0.0, cover))
 

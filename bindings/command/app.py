@@ -1,0 +1,68 @@
+"""The command's frame: its words, what others register, and one sentence with exit status 2 for anything refused."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points
+from typing import NoReturn
+
+import click
+import typer
+
+from ...assets.refusal import Refusal
+from . import bench, compare, demo, listing, make, replay, serve
+
+COMMANDS = {
+    "demo": demo.demo,
+    "serve": serve.serve,
+    "make": make.make,
+    "replay": replay.replay,
+    "samplers": listing.samplers,
+    "spacings": listing.spacings,
+    "bundles": listing.bundles,
+    "compare": compare.compare,
+    "bench": bench.bench,
+}
+
+
+def build() -> click.Command:
+    """The command line: the words above and whatever is registered under the entry point group `cadenza.commands`."""
+    app = typer.Typer(
+        help="Textures for games from a seed, the same bytes every time.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    for name, function in COMMANDS.items():
+        app.command(name)(function)
+    for registered in entry_points(group="cadenza.commands"):
+        app.command(registered.name)(registered.load())
+    return typer.main.get_command(app)
+
+
+def main() -> NoReturn:
+    """Exit status: 0 done, 1 a check failed, 2 bad arguments or input, 130 interrupted."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    try:
+        status = build().main(arguments, prog_name="cadenza", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 0
+    except click.UsageError as error:
+        return _refuse(error.format_message().replace("\n", " ") + "; see cadenza --help")
+    except Refusal as error:
+        return _refuse(str(error))
+    except OSError as error:
+        return _refuse(f"{error.filename or 'system'}: {error.strerror or error}")
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    return int(status or 0)
+
+
+def _refuse(sentence: str) -> int:
+    click.echo(f"cadenza: {sentence}", err=True)
+    return 2

@@ -1,0 +1,75 @@
+"""The dials of a request as command-line options, and their way into a request."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ...assets.refusal import Refusal
+
+Prompt = Annotated[str, typer.Argument(help='What to make, such as "wet mossy cobble".')]
+Seed = Annotated[int, typer.Option(help="Whole number from 0; the same seed gives the same bytes.")]
+Size = Annotated[str, typer.Option(help="Pixels: 128, or WIDTHxHEIGHT.")]
+Steps = Annotated[int | None, typer.Option(help="Model steps; the bundle's own table has the best ones.")]
+Sampler = Annotated[str | None, typer.Option(help="A sampler by any of its names; see `cadenza samplers`.")]
+Spacing = Annotated[str | None, typer.Option(help="A spacing by name, or noise ratios: 14.6,5,1,0.2,0.")]
+Guidance = Annotated[float | None, typer.Option(help="1 is none.")]
+Negative = Annotated[str | None, typer.Option(help="What to lead away from; works with guidance above 1.")]
+Eta = Annotated[float | None, typer.Option(help="How much fresh noise a stochastic sampler adds.")]
+VariationSeed = Annotated[int | None, typer.Option(help="Turn the seed's noise towards this one's.")]
+VariationStrength = Annotated[float | None, typer.Option(help="How far: 0 to 1.")]
+Noise = Annotated[str | None, typer.Option(help="Step noise: independent or brownian.")]
+Options = Annotated[
+    list[str] | None, typer.Option("--option", help="A sampler's own option: NAME=VALUE, may be repeated.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Server = Annotated[
+    str | None, typer.Option(help="Address of a running server; without it the engine runs in this process.")
+]
+Bundles = Annotated[
+    list[Path] | None, typer.Option("--bundle", help="Bundle folder, may be repeated; without it the embedded ones.")
+]
+Backend = Annotated[str, typer.Option(help="auto, onnxruntime, openvino, ...")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads; without it all.")]
+
+
+def request(kind: str, prompt: str, size: str, **dials: Any) -> dict[str, Any]:
+    """A request for `submit`: what was not given is left out, text forms are read."""
+    asked: dict[str, Any] = {"kind": kind, "prompt": prompt, **{k: v for k, v in dials.items() if v is not None}}
+    asked["width"], asked["height"] = parse_size(size)
+    if "spacing" in asked:
+        asked["spacing"] = parse_spacing(asked["spacing"])
+    if "options" in asked:
+        asked["options"] = dict(parse_option(text) for text in asked["options"])
+    return asked
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+        raise Refusal("type", "size", f"{text!r} is no size", "give pixels such as 128, or 256x128")
+    return int(sides[0]), int(sides[-1])
+
+
+def parse_spacing(text: str) -> str | list[float]:
+    if "," not in text:
+        return text
+    try:
+        return [float(level) for level in text.split(",")]
+    except ValueError:
+        raise Refusal(
+            "type", "spacing", f"{text!r} is no list of numbers", "give noise ratios such as 14.6,5,1,0.2,0"
+        ) from None
+
+
+def parse_option(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise Refusal("type", "option", f"{text!r} is no NAME=VALUE", "write it such as --option s_churn=5")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value

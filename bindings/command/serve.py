@@ -1,0 +1,34 @@
+"""`cadenza serve`: the server, until it is interrupted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...assets.store import Store
+from ...bridge.server import serve as run_server
+from ...runtime.runtime import Runtime
+from . import dials
+
+DEFAULT_ADDRESS = "tcp://127.0.0.1:5557"
+
+
+def serve(
+    bind: Annotated[
+        str, typer.Option(help="Address to listen on; anything wider than this machine needs keys.")
+    ] = DEFAULT_ADDRESS,
+    bundle: dials.Bundles = None,
+    store: Annotated[Path | None, typer.Option(help="Folder that keeps every result by recipe id.")] = None,
+    backend: dials.Backend = "auto",
+    threads: dials.Threads = None,
+    insecure_public: Annotated[bool, typer.Option(help="Listen beyond this machine without keys.")] = False,
+) -> None:
+    """Serve bundles over ZeroMQ."""
+    with Runtime(bundle, backend, threads, Store(store) if store else None) as runtime:
+        run_server(runtime, bind, insecure_public=insecure_public, ready=_announce)
+
+
+def _announce(address: str) -> None:
+    typer.echo(f"serving on {address}; interrupt to stop", err=True)

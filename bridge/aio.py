@@ -1,0 +1,140 @@
+"""The client for asyncio.
+
+async with await connect("tcp://127.0.0.1:5557") as game:
+    texture = await game.texture("mossy stone", seed=7)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any, Self
+
+import zmq
+import zmq.asyncio
+
+from . import messages as m
+from .client import Keys, nobody, open_socket
+from .conversation import PING_S, Conversation, Pending
+
+
+async def connect(address: str, timeout: float = 3.0, keys: Keys | None = None) -> AsyncGame:
+    """A connection, or a Refusal where nobody answers within `timeout` seconds."""
+    game = AsyncGame(address, keys)
+    try:
+        await asyncio.wait_for(game.greet(), timeout)
+    except BaseException as error:
+        await game.close()
+        if isinstance(error, TimeoutError):
+            raise nobody(address, timeout) from None
+        raise
+    return game
+
+
+class AsyncTicket:
+    """A request on its way; `await ticket` gives its texture or raises its refusal."""
+
+    def __init__(self, game: AsyncGame, pending: Pending) -> None:
+        self._game, self._pending = game, pending
+        self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        pending.on_end = lambda: self._future.done() or self._future.set_result(None)
+
+    def __await__(self) -> Any:
+        return self.result().__await__()
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """(row, rows)."""
+        return self._pending.row, self._pending.rows
+
+    async def result(self) -> Any:
+        """Give it a deadline with asyncio.timeout; the request goes on until it is cancelled."""
+        if not self._pending.done:
+            await asyncio.shield(self._future)
+        return self._pending.value()
+
+    async def cancel(self) -> None:
+        self._game.talk.cancel(self._pending)
+        await self._game.send()
+
+
+class AsyncGame:
+    """Use `connect`. All methods on the event loop that made it."""
+
+    def __init__(self, address: str, keys: Keys | None = None) -> None:
+        self._context = zmq.asyncio.Context()
+        try:
+            self._dealer = open_socket(self._context, address, keys)
+        except BaseException:
+            self._context.destroy(linger=0)
+            raise
+        self.talk = Conversation()
+        self._welcomed = asyncio.Event()
+        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._keep_alive())]
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def greet(self) -> None:
+        await self.send()
+        await self._welcomed.wait()
+        if self.talk.refused is not None:
+            raise self.talk.refused
+
+    async def submit(self, recipe: Mapping[str, Any], encoding: str = "raw", **terms: Any) -> AsyncTicket:
+        """As Game.submit: priority, deadline_ms, late, encoding."""
+        ticket = AsyncTicket(self, self.talk.submit(recipe, encoding, **terms))
+        await self.send()
+        return ticket
+
+    async def texture(self, prompt: str, *, seed: int = 0, size: int = 128, **dials: Any) -> Any:
+        return await (await self.submit({"kind": "texture", "prompt": prompt, "seed": seed, "size": size, **dials}))
+
+    async def describe(self) -> dict[str, Any]:
+        return await self._ask(m.Describe)
+
+    async def stats(self) -> dict[str, Any]:
+        return await self._ask(m.Stats)
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self.talk.bye()
+        await self.send()
+        self._dealer.close(linger=100)
+        self._context.term()
+
+    async def send(self) -> None:
+        while self.talk.outgoing:
+            await self._dealer.send(self.talk.outgoing.pop(0))
+
+    async def _ask(self, kind: type[m.Describe] | type[m.Stats]) -> dict[str, Any]:
+        ticket = AsyncTicket(self, self.talk.ask(kind))
+        await self.send()
+        answer: dict[str, Any] = await ticket
+        return answer
+
+    async def _read(self) -> None:
+        while True:
+            frames = await self._dealer.recv_multipart(copy=False)
+            self.talk.receive([frames[0].buffer, *frames[1:]])
+            if self.talk.welcome is not None or self.talk.refused is not None:
+                self._welcomed.set()
+            await self.send()
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(PING_S)
+            self.talk.tick()
+            await self.send()

@@ -1,0 +1,133 @@
+"""The client over a socket, blocking and polling: one DEALER socket, used on one thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import zmq
+
+from ..assets.refusal import Refusal
+from . import messages as m
+from .conversation import Conversation, Pending
+from .game import Game
+
+Keys = tuple[bytes, bytes, bytes]
+"""CURVE: the server's public key, the client's public and secret key; Z85 bytes."""
+
+
+def open_socket(context: Any, address: str, keys: Keys | None) -> Any:
+    """A DEALER connected to the address; nothing has been said yet."""
+    dealer = context.socket(zmq.DEALER)
+    dealer.setsockopt(zmq.LINGER, 0)
+    dealer.setsockopt(zmq.RECONNECT_IVL, 50)
+    dealer.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+    if keys is not None:
+        dealer.curve_serverkey, dealer.curve_publickey, dealer.curve_secretkey = keys
+    try:
+        dealer.connect(address)
+    except zmq.ZMQError as error:
+        dealer.close(linger=0)
+        sentence = f"{address!r} is no address ({error.strerror})"
+        raise Refusal("address", "address", sentence, 'give tcp://HOST:PORT, ipc://PATH or "inproc"') from error
+    return dealer
+
+
+def nobody(address: str, timeout: float) -> Refusal:
+    sentence = f"nobody answered at {address} within {timeout:g} s"
+    return Refusal("timeout", "address", sentence, f"start a server: cadenza serve --bind {address}")
+
+
+class SocketGame(Game):
+    def __init__(self, address: str, timeout: float, keys: Keys | None = None) -> None:
+        super().__init__()
+        self._context = zmq.Context()
+        self._closed = False
+        try:
+            self._dealer = open_socket(self._context, address, keys)
+            self._talk = Conversation()
+            self._greet(address, timeout)
+        except BaseException:
+            self._context.destroy(linger=0)
+            self._closed = True
+            raise
+
+    @property
+    def welcome(self) -> m.Welcome:
+        """What the server said of itself: version, limits, encodings, bundles."""
+        assert self._talk.welcome is not None
+        return self._talk.welcome
+
+    def describe(self) -> dict[str, Any]:
+        return self._ask(m.Describe)
+
+    def stats(self) -> dict[str, Any]:
+        return self._ask(m.Stats)
+
+    def cancel(self, pending: Pending) -> None:
+        self._talk.cancel(pending)
+        self.pump(0)
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._talk.bye()
+        try:
+            self._send()
+        finally:
+            self._dealer.close(linger=100)  # milliseconds for the bye; nothing else is waited for
+            self._context.term()
+
+    def pump(self, timeout: float) -> None:
+        if self._closed:
+            raise Refusal("closed", "game", "the connection is closed", "connect again")
+        self._talk.tick()
+        self._send()
+        if not self._take_in() and timeout > 0:
+            if self._dealer.poll(max(1, int(timeout * 1e3))):
+                self._take_in()
+            else:
+                self._talk.check_alive()
+        self._send()
+
+    def _greet(self, address: str, timeout: float) -> None:
+        end = time.monotonic() + timeout
+        while self._talk.welcome is None:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise nobody(address, timeout)
+            self.pump(left)
+            if self._talk.refused is not None:
+                raise self._talk.refused
+
+    def _submit(self, recipe: Mapping[str, Any], terms: dict[str, Any]) -> Pending:
+        pending = self._talk.submit(recipe, **terms)
+        self.pump(0)
+        return pending
+
+    def _ask(self, kind: type[m.Describe] | type[m.Stats]) -> dict[str, Any]:
+        pending = self._talk.ask(kind)
+        self.wait(pending, 10.0)
+        answer: dict[str, Any] = pending.value()
+        return answer
+
+    def _take_in(self) -> bool:
+        came = False
+        while True:
+            try:
+                frames = self._dealer.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return came
+            came = True
+            self._talk.receive([frames[0].buffer, *frames[1:]])
+
+    def _send(self) -> None:
+        waiting = self._talk.outgoing
+        while waiting:
+            try:
+                self._dealer.send(waiting[0], zmq.NOBLOCK)
+            except zmq.Again:  # full: the rest goes with the next call
+                return
+            del waiting[0]

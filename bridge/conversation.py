@@ -1,0 +1,168 @@
+"""The client without sockets: what was asked, what came, what is to be said next; blocking and asyncio share it."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..assets.refusal import Refusal
+from . import messages as m
+from .payload import check_encoding, unpack
+from .protocol import LIMITS, VERSION, decode_server, encode, encode_request, version_refusal
+
+PING_S = 2.0
+"""After this long without a word, while something is awaited, the client asks whether the server is there."""
+PATIENCE_S = 60.0
+"""A server that has been silent for this long is given up."""
+
+
+class Pending:
+    """One thing asked for: `outcome` is a result or an exception once `done`."""
+
+    def __init__(self, message: Any) -> None:
+        self.message = message
+        self.row, self.rows = 0, 0
+        self.expected_ms: float | None = None
+        self.position: int | None = None
+        self.done = False
+        self.outcome: Any = None
+        self.on_end: Callable[[], None] | None = None
+
+    def end(self, outcome: Any) -> None:
+        if not self.done:
+            self.done, self.outcome = True, outcome
+            if self.on_end is not None:
+                self.on_end()
+
+    def value(self) -> Any:
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+class Conversation:
+    """`outgoing` holds headers to send; `receive` takes the frames of one message."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.client = secrets.token_hex(16)
+        self.clock = clock
+        self.limits = LIMITS
+        self.welcome: m.Welcome | None = None
+        self.refused: Refusal | None = None
+        self.open: dict[str, Pending] = {}
+        self.outgoing: list[bytes] = []
+        self.heard = self.asked = clock()
+        self._numbers = itertools.count(1)
+        self.hello()
+
+    def hello(self) -> None:
+        self.outgoing.append(encode(m.Hello(version=VERSION, client=self.client, agent="cadenza python")))
+
+    def submit(self, recipe: Mapping[str, Any], encoding: str = "raw", **terms: Any) -> Pending:
+        check_encoding(encoding)
+        try:
+            message = m.Submit(request=self._next(), recipe=dict(recipe), encoding=encoding, **terms)
+            return self._ask(message)
+        except (TypeError, ValueError, OverflowError) as error:
+            if isinstance(error, Refusal):
+                raise
+            raise Refusal("type", "recipe", f"cannot be sent: {error}", "use text, numbers, lists and maps") from error
+
+    def ask(self, kind: type[m.Describe] | type[m.Stats]) -> Pending:
+        return self._ask(kind(request=self._next()))
+
+    def cancel(self, pending: Pending) -> None:
+        if not pending.done:
+            self.outgoing.append(encode(m.Cancel(request=pending.message.request)))
+
+    def bye(self) -> None:
+        self.outgoing.append(encode(m.Bye()))
+
+    def tick(self) -> None:
+        """Call while waiting: asks after a silent server, gives a dead one up."""
+        now = self.clock()
+        if not self.open:
+            self.heard = self.asked = now
+            return
+        if now - max(self.heard, self.asked) > PING_S:
+            self.asked = now
+            self.outgoing.append(encode(m.Ping(request="ping")))
+
+    def check_alive(self) -> None:
+        silent = self.clock() - self.heard
+        if silent > PATIENCE_S:
+            raise Refusal("lost", "server", f"has been silent for {silent:.0f} s", "wait again, or connect again")
+
+    def receive(self, frames: Sequence[Any]) -> None:
+        self.heard = self.clock()
+        message = decode_server(frames[0])
+        pending = self.open.get(getattr(message, "request", ""))
+        match message:
+            case m.Welcome():
+                self._welcomed(message)
+            case m.Failed(request="ping", code="hello") | m.Failed(code="hello"):
+                if not any(b"hello" in header[:16] for header in self.outgoing):
+                    self.hello()
+            case m.Failed():
+                self._failed(message, pending)
+            case m.Accepted() if pending is not None:
+                pending.rows = message.rows
+                pending.position, pending.expected_ms = message.position, message.expected_ms
+            case m.Progress() if pending is not None:
+                pending.row, pending.rows = message.row, message.rows
+            case m.Result():
+                self.outgoing.append(encode(m.Received(request=message.request)))
+                if pending is not None:
+                    self._result(message, frames[1:], pending)
+            case m.Cancelled():
+                self._close(message.request, Refusal("cancelled", "request", "was cancelled", "submit it again"))
+            case m.Description(request=request, description=told) | m.Statistics(request=request, statistics=told):
+                self._close(request, told, acknowledge=False)
+            case _:
+                pass
+
+    def _next(self) -> str:
+        return f"r{next(self._numbers)}"
+
+    def _ask(self, message: Any) -> Pending:
+        if len(self.open) >= self.limits.requests:
+            sentence = f"{self.limits.requests} requests are unfinished"
+            raise Refusal("busy", "request", sentence, "wait for some of them or cancel them")
+        header = encode_request(message, self.limits)
+        pending = self.open[message.request] = Pending(message)
+        self.outgoing.append(header)
+        return pending
+
+    def _welcomed(self, welcome: m.Welcome) -> None:
+        if welcome.version[0] != VERSION[0]:
+            self.refused = version_refusal(welcome.version)
+            return
+        again = self.welcome is not None
+        self.welcome, self.limits = welcome, welcome.limits
+        if again:  # the connection was new to the server: everything open is asked once more, by its old request id
+            self.outgoing += [encode(pending.message) for pending in self.open.values()]
+
+    def _failed(self, failed: m.Failed, pending: Pending | None) -> None:
+        refusal = Refusal(failed.code, failed.field, failed.sentence, failed.remedy)
+        if pending is not None and not (failed.field == "request" and failed.code == "unknown"):
+            self._close(failed.request, refusal)
+        elif self.welcome is None:
+            self.refused = refusal
+
+    def _result(self, message: m.Result, frames: Sequence[Any], pending: Pending) -> None:
+        pending.row = pending.rows
+        try:
+            outcome: Any = unpack(message, [getattr(frame, "buffer", frame) for frame in frames])
+        except Refusal as refusal:
+            outcome = refusal
+        self.open.pop(message.request).end(outcome)
+
+    def _close(self, request: str, outcome: Any, acknowledge: bool = True) -> None:
+        pending = self.open.pop(request, None)
+        if acknowledge:  # cancelled and failed requests are kept by the server until acknowledged, as results are
+            self.outgoing.append(encode(m.Received(request=request)))
+        if pending is not None:
+            pending.end(outcome)

@@ -1,0 +1,289 @@
+"""The server without sockets: clients, their requests, what is kept for them and what is to be sent.
+
+All methods run on the server's loop. The runtime's callbacks only call `hand_over`, which carries them there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..assets.refusal import Refusal
+from . import messages as m
+from .payload import ENCODINGS, check_encoding, pack
+from .protocol import LIMITS, VERSION, check_version, decode_client, encode, peek
+
+Frames = list[Any]
+Event = Callable[[], None]
+OUTBOX_LIMIT = 1024
+"""Messages waiting for a client that does not read; at one more it is let go."""
+
+
+@dataclass(eq=False)
+class Entry:
+    """One request of one client."""
+
+    submit: m.Submit
+    work: Any = None  # runtime Work; None before it is accepted
+    final: Frames | None = None  # header and payload of how it ended
+    size: int = 0  # bytes of `final`
+    ended: float = 0.0
+    sent: bool = False
+
+
+@dataclass(eq=False)
+class Session:
+    """One client, across reconnects."""
+
+    client: str
+    route: bytes
+    heard: float
+    requests: dict[str, Entry] = field(default_factory=dict)
+    outbox: deque[Frames] = field(default_factory=deque)
+    credit: int = 0  # results that may still be sent before one is acknowledged
+    ready: deque[str] = field(default_factory=deque)  # ended requests waiting for credit
+
+
+class Desk:
+    """hand_over(event) must run `event()` on the loop soon, and may be called from any thread;
+    background(make, event) must run `make()` elsewhere and hand over `event(frames or error)`."""
+
+    def __init__(
+        self,
+        runtime: Any,
+        hand_over: Callable[[Event], None],
+        background: Callable[[Callable[[], Frames], Callable[[Any], None]], None],
+        limits: m.Limits = LIMITS,
+        server: str = "cadenza",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.runtime, self.hand_over, self.background = runtime, hand_over, background
+        self.limits, self.server, self.clock = limits, server, clock
+        self.sessions: dict[str, Session] = {}
+        self.routes: dict[bytes, Session] = {}
+        self.strays: deque[tuple[bytes, Frames]] = deque(maxlen=256)  # answers to whoever has not said hello
+
+    def receive(self, route: bytes, frames: Sequence[bytes | memoryview]) -> None:
+        """Takes any bytes; whatever is wrong with them is answered and harms nobody else."""
+        session = self.routes.get(route)
+        try:
+            message = decode_client(frames, self.limits)
+            if isinstance(message, m.Hello):
+                self._hello(route, message)
+                return
+            if session is None:
+                raise Refusal("hello", "type", "this connection has not said hello", "send hello, then submit again")
+            session.heard = self.clock()
+            self._handle(session, message)
+        except Exception as error:
+            self._refuse(route, session, frames, error)
+
+    def expire(self) -> None:
+        """Lets go of clients that have been silent and of results nobody fetched."""
+        now = self.clock()
+        for session in list(self.sessions.values()):
+            if now - session.heard > self.limits.keep_s:
+                self.drop(session)
+                continue
+            for request, entry in list(session.requests.items()):
+                if entry.final is not None and now - entry.ended > self.limits.keep_s:
+                    self._forget(session, request)
+        kept = sorted(
+            ((e.ended, e.size, s, r) for s in self.sessions.values() for r, e in s.requests.items() if e.final),
+            key=lambda item: item[0],
+        )
+        total = sum(size for _, size, _, _ in kept)
+        for _, size, session, request in kept:
+            if total <= self.limits.keep_bytes:
+                break
+            self._forget(session, request)
+            total -= size
+
+    def drop(self, session: Session) -> None:
+        self.sessions.pop(session.client, None)
+        self.routes.pop(session.route, None)
+        for entry in session.requests.values():
+            if entry.work is not None and entry.final is None:
+                self.runtime.cancel(entry.work)
+        session.requests.clear()
+        session.outbox.clear()
+
+    def unreachable(self, session: Session) -> None:
+        """The connection is gone; what it was owed is kept for when it comes back."""
+        self.routes.pop(session.route, None)
+        session.outbox.clear()
+
+    def _hello(self, route: bytes, hello: m.Hello) -> None:
+        check_version(hello)
+        session = self.sessions.get(hello.client)
+        if session is None:
+            if len(self.sessions) >= self.limits.clients:
+                raise Refusal("busy", "client", f"{self.limits.clients} clients are connected", "try again later")
+            session = self.sessions[hello.client] = Session(hello.client, route, self.clock())
+        self.routes.pop(session.route, None)
+        self.routes[route] = session
+        session.route, session.heard, session.credit = route, self.clock(), self.limits.results
+        session.outbox.clear()
+        session.ready.clear()
+        for entry in session.requests.values():
+            entry.sent = False
+        bundles = self.runtime.describe()["bundles"]
+        welcome = m.Welcome(
+            version=VERSION,
+            server=self.server,
+            limits=self.limits,
+            encodings=list(ENCODINGS),
+            bundles=[{key: bundle[key] for key in ("name", "kind", "digest") if key in bundle} for bundle in bundles],
+        )
+        self._say(session, welcome)
+
+    def _handle(self, session: Session, message: m.FromClient) -> None:
+        match message:
+            case m.Submit():
+                self._submit(session, message)
+            case m.Received(request=request):
+                entry = session.requests.get(request)
+                if entry is not None and entry.sent:
+                    del session.requests[request]
+                    session.credit += 1
+                    self._spend(session)
+            case m.Cancel(request=request):
+                entry = session.requests.get(request)
+                if entry is None:
+                    raise Refusal("unknown", "request", f"{request!r} is not known here", "it may have ended already")
+                if entry.final is None:
+                    self.runtime.cancel(entry.work)
+            case m.Describe(request=request):
+                self._say(session, m.Description(request=request, description=self.runtime.describe()))
+            case m.Stats(request=request):
+                statistics = {**self.runtime.stats(), "clients": len(self.routes)}
+                self._say(session, m.Statistics(request=request, statistics=statistics))
+            case m.Ping(request=request):
+                self._say(session, m.Pong(request=request))
+            case m.Bye():
+                self.drop(session)
+
+    def _submit(self, session: Session, submit: m.Submit) -> None:
+        known = session.requests.get(submit.request)
+        if known is not None:
+            self._again(session, known, submit)
+            return
+        if len(session.requests) >= self.limits.requests:
+            sentence = f"{self.limits.requests} requests of this client are unfinished or unacknowledged"
+            raise Refusal("busy", "request", sentence, "wait for some of them or cancel them")
+        check_encoding(submit.encoding)
+        if submit.preview:
+            raise Refusal("unsupported", "preview", "this server sends no previews", "leave it out")
+        entry = Entry(submit)
+
+        def on_event(work: Any) -> None:
+            row, state = work.row, work.state
+            self.hand_over(lambda: self._event(session, entry, work, row, state))
+
+        entry.work = self.runtime.submit(
+            submit.recipe,
+            priority=submit.priority,
+            deadline_ms=submit.deadline_ms,
+            late=submit.late,
+            on_event=on_event,
+        )
+        session.requests[submit.request] = entry
+        self._accepted(session, entry)
+
+    def _again(self, session: Session, entry: Entry, submit: m.Submit) -> None:
+        """A request id once more, as after a reconnect: its present state is told, nothing is made twice."""
+        if entry.submit != submit:
+            sentence = f"{submit.request!r} was used for another request"
+            raise Refusal("contradiction", "request", sentence, "choose a new request id")
+        self._accepted(session, entry)
+        if entry.final is not None and not entry.sent and submit.request not in session.ready:
+            session.ready.append(submit.request)
+            self._spend(session)
+
+    def _accepted(self, session: Session, entry: Entry) -> None:
+        work = entry.work
+        accepted = m.Accepted(
+            request=entry.submit.request,
+            id=work.recipe.id,
+            rows=work.rows,
+            position=work.position,
+            expected_ms=work.expected_ms,
+        )
+        self._say(session, accepted)
+
+    def _event(self, session: Session, entry: Entry, work: Any, row: int, state: str) -> None:
+        request = entry.submit.request
+        if session.requests.get(request) is not entry or entry.final is not None:
+            return
+        if state == "done":
+            encoding = entry.submit.encoding
+
+            def make() -> Frames:
+                header, payload = pack(request, work.result, encoding)
+                return [encode(header), *payload]
+
+            if encoding == "raw":
+                self._end(session, entry, make())
+            else:
+                self.background(make, lambda made: self._encoded(session, entry, made))
+        elif state == "cancelled":
+            self._end(session, entry, [encode(m.Cancelled(request=request))])
+        elif state == "failed":
+            self._end(session, entry, [encode(failed(work.error, request))])
+        elif not session.outbox:  # progress is news; a client that lags gets the next one
+            self._say(session, m.Progress(request=request, row=row, rows=work.rows))
+
+    def _encoded(self, session: Session, entry: Entry, made: Any) -> None:
+        frames = [encode(failed(made, entry.submit.request))] if isinstance(made, Exception) else made
+        if session.requests.get(entry.submit.request) is entry:
+            self._end(session, entry, frames)
+
+    def _end(self, session: Session, entry: Entry, frames: Frames) -> None:
+        entry.final, entry.ended, entry.size = frames, self.clock(), sum(len(frame) for frame in frames)
+        session.ready.append(entry.submit.request)
+        self._spend(session)
+
+    def _spend(self, session: Session) -> None:
+        """Sends ended requests as far as the client's credit goes."""
+        while session.ready and session.credit > 0 and session.route in self.routes:
+            entry = session.requests.get(session.ready.popleft())
+            if entry is not None and entry.final is not None and not entry.sent:
+                entry.sent = True
+                session.credit -= 1
+                session.outbox.append(entry.final)
+
+    def _forget(self, session: Session, request: str) -> None:
+        if session.requests.pop(request).sent:
+            session.credit += 1
+
+    def _say(self, session: Session, message: m.Message) -> None:
+        if session.route not in self.routes:
+            return
+        if len(session.outbox) >= OUTBOX_LIMIT:
+            self.drop(session)
+            return
+        session.outbox.append([encode(message)])
+
+    def _refuse(self, route: bytes, session: Session | None, frames: Sequence[Any], error: Exception) -> None:
+        request = peek(frames, self.limits).request
+        answer = failed(error, request if isinstance(request, str) and len(request) <= 64 else "")
+        if session is not None and route in self.routes:
+            self._say(session, answer)
+        else:
+            self.strays.append((route, [encode(answer)]))
+
+
+def failed(error: Exception, request: str = "") -> m.Failed:
+    if not isinstance(error, Refusal):
+        sentence = f"{type(error).__name__}: {str(error)[:200]}"
+        error = Refusal("internal", "request", sentence, "report it; others are served on")
+    return m.Failed(
+        request=request,
+        code=error.code,
+        field=error.field[:200],
+        sentence=error.sentence[:2000],
+        remedy=error.remedy[:2000],
+    )

@@ -1,0 +1,154 @@
+"""What a game holds: the surface that is the same over a socket and in process."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, Self
+
+from ..assets.refusal import Refusal
+from ..runtime.recipe import from_dict
+from .conversation import Pending
+
+
+class ReplayDiffers(Refusal):
+    """A recipe that was made again gave other bytes. `texture` is what came, `expected` the digest recorded."""
+
+    def __init__(self, texture: Any, expected: str) -> None:
+        self.texture, self.expected = texture, expected
+        sentence = f"made again it has the digest {texture.digest}, recorded is {expected}"
+        super().__init__("replay_differs", "digest", sentence, "compare made_by: backend, version, device")
+
+
+class Ticket:
+    """A request on its way. Use it on the thread that made it."""
+
+    def __init__(self, game: Game, pending: Pending) -> None:
+        self._game, self._pending = game, pending
+
+    def poll(self) -> bool:
+        """Whether it has ended. Never waits; one call a frame."""
+        if not self._pending.done:
+            self._game.poll()
+        return self._pending.done
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """(row, rows): model evaluations done, and in all; (0, 0) before the server has accepted."""
+        return self._pending.row, self._pending.rows
+
+    @property
+    def expected_ms(self) -> float | None:
+        """Milliseconds until done, as the server expected when it accepted; None before."""
+        return self._pending.expected_ms
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The texture, or the refusal it ended with; TimeoutError after `timeout` seconds (the request goes on)."""
+        self._game.wait(self._pending, timeout)
+        return self._pending.value()
+
+    def cancel(self) -> None:
+        """Asks for its end; it ends as a refusal with the code "cancelled", unless it was done first."""
+        self._game.cancel(self._pending)
+
+
+class Game(ABC):
+    """A connection. Not thread-safe: use it on one thread, or connect once a thread."""
+
+    def __init__(self) -> None:
+        self._digests: dict[str, str] = {}  # recipe id -> digest, of what this connection received
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def texture(self, prompt: str, *, seed: int = 0, size: int = 128, **dials: Any) -> Any:
+        """Makes a texture and waits for it. Dials are fields of a recipe: steps, sampler, guidance, ..."""
+        return self.submit({"kind": "texture", "prompt": prompt, "seed": seed, "size": size, **dials}).result()
+
+    def submit(
+        self,
+        recipe: Mapping[str, Any],
+        priority: int = 0,
+        deadline_ms: float | None = None,
+        late: str = "deliver",
+        encoding: str = "raw",
+        preview: bool = False,
+    ) -> Ticket:
+        """Asks without waiting. `encoding` "png", "dds" or "ktx2" brings files (EncodedTexture) instead of pixels."""
+        terms = dict(priority=priority, deadline_ms=deadline_ms, late=late, encoding=encoding, preview=preview)
+        pending = self._submit(recipe, terms)
+        pending.on_end = lambda: self._remember(pending)
+        return Ticket(self, pending)
+
+    def replay(self, recipe_or_id: Any) -> Any:
+        """Makes it again and verifies the digest, or raises ReplayDiffers.
+
+        Takes a recipe, a texture, a record {"recipe", "digest"}, or a recipe id of this machine's store.
+        """
+        recipe, expected = self._recorded(recipe_or_id)
+        texture = self.submit(recipe).result()
+        if texture.digest != expected:
+            raise ReplayDiffers(texture, expected)
+        return texture
+
+    @abstractmethod
+    def _submit(self, recipe: Mapping[str, Any], terms: dict[str, Any]) -> Pending: ...
+
+    @abstractmethod
+    def pump(self, timeout: float) -> None:
+        """Takes in what has come; waits at most `timeout` seconds for something."""
+
+    @abstractmethod
+    def cancel(self, pending: Pending) -> None: ...
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What the server offers: bundles with their dials and limits."""
+
+    @abstractmethod
+    def stats(self) -> dict[str, Any]:
+        """Counts and times of the server."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Leaves: what is open is cancelled. Calling it again does nothing."""
+
+    def poll(self) -> None:
+        """Takes in everything that has come, for all tickets. Never waits."""
+        self.pump(0)
+
+    def wait(self, pending: Pending, timeout: float | None) -> None:
+        end = None if timeout is None else time.monotonic() + timeout
+        self.pump(0)
+        while not pending.done:
+            left = 1.0 if end is None else min(1.0, end - time.monotonic())
+            if left <= 0:
+                raise TimeoutError(f"not done after {timeout} s; it goes on, wait again or cancel it")
+            self.pump(left)
+
+    def _remember(self, pending: Pending) -> None:
+        if not isinstance(pending.outcome, Exception):
+            self._digests[pending.outcome.id] = pending.outcome.digest
+            if len(self._digests) > 4096:
+                del self._digests[next(iter(self._digests))]
+
+    def _recorded(self, asked: Any) -> tuple[Mapping[str, Any], str]:
+        if hasattr(asked, "digest") and hasattr(asked, "recipe"):
+            return asked.recipe, asked.digest
+        if isinstance(asked, Mapping) and "recipe" in asked and "digest" in asked:
+            return asked["recipe"], asked["digest"]
+        recipe_id = asked if isinstance(asked, str) else from_dict(asked).id
+        if isinstance(asked, Mapping) and recipe_id in self._digests:
+            return asked, self._digests[recipe_id]
+        from ..assets.store import Store, default_folder
+
+        try:
+            record = Store(default_folder() / "store").record(recipe_id)
+        except Refusal as refusal:
+            sentence = f"no digest of {recipe_id[:12]} is recorded here"
+            raise Refusal("unknown", "recipe", sentence, "make it once, or give a record with its digest") from refusal
+        return record["recipe"], record["digest"]

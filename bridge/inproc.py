@@ -1,0 +1,80 @@
+"""The address "inproc": an engine in this process behind the surface of a connection."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Mapping
+from typing import Any
+
+from ..assets.refusal import Refusal
+from .conversation import Pending
+from .game import Game
+from .payload import as_files, check_encoding
+
+
+class InprocGame(Game):
+    def __init__(self, runtime: Any, owned: bool = True) -> None:
+        """`owned`: close the runtime with the connection."""
+        super().__init__()
+        self.runtime, self._owned, self._closed = runtime, owned, False
+        self._events: queue.SimpleQueue[tuple[Pending, Any, int, str]] = queue.SimpleQueue()
+        self._works: dict[int, tuple[Pending, Any]] = {}
+
+    def describe(self) -> dict[str, Any]:
+        told: dict[str, Any] = self.runtime.describe()
+        return told
+
+    def stats(self) -> dict[str, Any]:
+        told: dict[str, Any] = self.runtime.stats()
+        return told
+
+    def cancel(self, pending: Pending) -> None:
+        if not pending.done:
+            self.runtime.cancel(self._works[id(pending)][1])
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        for _, work in self._works.values():
+            self.runtime.cancel(work)
+        if self._owned:
+            self.runtime.close()
+
+    def pump(self, timeout: float) -> None:
+        if self._closed:
+            raise Refusal("closed", "game", "the connection is closed", "connect again")
+        try:
+            event = self._events.get(timeout > 0, timeout if timeout > 0 else None)
+            while True:
+                self._take(*event)
+                event = self._events.get_nowait()
+        except queue.Empty:
+            return
+
+    def _submit(self, recipe: Mapping[str, Any], terms: dict[str, Any]) -> Pending:
+        encoding, preview = check_encoding(terms.pop("encoding")), terms.pop("preview")
+        if preview:
+            raise Refusal("unsupported", "preview", "there are no previews yet", "leave it out")
+        pending = Pending(encoding)
+
+        def on_event(work: Any) -> None:
+            self._events.put((pending, work, work.row, work.state))
+
+        work = self.runtime.submit(recipe, on_event=on_event, **terms)
+        pending.rows, pending.position, pending.expected_ms = work.rows, work.position, work.expected_ms
+        self._works[id(pending)] = (pending, work)
+        return pending
+
+    def _take(self, pending: Pending, work: Any, row: int, state: str) -> None:
+        pending.row = row
+        if state in ("waiting", "running"):
+            return
+        self._works.pop(id(pending), None)
+        if state != "done":
+            pending.end(work.error)
+            return
+        try:
+            pending.end(work.result if pending.message == "raw" else as_files(work.result, pending.message))
+        except Refusal as refusal:
+            pending.end(refusal)

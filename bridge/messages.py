@@ -1,0 +1,147 @@
+"""Every message of the wire as a type: a tagged union for each direction. PROTOCOL.md is the contract, this its code.
+
+Receivers ignore fields they do not know (msgspec's default); a message type they do not know is an error.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+RequestId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+"""Chosen by the client, unique within its client id: 1 to 64 characters."""
+ClientId = Annotated[str, msgspec.Meta(min_length=8, max_length=64)]
+"""Random, 8 to 64 characters: whoever knows it can take the conversation over, so draw 128 bits."""
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+
+
+class Message(msgspec.Struct, tag_field="type", tag=str.lower, frozen=True):
+    """A header; its name in lower case is its `type`."""
+
+
+class Hello(Message):
+    version: tuple[Count, Count]  # major, minor
+    client: ClientId
+    agent: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class Submit(Message):
+    request: RequestId
+    recipe: dict[str, Any]
+    priority: int = 0
+    deadline_ms: float | None = None
+    late: str = "deliver"
+    encoding: str = "raw"
+    preview: bool = False
+
+
+class Received(Message):
+    """The client has the result: the server forgets it and may send one more."""
+
+    request: RequestId
+
+
+class Cancel(Message):
+    request: RequestId
+
+
+class Describe(Message):
+    request: RequestId
+
+
+class Stats(Message):
+    request: RequestId
+
+
+class Ping(Message):
+    request: RequestId
+
+
+class Bye(Message):
+    """The client leaves: what it waits for is cancelled, what is kept for it is forgotten."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    header_bytes: Count = 65536
+    frames: Count = 1  # of one message to the server
+    requests: Count = 256  # unfinished or unacknowledged, of one client
+    results: Count = 8  # sent and not acknowledged by `received`, of one client
+    clients: Count = 256
+    keep_s: Count = 300  # how long a client may be silent, and an unacknowledged result kept
+    keep_bytes: Count = 268435456  # of all kept results; the oldest is forgotten first
+
+
+class Welcome(Message):
+    version: tuple[Count, Count]
+    server: str
+    limits: Limits
+    encodings: list[str]
+    bundles: list[dict[str, Any]]
+
+
+class Accepted(Message):
+    request: RequestId
+    id: str  # recipe id, hex
+    rows: Count
+    position: Count
+    expected_ms: float
+
+
+class Progress(Message):
+    request: RequestId
+    row: Count
+    rows: Count
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One payload frame."""
+
+    name: str
+    encoding: str  # "raw", or the name of a file format
+    dtype: str  # "uint8"
+    shape: tuple[Count, ...]  # (height, width) or (height, width, channels)
+    colour_space: str  # "srgb" or "linear"
+    origin: str = "top-left"
+    bytes: Count
+
+
+class Result(Message):
+    request: RequestId
+    id: str
+    digest: str
+    recipe: dict[str, Any]
+    ignored: list[str]
+    made_by: dict[str, Any]
+    milliseconds: dict[str, float]
+    payload: list[Part]
+
+
+class Failed(Message, kw_only=True):
+    request: str = ""  # empty where the message had none that could be read
+    code: str
+    field: str
+    sentence: str
+    remedy: str = ""
+
+
+class Cancelled(Message):
+    request: RequestId
+
+
+class Description(Message):
+    request: RequestId
+    description: dict[str, Any]
+
+
+class Statistics(Message):
+    request: RequestId
+    statistics: dict[str, Any]
+
+
+class Pong(Message):
+    request: RequestId
+
+
+FromClient = Hello | Submit | Received | Cancel | Describe | Stats | Ping | Bye
+FromServer = Welcome | Accepted | Progress | Result | Failed | Cancelled | Description | Statistics | Pong

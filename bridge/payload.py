@@ -1,0 +1,137 @@
+"""Results to payload frames and back. Pixels are sent as they lie in memory and received without a copy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..assets.refusal import Corrupt, Unknown
+from .messages import Part, Result
+
+if TYPE_CHECKING:
+    from ..assets.texture import Texture
+
+ENCODINGS = ("raw", "png", "dds", "ktx2")
+"""raw: rows from the top left, channels interleaved; the others are files, DDS and KTX2 with all mips."""
+COLOUR = ("albedo",)
+"""Maps in sRGB; all others are linear data."""
+
+
+@dataclass(frozen=True)
+class EncodedTexture:
+    """A texture that was asked for as files: `files` maps each map's name to the bytes of its file."""
+
+    encoding: str
+    files: Mapping[str, bytes]
+    recipe: Mapping[str, Any]
+    id: str
+    digest: str  # of the raw pixels, the same in every encoding
+    ignored: tuple[str, ...]
+    made_by: Mapping[str, Any]
+    milliseconds: Mapping[str, float]
+
+
+def check_encoding(encoding: object) -> str:
+    if encoding not in ENCODINGS:
+        raise Unknown("encoding", encoding, ENCODINGS)
+    return str(encoding)
+
+
+def pixels(texture: Any) -> dict[str, NDArray[np.uint8]]:
+    """The raw maps of a texture in their fixed order."""
+    return dict(texture.maps() if callable(texture.maps) else texture.maps)
+
+
+def as_files(texture: Texture, encoding: str) -> EncodedTexture:
+    from ..assets.files import encode
+
+    return EncodedTexture(
+        encoding=encoding,
+        files={name: encode(name, array, encoding) for name, array in pixels(texture).items()},
+        recipe=texture.recipe,
+        id=texture.id,
+        digest=texture.digest,
+        ignored=tuple(texture.ignored),
+        made_by=texture.made_by,
+        milliseconds=texture.milliseconds,
+    )
+
+
+def pack(request: str, texture: Texture, encoding: str = "raw") -> tuple[Result, list[Any]]:
+    """The header of a result and its payload frames (buffers)."""
+    maps = pixels(texture)
+    frames: list[Any]
+    if encoding == "raw":
+        frames = [np.ascontiguousarray(array).reshape(-1).data for array in maps.values()]
+    else:
+        frames = list(as_files(texture, encoding).files.values())
+    parts = [
+        Part(
+            name=name,
+            encoding=encoding,
+            dtype=str(array.dtype),
+            shape=array.shape,
+            colour_space="srgb" if name in COLOUR else "linear",
+            bytes=len(frame),
+        )
+        for (name, array), frame in zip(maps.items(), frames, strict=True)
+    ]
+    header = Result(
+        request=request,
+        id=texture.id,
+        digest=texture.digest,
+        recipe=dict(texture.recipe),
+        ignored=list(texture.ignored),
+        made_by=dict(texture.made_by),
+        milliseconds=dict(texture.milliseconds),
+        payload=parts,
+    )
+    return header, frames
+
+
+def unpack(header: Result, frames: Sequence[Any]) -> Texture | EncodedTexture:
+    """The result of a header and its payload; raw pixels are checked against the digest."""
+    if len(frames) != len(header.payload):
+        raise Corrupt("payload", f"{len(header.payload)} frames were announced, {len(frames)} came", "submit it again")
+    for part, frame in zip(header.payload, frames, strict=True):
+        if len(frame) != part.bytes:
+            sentence = f"{part.bytes} bytes were announced, {len(frame)} came"
+            raise Corrupt(f"payload.{part.name}", sentence, "submit it again")
+    if any(part.encoding != "raw" for part in header.payload):
+        return EncodedTexture(
+            encoding=header.payload[0].encoding,
+            files={part.name: bytes(frame) for part, frame in zip(header.payload, frames, strict=True)},
+            recipe=header.recipe,
+            id=header.id,
+            digest=header.digest,
+            ignored=tuple(header.ignored),
+            made_by=header.made_by,
+            milliseconds=header.milliseconds,
+        )
+    from ..assets.texture import Texture
+
+    texture = Texture(
+        maps={part.name: _array(part, frame) for part, frame in zip(header.payload, frames, strict=True)},
+        recipe=header.recipe,
+        id=header.id,
+        ignored=tuple(header.ignored),
+        made_by=header.made_by,
+        milliseconds=header.milliseconds,
+    )
+    if texture.digest != header.digest:
+        raise Corrupt("payload", f"has the digest {texture.digest}, announced was {header.digest}", "submit it again")
+    return texture
+
+
+def _array(part: Part, frame: Any) -> NDArray[np.uint8]:
+    if part.dtype != "uint8" or part.origin != "top-left" or prod(part.shape) != part.bytes:
+        sentence = f"{part.dtype} {part.shape} from {part.origin} in {part.bytes} bytes cannot be read"
+        raise Corrupt(f"payload.{part.name}", sentence, "install a newer client")
+    array = np.frombuffer(frame, np.uint8).reshape(part.shape)
+    array.flags.writeable = False
+    return array

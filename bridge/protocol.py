@@ -1,0 +1,115 @@
+"""The wire without sockets: messages to frames and back, the version rule, limits. See PROTOCOL.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from ..assets.refusal import Corrupt, Refusal, Unknown
+from .messages import FromClient, FromServer, Hello, Limits, Message
+
+VERSION = (1, 0)
+LIMITS = Limits()
+MAX_FRAME_BYTES = 1 << 20
+"""ZMQ_MAXMSGSIZE of the server: above it libzmq disconnects silently; from header_bytes to it there is a sentence."""
+
+
+class Envelope(msgspec.Struct):
+    """As much of a malformed message as an answer needs."""
+
+    type: Any = None
+    request: Any = None
+    version: Any = None
+
+
+def _plain(value: Any) -> Any:
+    """What a description may hold beside msgpack's own types: numpy scalars, paths."""
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
+_from_client = msgspec.msgpack.Decoder(FromClient)
+_from_server = msgspec.msgpack.Decoder(FromServer)
+_envelope = msgspec.msgpack.Decoder(Envelope)
+CLIENT_TYPES = ("hello", "submit", "received", "cancel", "describe", "stats", "ping", "bye")
+SERVER_TYPES = (
+    "welcome",
+    "accepted",
+    "progress",
+    "result",
+    "failed",
+    "cancelled",
+    "description",
+    "statistics",
+    "pong",
+)
+
+
+def encode(message: Message) -> bytes:
+    return _encoder.encode(message)
+
+
+def encode_request(message: Message, limits: Limits = LIMITS) -> bytes:
+    """A header for the server, checked against the limits it advertised."""
+    header = encode(message)
+    if len(header) > limits.header_bytes:
+        raise Refusal(
+            "too_large",
+            "header",
+            f"of {len(header)} bytes exceeds the server's limit of {limits.header_bytes}",
+            "shorten the recipe's texts and lists",
+        )
+    return header
+
+
+def decode_client(frames: Sequence[bytes | memoryview], limits: Limits = LIMITS) -> FromClient:
+    """A message from a client; sizes are checked before a byte is decoded."""
+    if len(frames) != 1:
+        raise Corrupt("frames", f"a message to the server has 1 frame, this has {len(frames)}", "send the header alone")
+    if len(frames[0]) > limits.header_bytes:
+        sentence = f"of {len(frames[0])} bytes exceeds the limit of {limits.header_bytes}"
+        raise Refusal("too_large", "header", sentence, "shorten it; the limit is in welcome")
+    return _decode(_from_client, frames[0], CLIENT_TYPES)
+
+
+def decode_server(header: bytes | memoryview) -> FromServer:
+    return _decode(_from_server, header, SERVER_TYPES)
+
+
+def peek(frames: Sequence[bytes | memoryview], limits: Limits = LIMITS) -> Envelope:
+    """What can be read of a message that was refused; an empty envelope where nothing can."""
+    if not frames or len(frames[0]) > limits.header_bytes:
+        return Envelope()
+    try:
+        return _envelope.decode(frames[0])
+    except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError):
+        return Envelope()
+
+
+def check_version(hello: Hello) -> None:
+    if hello.version[0] != VERSION[0]:
+        raise version_refusal(hello.version)
+
+
+def version_refusal(theirs: Sequence[int]) -> Refusal:
+    ours, told = ".".join(map(str, VERSION)), ".".join(str(part)[:20] for part in theirs[:2])
+    sentence = f"this side speaks protocol {ours}, the other {told}"
+    return Refusal("version", "version", sentence, "install versions with the same major number")
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[Any], header: bytes | memoryview, types: Sequence[str]) -> Any:
+    try:
+        return decoder.decode(header)
+    except msgspec.ValidationError as error:
+        seen = peek([header])
+        if isinstance(seen.type, str) and seen.type not in types:
+            raise Unknown("type", seen.type[:60], types) from error
+        if seen.type == "hello" and isinstance(seen.version, list) and seen.version[:1] not in ([], [VERSION[0]]):
+            raise version_refusal(seen.version) from error
+        sentence, _, path = str(error).partition(" - at `$.")
+        raise Refusal("type", path.rstrip("`") or "header", sentence[:300], "see PROTOCOL.md") from error
+    except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
+        sentence = f"is no msgpack map ({type(error).__name__}: {str(error)[:100]})"
+        raise Corrupt("header", sentence, "send one msgpack map with a `type`") from error

@@ -1,0 +1,53 @@
+"""The noise of one recipe: its initial field and its step draws, by address."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .brownian import brownian
+from .noise import INITIAL, STEP, VARIATION, normals
+from .recipe import Recipe
+from .solver import Plan
+
+Field = NDArray[np.float32]
+BLOCK_NUMBERS = 1 << 18
+"""Draws are made several at a time, up to this many numbers: one call for a few-step plan, bounded memory for a long one."""
+
+
+def initial(recipe: Recipe, shape: tuple[int, int, int]) -> Field:
+    """The unit-variance start (channels, height, width), turned towards the variation seed where one is asked for.
+
+    Independent normal fields are at right angles, so the spherical interpolation has the fixed angle pi / 2. The two
+    weights are rounded to 12 decimals, where every machine's sine agrees.
+    """
+    own: Field = normals(recipe.seed, INITIAL, [0], *shape)[0]
+    if recipe.variation_strength == 0.0:
+        return own
+    other: Field = normals(recipe.variation_seed, VARIATION, [0], *shape)[0]
+    angle = recipe.variation_strength * math.pi / 2
+    keep, turn = np.float32(round(math.cos(angle), 12)), np.float32(round(math.sin(angle), 12))
+    return own * keep + other * turn
+
+
+class StepDraws:
+    """The k-th unit draw of a plan's step noise, made in blocks and kept until the next block is wanted."""
+
+    def __init__(self, recipe: Recipe, plan: Plan, shape: tuple[int, int, int]) -> None:
+        self._recipe, self._plan, self._shape = recipe, plan, shape
+        self._block = max(1, BLOCK_NUMBERS // math.prod(shape))
+        self._made: dict[int, Field] = {}
+
+    def __call__(self, k: int) -> Field:
+        if k not in self._made:
+            wanted = range(k, min(k + self._block, self._plan.noise_draws))
+            self._made = dict(zip(wanted, self._make(wanted), strict=True))
+        return self._made[k]
+
+    def _make(self, wanted: range) -> Field:
+        intervals = [(float(high), float(low)) for high, low in self._plan.intervals[wanted.start : wanted.stop]]
+        if self._recipe.noise == "brownian":
+            return brownian(self._recipe.seed, intervals, *self._shape)
+        return normals(self._recipe.seed, STEP, wanted, *self._shape)

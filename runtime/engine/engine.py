@@ -1,0 +1,87 @@
+"""The loop of the engine: choose, run, account. It knows plans, and not one sampler, texture or socket."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .job import Job
+from .queue import choose
+
+
+@dataclass
+class Account:
+    """What the engine has done since it started; seconds are wall time on the engine's thread."""
+
+    ticks: int = 0
+    samples: int = 0  # model evaluations, a guided row counts two
+    model_seconds: float = 0.0
+    finished: int = 0
+    failed: int = 0
+
+
+@dataclass
+class Engine:
+    """Runs jobs row by row. Not thread-safe: one thread adds, removes and ticks."""
+
+    clock: Callable[[], float] = time.perf_counter
+    jobs: list[Job] = field(default_factory=list)
+    account: Account = field(default_factory=Account)
+
+    def add(self, job: Job) -> None:
+        job.arrived = self.clock()
+        self.jobs.append(job)
+
+    def remove(self, job: Job) -> bool:
+        """Takes a job out between two ticks; False where it is no longer in the engine."""
+        if job not in self.jobs:
+            return False
+        self.jobs.remove(job)
+        return True
+
+    def tick(self) -> bool:
+        """One model call for the jobs that can share it; False where there is nothing to do."""
+        batch = choose(self.jobs, self.clock())
+        if not batch:
+            return False
+        try:
+            self._run(batch)
+        except Exception as error:  # whatever a backend raises ends these jobs, not the engine
+            for job in batch:
+                self._end(job)
+                self.account.failed += 1
+                job.on_error(job, error)
+            return True
+        for job in batch:
+            if job.finished:
+                self._end(job)
+                self.account.finished += 1
+                job.on_done(job)
+            else:
+                job.on_row(job)
+        return True
+
+    def _run(self, batch: list[Job]) -> None:
+        network = batch[0].network
+        guided = [job for job in batch if job.table.guided[job.row]]
+        inputs = {id(job): job.inputs() for job in batch}
+        samples = [(job, 0) for job in batch] + [(job, 1) for job in guided]
+        latents = np.stack([inputs[id(job)] for job, _ in samples])
+        times = np.array([job.table.time[job.row] for job, _ in samples], np.float32)
+        conditions = np.stack([job.condition[which] for job, which in samples])
+        began = self.clock()
+        raw = network.evaluate(latents, times, conditions)
+        seconds = self.clock() - began
+        unconditional = dict(zip(map(id, guided), raw[len(batch) :], strict=True))
+        for job, result in zip(batch, raw, strict=False):
+            job.advance(result, unconditional.get(id(job)))
+            job.model_seconds += seconds / len(batch)
+        self.account.ticks += 1
+        self.account.samples += len(samples)
+        self.account.model_seconds += seconds
+
+    def _end(self, job: Job) -> None:
+        self.jobs.remove(job)

@@ -1,0 +1,114 @@
+"""A job: one latent on its way through one plan. All of its state lives here, none in the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..solver import Plan
+from .network import Network
+
+Latent = NDArray[np.float32]
+Draw = Callable[[int], Latent]
+"""The k-th unit draw of step noise, float32 (channels, height, width)."""
+
+
+def _nothing(*_: object) -> None: ...
+
+
+@dataclass(eq=False)
+class Job:
+    """The state of one latent of `shape` (channels, height, width); `row` is the next row of the plan.
+
+    `begin` makes the slots, float32 (slots, channels, height, width), when the job is first chosen, so that a job that
+    waits costs nothing.
+    """
+
+    network: Network
+    plan: Plan
+    shape: tuple[int, int, int]
+    begin: Callable[[], Latent]
+    condition: NDArray[np.float32]  # (2, K): conditional, unconditional
+    draw: Draw
+    priority: int = 0  # higher goes first
+    deadline: float = float("inf")  # seconds on the engine's clock
+    arrived: float = 0.0
+    row: int = 0
+    on_row: Callable[[Job], None] = _nothing
+    on_done: Callable[[Job], None] = _nothing
+    on_error: Callable[[Job, Exception], None] = _nothing
+    model_seconds: float = 0.0  # of the model calls it took part in, shared evenly
+    table: Table = field(init=False)
+    slots: Latent = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.table = table_of(self.plan)
+
+    @property
+    def finished(self) -> bool:
+        return self.row == self.plan.rows
+
+    @property
+    def latent(self) -> Latent:
+        return self.slots[0]
+
+    def inputs(self) -> Latent:
+        """What the model reads at this row, (channels, height, width)."""
+        if self.row == 0:
+            self.slots = self.begin()
+        return combine(self.table.read[self.row], self.slots)
+
+    def advance(self, raw: Latent, raw_uncond: Latent | None) -> None:
+        """Applies the row's matrix: slots = mix @ [slots, raw, raw_uncond, noise...], columns summed in order."""
+        columns: list[Latent | None] = [*self.slots, raw, raw_uncond]
+        columns += [None if k < 0 else self.draw(k) for k in self.table.draws[self.row]]
+        self.slots = np.stack([combine(weights, columns) for weights in self.table.mix[self.row]])
+        self.row += 1
+
+
+class Table:
+    """A plan's numbers as the engine uses them: float32, and only the columns whose weight is not zero."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.read = [_sparse(row) for row in plan.read]
+        self.time = plan.time.astype(np.float32)
+        self.mix = [[_sparse(row) for row in matrix] for matrix in plan.mix]
+        self.draws = [tuple(int(k) for k in row) for row in plan.draws[1:]]
+        self.guided = [bool(guided) for guided in plan.guided]
+
+
+@lru_cache(maxsize=256)
+def table_of(plan: Plan) -> Table:
+    return Table(plan)
+
+
+Weights = list[tuple[int, np.float32]]
+
+
+def _sparse(weights: NDArray[np.float64]) -> Weights:
+    return [(column, np.float32(weight)) for column, weight in enumerate(weights) if weight != 0.0]
+
+
+def combine(weights: Weights, columns: Latent | list[Latent | None]) -> Latent:
+    """The weighted sum in float32, left to right: one multiplication and one addition a term, the same on every machine."""
+    total: Latent | None = None
+    for column, weight in weights:
+        part = columns[column]
+        assert part is not None, "a weight that is not zero stands on a column that has no value"
+        term = part * weight
+        total = term if total is None else np.add(total, term, out=total)
+    if total is None:
+        some = next(part for part in columns if part is not None)
+        return np.zeros_like(some)
+    return total
+
+
+def start(plan: Plan, noise: Latent, image: Latent | None, draw: Draw) -> Latent:
+    """The slots before the first row, float32 (slots, channels, height, width): head @ [start, image, noise...]."""
+    columns: list[Latent | None] = [noise, image]
+    columns += [None if k < 0 else draw(int(k)) for k in plan.draws[0]]
+    return np.stack([combine(_sparse(weights), columns) for weights in plan.head])

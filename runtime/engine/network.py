@@ -1,0 +1,74 @@
+"""A bundle's graphs opened on a backend: model evaluations and decoding whose bits do not depend on company."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...assets.bundle import Bundle
+from .backends import Graph
+from .proof import Proof
+
+Array = NDArray[np.float32]
+
+CELLS_PER_CALL = 1024
+"""Latent cells that one model call serves: four 128 px textures at 8 px a cell. On processors a larger call is no faster
+per sample, and an urgent request waits for the whole of it."""
+
+
+@dataclass(eq=False)
+class Network:
+    """`step` and `decode` of one bundle. Calls are made from one thread at a time."""
+
+    bundle: Bundle
+    step: Graph
+    decode: Graph
+    proof: Proof
+    seconds_per_cell: float = 0.0  # of model evaluation, one sample; a moving average
+    decode_seconds_per_cell: float = 0.0
+    _warm: set[tuple[int, ...]] = field(default_factory=set)
+
+    def batch_for(self, size: tuple[int, ...]) -> int:
+        """How many latents of (height, width) cells one call takes."""
+        return max(1, CELLS_PER_CALL // int(np.prod(size)))
+
+    def evaluate(self, latents: Array, times: Array, conditions: Array) -> Array:
+        """Raw model output (B, C, h, w) for latents (B, C, h, w), times (B,) and conditions (B, K)."""
+        began = time.perf_counter()
+        fixed = self.proof.fixed_batch
+        if fixed is None:
+            raw = self._call(latents, times, conditions)
+        else:
+            parts = [slice(at, at + fixed) for at in range(0, len(latents), fixed)]
+            raw = np.concatenate([self._padded(latents[at], times[at], conditions[at], fixed) for at in parts])
+        seconds = (time.perf_counter() - began) / (len(latents) * latents[0, 0].size)
+        if latents.shape in self._warm:  # the first call at a shape includes its compilation
+            self.seconds_per_cell = _moving(self.seconds_per_cell, seconds)
+        self._warm.add(latents.shape)
+        return raw
+
+    def _call(self, latents: Array, times: Array, conditions: Array) -> Array:
+        return self.step.run({"latent": latents, "time": times, "condition": conditions})["raw"]
+
+    def _padded(self, latents: Array, times: Array, conditions: Array, batch: int) -> Array:
+        index = np.minimum(np.arange(batch), len(latents) - 1)
+        return self._call(latents[index], times[index], conditions[index])[: len(latents)]
+
+    def maps(self, latent: Array) -> Array:
+        """Decoded maps (M, H, W) in [0, 1] of one latent (C, h, w); always alone, so that its bits cannot vary."""
+        began = time.perf_counter()
+        maps = self.decode.run({"latent": latent[None]})["maps"][0]
+        seconds = (time.perf_counter() - began) / latent[0].size
+        self.decode_seconds_per_cell = _moving(self.decode_seconds_per_cell, seconds)
+        return maps
+
+    def expected_seconds(self, cells: int, evaluations: int) -> float:
+        """Model and decoder time of one latent when it has the engine for itself; 0.0 before anything was measured."""
+        return cells * (self.seconds_per_cell * evaluations + self.decode_seconds_per_cell)
+
+
+def _moving(average: float, value: float) -> float:
+    return value if average == 0.0 else 0.8 * average + 0.2 * value

@@ -1,0 +1,41 @@
+"""From decoded maps to what the game receives, by kind of asset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..assets.manifest import Manifest
+from ..assets.texture import Texture, derive
+from .recipe import Recipe
+
+Maps = Mapping[str, NDArray[np.uint8]]
+
+
+def texture(maps: NDArray[np.float32], manifest: Manifest) -> Maps:
+    return derive(maps, [channel.name for channel in manifest.channels])
+
+
+KINDS: dict[str, Callable[[NDArray[np.float32], Manifest], Maps]] = {"texture": texture}
+
+
+def finish(
+    decoded: NDArray[np.float32],
+    manifest: Manifest,
+    recipe: Recipe,
+    ignored: tuple[str, ...],
+    made_by: Mapping[str, Any],
+    milliseconds: Mapping[str, float],
+) -> Texture:
+    """The asset of decoded maps float32 (M, H, W) in [0, 1]."""
+    return Texture(
+        maps=KINDS[recipe.kind](decoded, manifest),
+        recipe=recipe.to_dict(),
+        id=recipe.id,
+        ignored=ignored,
+        made_by=dict(made_by),
+        milliseconds=dict(milliseconds),
+    )

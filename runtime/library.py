@@ -1,0 +1,42 @@
+"""Bundles opened for use: graphs loaded on a backend, and the proof that their bits do not depend on company."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..assets.bundle import Bundle, load_bundle
+from ..assets.refusal import Refusal
+from .engine.backends import open_backend
+from .engine.network import Network
+from .engine.proof import prove
+
+EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "embedded"
+
+
+def embedded_bundles() -> list[Path]:
+    """Folders of the bundles that ship with the package."""
+    return sorted(path.parent for path in EMBEDDED.glob("*/bundle.json"))
+
+
+def load_bundles(folders: Sequence[Path] | None) -> dict[str, Bundle]:
+    """Bundles by digest, in the order given; without folders the embedded ones."""
+    chosen = embedded_bundles() if folders is None else folders
+    if not chosen:
+        raise Refusal(
+            "missing", "bundle", "no bundle to serve", "give --bundle DIR, or install a build with the embedded one"
+        )
+    bundles = [load_bundle(Path(folder)) for folder in chosen]
+    return {bundle.digest: bundle for bundle in bundles}
+
+
+def open_network(bundle: Bundle, backend: str, threads: int, cache: Path) -> Network:
+    """The bundle's step and decode graphs on a backend; proved once a machine, the proof is kept in `cache`."""
+    load = open_backend(backend)
+    step = load(bundle.path("step"), threads)
+    decode = load(bundle.path("decode"), threads)
+    manifest = bundle.manifest
+    proof = prove(
+        step, channels=manifest.latent.channels, condition=manifest.conditioning.size, digest=bundle.digest, cache=cache
+    )
+    return Network(bundle, step, decode, proof)

@@ -1,0 +1,67 @@
+"""A recipe is everything that determines the bits of a result; its canonical bytes hash to the recipe id.
+
+Canonical bytes are JSON in UTF-8 with sorted keys, no spaces, and numbers as Python's `repr` writes them (the shortest
+decimal that reads back as the same float64), so that any language can compute the id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..assets.refusal import Refusal, Unknown
+
+Spacing = str | tuple[float, ...] | dict[str, tuple[float, ...]]
+"""A name, noise ratios sigma/alpha, or {"times": [...]}: what the model is told."""
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One result, completely determined together with the backend that makes it."""
+
+    kind: str
+    bundle: str  # digest of the bundle, hex
+    prompt: str
+    negative: str = ""
+    seed: int
+    variation_seed: int = 0
+    variation_strength: float = 0.0  # 0 the seed's own noise, 1 the variation seed's
+    width: int  # pixels
+    height: int
+    sampler: str
+    spacing: Spacing
+    steps: int
+    guidance: float
+    eta: float | None = None
+    options: dict[str, float | int | bool | str] = {}
+    noise: str = "independent"  # or "brownian": step noise refines with the step count
+
+    @property
+    def id(self) -> str:
+        return hashlib.sha256(self.canonical()).hexdigest()
+
+    def canonical(self) -> bytes:
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return text.encode()
+
+    def to_dict(self) -> dict[str, Any]:
+        built: dict[str, Any] = msgspec.to_builtins(self)
+        return built
+
+
+FIELDS = tuple(field.name for field in msgspec.structs.fields(Recipe))
+
+
+def from_dict(fields: Mapping[str, Any]) -> Recipe:
+    """A complete recipe from a mapping of its fields; whole numbers are read as floats where a float is due."""
+    for name in fields:
+        if name not in FIELDS:
+            raise Unknown(name, name, FIELDS)
+    try:
+        return msgspec.convert(dict(fields), Recipe)
+    except msgspec.ValidationError as error:
+        sentence, _, path = str(error).partition(" - at `$.")
+        raise Refusal("type", path.rstrip("`") or "recipe", sentence) from error

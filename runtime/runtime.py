@@ -1,0 +1,281 @@
+"""The runtime: takes requests from any thread, makes them on one engine thread, tells what happens.
+
+with Runtime() as runtime:
+    texture = runtime.submit({"prompt": "mossy stone", "seed": 7}).wait()
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+from ..assets.refusal import Refusal
+from ..assets.store import Store, default_folder
+from .draws import StepDraws, initial
+from .engine.engine import Engine
+from .engine.job import Job, start
+from .finish import finish
+from .flight import Flight, cells, shape
+from .library import load_bundles, open_network
+from .resolve import Resolved, resolve
+from .work import Work, cancelled, check_terms, too_late
+
+WORK_LIMIT = 4096
+"""Requests waiting or running at one time; one more is refused."""
+
+
+def ignore(work: Work) -> None:
+    """The default `on_event`."""
+
+
+class Runtime:
+    """Serves bundles on one engine thread; every method may be called from any thread.
+
+    bundles  folders; None for the embedded ones
+    backend  a name of `engine.backends`, or "auto": the quickest that is installed
+    threads  processor threads of the backend; None for all
+    store    where results are kept by recipe id; None keeps nothing
+    """
+
+    def __init__(
+        self,
+        bundles: Sequence[Path] | None = None,
+        backend: str = "auto",
+        threads: int | None = None,
+        store: Store | None = None,
+    ) -> None:
+        self.bundles = load_bundles(bundles)
+        self.store = store
+        cache = default_folder() / "proofs"
+        opened = partial(open_network, backend=backend, threads=threads or os.cpu_count() or 1, cache=cache)
+        self.networks = {digest: opened(bundle) for digest, bundle in self.bundles.items()}
+        self._engine = Engine()
+        self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._flights: dict[str, Flight] = {}  # by recipe id; guarded by the lock
+        self._counts = dict.fromkeys(("accepted", "joined", "done", "failed", "cancelled"), 0)
+        self._lock = threading.RLock()
+        self._numbers = itertools.count(1)
+        self._began = time.monotonic()
+        self._open = True
+        self._thread = threading.Thread(target=self._loop, name="cadenza-engine", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def resolve(self, request: Mapping[str, Any]) -> Resolved:
+        """The complete recipe of a request, and the words of its prompts that were not known; or a refusal."""
+        return resolve(request, self.bundles)
+
+    def submit(
+        self,
+        request: Mapping[str, Any],
+        *,
+        priority: int = 0,
+        deadline_ms: float | None = None,
+        late: str = "deliver",
+        on_event: Callable[[Work], None] = ignore,
+    ) -> Work:
+        """Takes a request on. A deadline that cannot be met is known here, before any work starts."""
+        priority, deadline_ms, late = check_terms(priority, deadline_ms, late)
+        resolved = self.resolve(request)
+        now = self._engine.clock()
+        with self._lock:
+            if not self._open:
+                raise Refusal("closed", "runtime", "is closed", "open a new one")
+            if sum(len(flight.works) for flight in self._flights.values()) >= WORK_LIMIT:
+                raise Refusal(
+                    "busy", "request", f"{WORK_LIMIT} requests are waiting", "wait for some of them or cancel them"
+                )
+            ahead = [flight for flight in self._flights.values() if flight.priority >= priority]
+            backlog_ms = sum(flight.expected_ms for flight in ahead)
+            resolved, expected_ms = self._in_time(resolved, request, backlog_ms, deadline_ms, late)
+            work = Work(
+                id=f"w{next(self._numbers)}",
+                recipe=resolved.recipe,
+                ignored=resolved.ignored,
+                rows=resolved.plan.rows,
+                position=len(ahead),
+                expected_ms=expected_ms,
+                on_event=on_event,
+                priority=priority,
+                late=late,
+                deadline=now + deadline_ms / 1e3 if deadline_ms is not None else float("inf"),
+                accepted=now,
+            )
+            self._counts["accepted"] += 1
+            self._join(work, resolved)
+        return work
+
+    def cancel(self, work: Work) -> None:
+        """Ends a work between two ticks. A recipe that others wait for is still made; one that has ended stays ended."""
+        self._commands.put(partial(self._cancel, work))
+
+    def describe(self) -> dict[str, Any]:
+        """What this runtime serves: a list of bundles with their dials and limits."""
+        return {"bundles": [self._describe(digest) for digest in self.bundles]}
+
+    def stats(self) -> dict[str, Any]:
+        """Counts and times since the start; seconds."""
+        account = self._engine.account
+        with self._lock:
+            waiting = sum(len(flight.works) for flight in self._flights.values())
+            counts = dict(self._counts)
+        return {
+            **counts,
+            "unfinished": waiting,
+            "ticks": account.ticks,
+            "evaluations": account.samples,
+            "model_s": account.model_seconds,
+            "uptime_s": time.monotonic() - self._began,
+        }
+
+    def close(self) -> None:
+        """Cancels what is left and stops the engine's thread; calling it again does nothing."""
+        with self._lock:
+            if not self._open:
+                return
+            self._open = False
+        self._commands.put(self._cancel_all)
+        self._thread.join()
+
+    # Below here, on the engine's thread only, but for _in_time and _join.
+
+    def _in_time(
+        self, resolved: Resolved, request: Mapping[str, Any], backlog_ms: float, deadline_ms: float | None, late: str
+    ) -> tuple[Resolved, float]:
+        """The request as it will be made, with the milliseconds expected until it is done."""
+        network = self.networks[resolved.bundle.digest]
+        steps_below = sorted((t.steps for t in resolved.bundle.manifest.recommended), reverse=True)
+        tried = [resolved]
+        if late == "degrade":
+            fewer = [steps for steps in steps_below if steps < resolved.recipe.steps]
+            tried += [self.resolve(_with_steps(request, steps)) for steps in fewer]
+        for candidate in tried:
+            own_ms = 1e3 * network.expected_seconds(cells(candidate), candidate.plan.evaluations)
+            if deadline_ms is None or backlog_ms + own_ms <= deadline_ms:
+                return candidate, backlog_ms + own_ms
+        if late == "fail" and deadline_ms is not None:
+            raise too_late(backlog_ms + own_ms, deadline_ms)
+        return candidate, backlog_ms + own_ms
+
+    def _join(self, work: Work, resolved: Resolved) -> None:
+        flight = self._flights.get(work.recipe.id)
+        if flight is None:
+            flight = Flight(resolved, self.networks[resolved.bundle.digest], [work])
+            self._flights[work.recipe.id] = flight
+            self._commands.put(partial(self._take_off, flight))
+        else:
+            flight.works.append(work)
+            self._counts["joined"] += 1
+            self._commands.put(partial(self._hurry, flight))
+
+    def _loop(self) -> None:
+        while self._open or self._flights:
+            idle = not self._engine.jobs
+            try:
+                self._commands.get(block=idle)()
+            except queue.Empty:
+                self._engine.tick()
+
+    def _take_off(self, flight: Flight) -> None:
+        resolved = flight.resolved
+        recipe, plan, latent = resolved.recipe, resolved.plan, shape(resolved)
+        draw = StepDraws(recipe, plan, latent)
+        flight.job = Job(
+            network=flight.network,
+            plan=plan,
+            shape=latent,
+            begin=lambda: start(plan, initial(recipe, latent), None, draw),
+            condition=resolved.condition,
+            draw=draw,
+            priority=flight.priority,
+            deadline=flight.deadline,
+            on_row=partial(self._row, flight),
+            on_done=partial(self._done, flight),
+            on_error=partial(self._failed, flight),
+        )
+        if flight.works:  # else cancelled before it began
+            self._engine.add(flight.job)
+
+    def _hurry(self, flight: Flight) -> None:
+        if flight.job is not None:
+            flight.job.priority, flight.job.deadline = flight.priority, flight.deadline
+
+    def _row(self, flight: Flight, job: Job) -> None:
+        for work in list(flight.works):
+            work.state, work.row = "running", job.row
+            work.on_event(work)
+
+    def _done(self, flight: Flight, job: Job) -> None:
+        clock, resolved = self._engine.clock, flight.resolved
+        began = clock()
+        try:
+            maps = flight.network.maps(job.latent)
+            decoded = clock()
+            texture = finish(maps, resolved.bundle.manifest, resolved.recipe, resolved.ignored, flight.network.made_by)
+        except Exception as error:
+            self._failed(flight, job, error)
+            return
+        finished = clock()
+        stages = {"model": job.model_seconds, "decode": decoded - began, "finish": finished - decoded}
+        for work in self._land(flight, "done"):
+            total = {"total": finished - work.accepted, **stages}
+            work.row = work.rows
+            work.end("done", texture.timed({stage: 1e3 * seconds for stage, seconds in total.items()}))
+        if self.store is not None:
+            self.store.put(texture.record, dict(texture.maps()))
+
+    def _failed(self, flight: Flight, job: Job, error: Exception) -> None:
+        refusal = error if isinstance(error, Refusal) else _unexpected(error)
+        for work in self._land(flight, "failed"):
+            work.end("failed", error=refusal)
+
+    def _land(self, flight: Flight, how: str) -> list[Work]:
+        """Takes the flight out of the air; from here on an identical request is a new flight."""
+        with self._lock:
+            self._flights.pop(flight.resolved.recipe.id, None)
+            self._counts[how] += len(flight.works)
+            return flight.works
+
+    def _cancel(self, work: Work) -> None:
+        with self._lock:
+            flight = self._flights.get(work.recipe.id)
+            if flight is None or work not in flight.works:
+                return
+            flight.works.remove(work)
+            self._counts["cancelled"] += 1
+            if not flight.works:
+                del self._flights[work.recipe.id]
+                if flight.job is not None:
+                    self._engine.remove(flight.job)
+        work.end("cancelled", error=cancelled(work))
+
+    def _cancel_all(self) -> None:
+        for flight in list(self._flights.values()):
+            for work in list(flight.works):
+                self._cancel(work)
+
+    def _describe(self, digest: str) -> dict[str, Any]:
+        bundle, network = self.bundles[digest], self.networks[digest]
+        return {**bundle.describe(), "made_by": network.made_by, "batch": network.proof.strategy}
+
+
+def _with_steps(request: Mapping[str, Any], steps: int) -> dict[str, Any]:
+    return {**request, "steps": steps}
+
+
+def _unexpected(error: Exception) -> Refusal:
+    return Refusal(
+        "internal", "request", f"{type(error).__name__}: {error}", "report it with the recipe; others are served on"
+    )

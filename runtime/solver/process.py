@@ -1,0 +1,142 @@
+"""Processes: what noise does to a clean latent, x = alpha x0 + sigma noise, and what the model is told about it.
+
+Samplers work on x / scale, in a frame where the formulas read like the papers: variance-preserving and -exploding
+processes divide by alpha (frame alpha 1, frame sigma the noise ratio; the coordinates of Karras et al. 2022, "Elucidating
+the design space of diffusion-based generative models", https://arxiv.org/abs/2206.00364), flow models by alpha + sigma,
+which is 1 (frame alpha 1 - t, frame sigma t), so that t = 1 is finite. In both, dx / d sigma = (x - denoised) / sigma.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...assets.refusal import OutOfRange, WrongType
+
+Kind = Literal["vp", "ve", "flow"]
+FLOW_STEPS = 1000
+"""Training steps that flow models count, as SD3 and Flux do; the smallest time of a named spacing is 1 / 1000."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """One noise level: alpha and sigma in the sampler's frame, `scale` back to the process, `time` told to the model."""
+
+    alpha: float
+    sigma: float
+    scale: float
+    time: float
+
+    @property
+    def ratio(self) -> float:
+        """Frame sigma, the variable of the Runge-Kutta methods."""
+        return self.sigma
+
+    @property
+    def log_snr(self) -> float:
+        """log(alpha / sigma), half the logarithm of the signal-to-noise ratio; infinite at either end."""
+        if self.alpha == 0.0:
+            return -math.inf
+        return math.inf if self.sigma == 0.0 else math.log(self.alpha / self.sigma)
+
+
+@dataclass(frozen=True)
+class Process:
+    """Made by `Process.vp`, `Process.ve` or `Process.flow`. `table` is log(sigma / alpha) at each training timestep (vp)."""
+
+    kind: Kind
+    table: tuple[float, ...] = ()
+    shift: float = 1.0
+    low: float = 0.002  # the noise ratios that named spacings span on ve
+    high: float = 80.0
+
+    @staticmethod
+    def vp(alphas_cumprod: ArrayLike) -> Process:
+        """Variance preserving: alpha^2 = alphas_cumprod (T,), falling, each in (0, 1); sigma^2 = 1 - alpha^2."""
+        values = np.asarray(alphas_cumprod, np.float64)
+        if values.ndim != 1 or values.size < 2:
+            raise WrongType("alphas_cumprod", alphas_cumprod, "a list of at least two numbers")
+        if not (np.all(values > 0) and np.all(values < 1) and np.all(np.diff(values) < 0)):
+            raise OutOfRange("alphas_cumprod", values[[0, -1]].tolist(), "numbers strictly between 0 and 1 that fall")
+        return Process("vp", tuple((0.5 * np.log((1 - values) / values)).tolist()))
+
+    @staticmethod
+    def ve(sigma_min: float = 0.002, sigma_max: float = 80.0) -> Process:
+        """Variance exploding: alpha = 1, sigma the noise ratio itself; named spacings span sigma_min to sigma_max."""
+        if not 0 < sigma_min < sigma_max < math.inf:
+            raise OutOfRange("sigma_min", (sigma_min, sigma_max), "0 < sigma_min < sigma_max")
+        return Process("ve", low=float(sigma_min), high=float(sigma_max))
+
+    @staticmethod
+    def flow(shift: float = 1.0) -> Process:
+        """Flow matching: alpha = 1 - t, sigma = t; named spacings are shifted, t = s t / (1 + (s - 1) t)."""
+        if not 0 < shift < math.inf:
+            raise OutOfRange("shift", shift, "a number above 0")
+        return Process("flow", shift=float(shift))
+
+    def level(self, ratio: float) -> Level:
+        """The level of a noise ratio sigma / alpha, 0 to infinity (infinity on flow only: t = 1)."""
+        if self.kind == "flow":
+            t = 1.0 if math.isinf(ratio) else ratio / (1.0 + ratio)
+            return Level(1.0 - t, t, 1.0, t)
+        if math.isinf(ratio):
+            raise OutOfRange("spacing", ratio, f"a finite noise ratio on a {self.kind} process")
+        if self.kind == "ve":
+            return Level(1.0, ratio, 1.0, ratio)
+        return Level(1.0, ratio, 1.0 / math.sqrt(1.0 + ratio * ratio), self._timestep(ratio))
+
+    def at(self, time: float) -> Level:
+        """The level of what the model is told: vp a training timestep, ve a noise ratio, flow t in [0, 1]."""
+        if self.kind == "flow":
+            if not 0 <= time <= 1:
+                raise OutOfRange("times", time, "a flow time from 0 to 1")
+            return Level(1.0 - time, time, 1.0, time)
+        if self.kind == "ve":
+            return self.level(time)
+        if not 0 <= time <= len(self.table) - 1:
+            raise OutOfRange("times", time, f"a training timestep from 0 to {len(self.table) - 1}")
+        ratio = math.exp(float(np.interp(time, np.arange(len(self.table)), self.table)))
+        return Level(1.0, ratio, 1.0 / math.sqrt(1.0 + ratio * ratio), float(time))
+
+    @property
+    def clean(self) -> Level:
+        return self.level(0.0)
+
+    def start_scale(self, level: Level) -> float:
+        """Deviation of the first latent in the frame: unit variance on vp, as its models were trained; else sigma."""
+        return 1.0 / level.scale if self.kind == "vp" else level.sigma
+
+    def _timestep(self, ratio: float) -> float:
+        if ratio == 0.0:
+            return 0.0
+        low, high = math.exp(self.table[0]), math.exp(self.table[-1])
+        if ratio > high * 1.001:
+            raise OutOfRange("spacing", ratio, f"a noise ratio of at most {high:.6g}, the training's largest")
+        return float(np.interp(math.log(max(ratio, low)), self.table, np.arange(len(self.table))))
+
+
+def coefficients(prediction: str, level: Level) -> tuple[float, float]:
+    """(a, b) with denoised = a x + b raw, where x and raw are in the process's own units."""
+    alpha, sigma = level.alpha * level.scale, level.sigma * level.scale
+    if prediction == "x0":
+        return 0.0, 1.0
+    if prediction == "epsilon":
+        if alpha == 0.0:
+            raise OutOfRange("prediction", prediction, "v, x0 or flow where the first level is pure noise")
+        return 1.0 / alpha, -sigma / alpha
+    if prediction == "v":  # v = alpha noise - sigma x0
+        total = alpha * alpha + sigma * sigma
+        return alpha / total, -sigma / total
+    return 1.0 / (alpha + sigma), -sigma / (alpha + sigma)  # flow: noise - x0
+
+
+PREDICTIONS = ("epsilon", "v", "x0", "flow")
+
+
+def pairs(levels: Sequence[Level]) -> list[tuple[Level, Level]]:
+    return list(zip(levels[:-1], levels[1:], strict=True))

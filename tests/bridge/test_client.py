@@ -1,0 +1,144 @@
+"""The client's promises, over a real socket and in process."""
+
+import asyncio
+import time
+
+import numpy as np
+import pytest
+
+from cadenza.assets.refusal import Refusal
+from cadenza.bridge import ReplayDiffers, aio, connect
+from cadenza.bridge.inproc import InprocGame
+
+RECIPE = {"kind": "texture", "prompt": "mossy stone", "seed": 7, "size": 64}
+
+
+@pytest.fixture(params=["socket", "inproc"])
+def game(request, runtime, serving):
+    if request.param == "inproc":
+        with InprocGame(runtime, owned=False) as game:
+            yield game
+    else:
+        with serving(runtime) as address, connect(address) as game:
+            yield game
+
+
+def test_a_texture_arrives_whole_and_the_same_every_time(game):
+    first, second = (game.texture("mossy stone", seed=7, size=64) for _ in range(2))
+    assert first.albedo.shape == (64, 64, 3)
+    assert first.height.shape == (64, 64)
+    assert first.albedo.dtype == np.uint8
+    assert first.digest == second.digest
+    assert first.digest != game.texture("mossy stone", seed=8, size=64).digest
+    assert first.recipe["seed"] == 7
+    assert tuple(first.ignored) == ("shiny",)
+
+
+def test_a_refusal_keeps_its_code_field_sentence_and_remedy(game):
+    with pytest.raises(Refusal) as refused:
+        game.texture("stone", sampler="lcmm")
+    error = refused.value
+    assert (error.code, error.field) == ("unknown", "sampler")
+    assert "'lcmm' is not known" in error.sentence
+    assert "did you mean 'lcm'" in error.remedy
+    assert game.texture("stone", size=64).albedo.shape[0] == 64
+
+
+def test_replay_makes_it_again_and_tells_when_it_differs(game):
+    texture = game.texture("stone", seed=1, size=64)
+    assert game.replay(texture).digest == texture.digest
+    with pytest.raises(ReplayDiffers) as differs:
+        game.replay({"recipe": texture.recipe, "digest": "0" * 64})
+    assert differs.value.texture.digest == texture.digest
+
+
+def test_describe_and_stats_answer(game):
+    assert game.describe()["bundles"][0]["name"] == "fake"
+    assert "done" in game.stats()
+
+
+def test_previews_and_unknown_encodings_are_refused_by_name(game):
+    for terms, field in (({"preview": True}, "preview"), ({"encoding": "bmp"}, "encoding")):
+        with pytest.raises(Refusal) as refused:
+            game.submit(RECIPE, **terms).result(5)
+        assert refused.value.field == field
+
+
+def test_polling_never_waits_and_result_times_out(held, serving):
+    with serving(held) as address, connect(address) as game:
+        ticket = game.submit(RECIPE, priority=1, deadline_ms=200)
+        spent = []
+        for _ in range(100):
+            began = time.perf_counter()
+            assert not ticket.poll()
+            spent.append(time.perf_counter() - began)
+        assert sorted(spent)[90] < 1e-3
+        with pytest.raises(TimeoutError, match="goes on"):
+            ticket.result(0.05)
+        held.release()
+        assert ticket.result(5).albedo.shape == (64, 64, 3)
+        assert ticket.progress == (4, 4)
+        assert ticket.expected_ms == 1.5
+
+
+def test_a_cancelled_request_ends_as_a_refusal(held, serving):
+    with serving(held) as address, connect(address) as game:
+        ticket = game.submit(RECIPE)
+        ticket.cancel()
+        with pytest.raises(Refusal, match="cancelled"):
+            ticket.result(5)
+        assert held.cancelled == 1
+
+
+def test_closing_cancels_what_is_open(held, serving):
+    with serving(held) as address:
+        with connect(address) as game:
+            game.submit(RECIPE)
+            game.stats()  # the server has it by now
+        deadline = time.monotonic() + 5
+        while not held.cancelled and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert held.cancelled == 1
+        with pytest.raises(Refusal, match="closed"):
+            game.texture("stone")
+
+
+def test_nobody_there_is_one_sentence_within_the_time():
+    began = time.monotonic()
+    with pytest.raises(Refusal, match=r"nobody answered at tcp://127.0.0.1:9 within 0.2 s"):
+        connect("tcp://127.0.0.1:9", timeout=0.2)
+    assert time.monotonic() - began < 1.5
+    for wrong in ("nonsense", "tcp://", "http://x"):
+        with pytest.raises(Refusal, match="address"):
+            connect(wrong, timeout=0.2)
+
+
+def test_a_recipe_that_is_too_large_is_refused_before_it_is_sent(address):
+    with connect(address) as game:
+        with pytest.raises(Refusal, match="exceeds the server's limit of 65536"):
+            game.submit({"prompt": "x" * 70_000})
+        assert game.texture("stone", size=64).id
+
+
+def test_what_msgpack_cannot_say_is_refused_in_words(address):
+    with connect(address) as game:
+        for wrong in ({"prompt": "stone", "seed": 2**70}, {"prompt": {1: {object()}}}):
+            with pytest.raises(Refusal):
+                game.submit(wrong).result(5)
+
+
+def test_asyncio_serves_many_at_once_and_refuses_in_words(address):
+    async def session():
+        async with await aio.connect(address) as game:
+            textures = await asyncio.gather(*(game.texture("stone", seed=seed, size=64) for seed in range(12)))
+            assert len({texture.digest for texture in textures}) == 12
+            with pytest.raises(Refusal, match="sampler"):
+                await game.texture("stone", sampler="no")
+            return await game.describe()
+
+    assert asyncio.run(session())["bundles"][0]["kind"] == "texture"
+
+
+def test_asyncio_says_when_nobody_is_there():
+    with pytest.raises(Refusal, match="nobody answered"):
+        asyncio.run(aio.connect("tcp://127.0.0.1:9", timeout=0.2))
