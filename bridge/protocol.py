@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 import msgspec
@@ -26,7 +27,11 @@ class Envelope(msgspec.Struct):
 
 def _plain(value: Any) -> Any:
     """What a description may hold beside msgpack's own types: numpy scalars, paths."""
-    return value.item() if hasattr(value, "item") else str(value)
+    if isinstance(value, PurePath):
+        return str(value)
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} {value!r:.60} is no text, number, list or map")
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
