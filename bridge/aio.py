@@ -38,7 +38,7 @@ class AsyncTicket:
     def __init__(self, game: AsyncGame, pending: Pending) -> None:
         self._game, self._pending = game, pending
         self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        pending.on_end = lambda: self._future.done() or self._future.set_result(None)
+        pending.on_end = self._ended
 
     def __await__(self) -> Any:
         return self.result().__await__()
@@ -53,6 +53,10 @@ class AsyncTicket:
         if not self._pending.done:
             await asyncio.shield(self._future)
         return self._pending.value()
+
+    def _ended(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
 
     async def cancel(self) -> None:
         self._game.talk.cancel(self._pending)

@@ -20,13 +20,13 @@ class Message(msgspec.Struct, tag_field="type", tag=str.lower, frozen=True):
     """A header; its name in lower case is its `type`."""
 
 
-class Hello(Message):
+class Hello(Message, frozen=True):
     version: tuple[Count, Count]  # major, minor
     client: ClientId
     agent: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
-class Submit(Message):
+class Submit(Message, frozen=True):
     request: RequestId
     recipe: dict[str, Any]
     priority: int = 0
@@ -36,29 +36,29 @@ class Submit(Message):
     preview: bool = False
 
 
-class Received(Message):
+class Received(Message, frozen=True):
     """The client has the result: the server forgets it and may send one more."""
 
     request: RequestId
 
 
-class Cancel(Message):
+class Cancel(Message, frozen=True):
     request: RequestId
 
 
-class Describe(Message):
+class Describe(Message, frozen=True):
     request: RequestId
 
 
-class Stats(Message):
+class Stats(Message, frozen=True):
     request: RequestId
 
 
-class Ping(Message):
+class Ping(Message, frozen=True):
     request: RequestId
 
 
-class Bye(Message):
+class Bye(Message, frozen=True):
     """The client leaves: what it waits for is cancelled, what is kept for it is forgotten."""
 
 
@@ -72,7 +72,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     keep_bytes: Count = 268435456  # of all kept results; the oldest is forgotten first
 
 
-class Welcome(Message):
+class Welcome(Message, frozen=True):
     version: tuple[Count, Count]
     server: str
     limits: Limits
@@ -80,7 +80,7 @@ class Welcome(Message):
     bundles: list[dict[str, Any]]
 
 
-class Accepted(Message):
+class Accepted(Message, frozen=True):
     request: RequestId
     id: str  # recipe id, hex
     rows: Count
@@ -88,7 +88,7 @@ class Accepted(Message):
     expected_ms: float
 
 
-class Progress(Message):
+class Progress(Message, frozen=True):
     request: RequestId
     row: Count
     rows: Count
@@ -106,7 +106,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     bytes: Count
 
 
-class Result(Message):
+class Result(Message, frozen=True):
     request: RequestId
     id: str
     digest: str
@@ -117,7 +117,7 @@ class Result(Message):
     payload: list[Part]
 
 
-class Failed(Message, kw_only=True):
+class Failed(Message, frozen=True, kw_only=True):
     request: str = ""  # empty where the message had none that could be read
     code: str
     field: str
@@ -125,21 +125,21 @@ class Failed(Message, kw_only=True):
     remedy: str = ""
 
 
-class Cancelled(Message):
+class Cancelled(Message, frozen=True):
     request: RequestId
 
 
-class Description(Message):
+class Description(Message, frozen=True):
     request: RequestId
     description: dict[str, Any]
 
 
-class Statistics(Message):
+class Statistics(Message, frozen=True):
     request: RequestId
     statistics: dict[str, Any]
 
 
-class Pong(Message):
+class Pong(Message, frozen=True):
     request: RequestId
 
 

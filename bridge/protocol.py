@@ -76,11 +76,13 @@ def decode_client(frames: Sequence[bytes | memoryview], limits: Limits = LIMITS)
     if len(frames[0]) > limits.header_bytes:
         sentence = f"of {len(frames[0])} bytes exceeds the limit of {limits.header_bytes}"
         raise Refusal("too_large", "header", sentence, "shorten it; the limit is in welcome")
-    return _decode(_from_client, frames[0], CLIENT_TYPES)
+    message: FromClient = _decode(_from_client, frames[0], CLIENT_TYPES)
+    return message
 
 
 def decode_server(header: bytes | memoryview) -> FromServer:
-    return _decode(_from_server, header, SERVER_TYPES)
+    message: FromServer = _decode(_from_server, header, SERVER_TYPES)
+    return message
 
 
 def peek(frames: Sequence[bytes | memoryview], limits: Limits = LIMITS) -> Envelope:

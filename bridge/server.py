@@ -56,7 +56,7 @@ def serve(
             router.bind(bind)
         except zmq.ZMQError as error:
             raise Refusal("address", "bind", f"{bind} cannot be bound: {error.strerror}", "choose another") from error
-        address = router.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
+        address = router.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
         with _Loop(runtime, router, limits, stop) as loop, _signals(loop.end):
             if ready is not None:
                 ready(address)
