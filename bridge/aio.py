@@ -14,6 +14,7 @@ from typing import Any, Self
 import zmq
 import zmq.asyncio
 
+from ..assets.refusal import Refusal
 from . import messages as m
 from .client import Keys, nobody, open_socket
 from .conversation import PING_S, Conversation, Pending
@@ -141,4 +142,8 @@ class AsyncGame:
         while True:
             await asyncio.sleep(PING_S)
             self.talk.tick()
+            try:
+                self.talk.check_alive()
+            except Refusal as refusal:
+                self.talk.give_up(refusal)
             await self.send()

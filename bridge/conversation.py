@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..assets.refusal import Refusal
+from ..assets.refusal import Refusal, Unknown
 from . import messages as m
-from .payload import check_encoding, unpack
+from .payload import check_encoding, encodings, unpack
 from .protocol import LIMITS, VERSION, decode_server, encode, encode_request, version_refusal
 
 PING_S = 2.0
@@ -55,6 +55,7 @@ class Conversation:
         self.open: dict[str, Pending] = {}
         self.outgoing: list[bytes] = []
         self.heard = self.asked = clock()
+        self.doubt: float | None = None  # when the first ping without an answer was sent
         self._numbers = itertools.count(1)
         self.hello()
 
@@ -62,7 +63,7 @@ class Conversation:
         self.outgoing.append(encode(m.Hello(version=VERSION, client=self.client, agent="cadenza python")))
 
     def submit(self, recipe: Mapping[str, Any], encoding: str = "raw", **terms: Any) -> Pending:
-        check_encoding(encoding)
+        check_encoding(encoding, self.welcome.encodings if self.welcome is not None else encodings())
         try:
             message = m.Submit(request=self._next(), recipe=dict(recipe), encoding=encoding, **terms)
             return self._ask(message)
@@ -89,21 +90,35 @@ class Conversation:
             return
         if now - max(self.heard, self.asked) > PING_S:
             self.asked = now
+            self.doubt = self.doubt or now
             self.outgoing.append(encode(m.Ping(request="ping")))
 
     def check_alive(self) -> None:
-        silent = self.clock() - self.heard
+        silent = self.clock() - self.doubt if self.doubt is not None else 0.0
         if silent > PATIENCE_S:
             raise Refusal("lost", "server", f"has been silent for {silent:.0f} s", "wait again, or connect again")
 
+    def give_up(self, refusal: Refusal) -> None:
+        """Ends everything that is open."""
+        self.refused = refusal if self.welcome is None else self.refused
+        for pending in self.open.values():
+            pending.end(refusal)
+        self.open.clear()
+
     def receive(self, frames: Sequence[Any]) -> None:
-        self.heard = self.clock()
-        message = decode_server(frames[0])
+        self.heard, self.doubt = self.clock(), None
+        try:
+            message = decode_server(frames[0])
+        except Unknown:  # a message type of a later minor version
+            return
+        except Refusal as refusal:
+            self.give_up(refusal)
+            return
         pending = self.open.get(getattr(message, "request", ""))
         match message:
             case m.Welcome():
                 self._welcomed(message)
-            case m.Failed(request="ping", code="hello") | m.Failed(code="hello"):
+            case m.Failed(code="hello"):
                 if not any(b"hello" in header[:16] for header in self.outgoing):
                     self.hello()
             case m.Failed():

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..assets.refusal import Refusal
 from . import messages as m
-from .payload import ENCODINGS, check_encoding, pack
+from .payload import check_encoding, encodings, pack
 from .protocol import LIMITS, VERSION, check_version, decode_client, encode, peek
 
 Frames = list[Any]
@@ -62,6 +62,7 @@ class Desk:
     ) -> None:
         self.runtime, self.hand_over, self.background = runtime, hand_over, background
         self.limits, self.server, self.clock = limits, server, clock
+        self.encodings = encodings()
         self.sessions: dict[str, Session] = {}
         self.routes: dict[bytes, Session] = {}
         self.strays: deque[tuple[bytes, Frames]] = deque(maxlen=256)  # answers to whoever has not said hello
@@ -135,7 +136,7 @@ class Desk:
             version=VERSION,
             server=self.server,
             limits=self.limits,
-            encodings=list(ENCODINGS),
+            encodings=list(self.encodings),
             bundles=[{key: bundle[key] for key in ("name", "kind", "digest") if key in bundle} for bundle in bundles],
         )
         self._say(session, welcome)
@@ -174,7 +175,7 @@ class Desk:
         if len(session.requests) >= self.limits.requests:
             sentence = f"{self.limits.requests} requests of this client are unfinished or unacknowledged"
             raise Refusal("busy", "request", sentence, "wait for some of them or cancel them")
-        check_encoding(submit.encoding)
+        check_encoding(submit.encoding, self.encodings)
         if submit.preview:
             raise Refusal("unsupported", "preview", "this server sends no previews", "leave it out")
         entry = Entry(submit)

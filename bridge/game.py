@@ -11,6 +11,9 @@ from ..assets.refusal import Refusal
 from ..runtime.recipe import from_dict
 from .conversation import Pending
 
+SEEN_LIMIT = 4096
+"""Recipes whose digests a connection remembers, for `replay`."""
+
 
 class ReplayDiffers(Refusal):
     """A recipe that was made again gave other bytes. `texture` is what came, `expected` the digest recorded."""
@@ -57,7 +60,7 @@ class Game(ABC):
     """A connection. Not thread-safe: use it on one thread, or connect once a thread."""
 
     def __init__(self) -> None:
-        self._digests: dict[str, str] = {}  # recipe id -> digest, of what this connection received
+        self._seen: dict[str, tuple[Mapping[str, Any], str]] = {}  # by recipe id: recipe and digest received here
 
     def __enter__(self) -> Self:
         return self
@@ -87,7 +90,8 @@ class Game(ABC):
     def replay(self, recipe_or_id: Any) -> Any:
         """Makes it again and verifies the digest, or raises ReplayDiffers.
 
-        Takes a recipe, a texture, a record {"recipe", "digest"}, or a recipe id of this machine's store.
+        Takes a recipe, a texture, a record {"recipe", "digest"}, or a recipe id that this connection or
+        this machine's store knows.
         """
         recipe, expected = self._recorded(recipe_or_id)
         texture = self.submit(recipe).result()
@@ -132,9 +136,9 @@ class Game(ABC):
 
     def _remember(self, pending: Pending) -> None:
         if not isinstance(pending.outcome, Exception):
-            self._digests[pending.outcome.id] = pending.outcome.digest
-            if len(self._digests) > 4096:
-                del self._digests[next(iter(self._digests))]
+            self._seen[pending.outcome.id] = (pending.outcome.recipe, pending.outcome.digest)
+            if len(self._seen) > SEEN_LIMIT:
+                del self._seen[next(iter(self._seen))]
 
     def _recorded(self, asked: Any) -> tuple[Mapping[str, Any], str]:
         if hasattr(asked, "digest") and hasattr(asked, "recipe"):
@@ -142,8 +146,8 @@ class Game(ABC):
         if isinstance(asked, Mapping) and "recipe" in asked and "digest" in asked:
             return asked["recipe"], asked["digest"]
         recipe_id = asked if isinstance(asked, str) else from_dict(asked).id
-        if isinstance(asked, Mapping) and recipe_id in self._digests:
-            return asked, self._digests[recipe_id]
+        if recipe_id in self._seen:
+            return self._seen[recipe_id]
         from ..assets.store import Store, default_folder
 
         try:

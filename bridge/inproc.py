@@ -9,7 +9,7 @@ from typing import Any
 from ..assets.refusal import Refusal
 from .conversation import Pending
 from .game import Game
-from .payload import as_files, check_encoding
+from .payload import as_files, check_encoding, encodings
 
 
 class InprocGame(Game):
@@ -53,7 +53,7 @@ class InprocGame(Game):
             return
 
     def _submit(self, recipe: Mapping[str, Any], terms: dict[str, Any]) -> Pending:
-        encoding, preview = check_encoding(terms.pop("encoding")), terms.pop("preview")
+        encoding, preview = check_encoding(terms.pop("encoding"), encodings()), terms.pop("preview")
         if preview:
             raise Refusal("unsupported", "preview", "there are no previews yet", "leave it out")
         pending = Pending(encoding)

@@ -16,8 +16,6 @@ from .messages import Part, Result
 if TYPE_CHECKING:
     from ..assets.texture import Texture
 
-ENCODINGS = ("raw", "png", "dds", "ktx2")
-"""raw: rows from the top left, channels interleaved; the others are files, DDS and KTX2 with all mips."""
 COLOUR = ("albedo",)
 """Maps in sRGB; all others are linear data."""
 
@@ -36,9 +34,18 @@ class EncodedTexture:
     milliseconds: Mapping[str, float]
 
 
-def check_encoding(encoding: object) -> str:
-    if encoding not in ENCODINGS:
-        raise Unknown("encoding", encoding, ENCODINGS)
+def encodings() -> tuple[str, ...]:
+    """raw: rows from the top left, channels interleaved; the others are files, DDS and KTX2 with all mips."""
+    try:
+        from ..assets.files import FORMATS
+    except ModuleNotFoundError:  # an installation without the image library serves pixels only
+        return ("raw",)
+    return tuple(dict.fromkeys(("raw", *FORMATS)))
+
+
+def check_encoding(encoding: object, valid: Sequence[str]) -> str:
+    if encoding not in valid:
+        raise Unknown("encoding", encoding, valid)
     return str(encoding)
 
 

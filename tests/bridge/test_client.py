@@ -1,14 +1,20 @@
 """The client's promises, over a real socket and in process."""
 
 import asyncio
+import sys
 import time
+import types
 
+import msgspec
 import numpy as np
 import pytest
+from fakes import FakeRuntime
 
-from cadenza.assets.refusal import Refusal
+from cadenza.assets.refusal import Corrupt, Refusal
 from cadenza.bridge import ReplayDiffers, aio, connect
+from cadenza.bridge.conversation import Conversation
 from cadenza.bridge.inproc import InprocGame
+from cadenza.bridge.payload import pack, unpack
 
 RECIPE = {"kind": "texture", "prompt": "mossy stone", "seed": 7, "size": 64}
 
@@ -47,6 +53,9 @@ def test_a_refusal_keeps_its_code_field_sentence_and_remedy(game):
 def test_replay_makes_it_again_and_tells_when_it_differs(game):
     texture = game.texture("stone", seed=1, size=64)
     assert game.replay(texture).digest == texture.digest
+    assert game.replay(texture.id).digest == texture.digest
+    with pytest.raises(Refusal, match="no digest of 0000"):
+        game.replay("0" * 64)
     with pytest.raises(ReplayDiffers) as differs:
         game.replay({"recipe": texture.recipe, "digest": "0" * 64})
     assert differs.value.texture.digest == texture.digest
@@ -137,6 +146,60 @@ def test_asyncio_serves_many_at_once_and_refuses_in_words(address):
             return await game.describe()
 
     assert asyncio.run(session())["bundles"][0]["kind"] == "texture"
+
+
+@pytest.fixture
+def png(monkeypatch):
+    """assets.files as far as the bridge uses it; there before the server starts."""
+
+    def encode(name, array, format):
+        return f"{format} {name} {array.shape}".encode()
+
+    monkeypatch.setitem(sys.modules, "cadenza.assets.files", types.SimpleNamespace(FORMATS={"png": 0}, encode=encode))
+
+
+def test_files_come_instead_of_pixels_where_asked_for(png, runtime, serving):
+    asked = {"kind": "texture", "prompt": "stone", "seed": 0, "size": 64}
+    with serving(runtime) as address, connect(address) as far, InprocGame(runtime, owned=False) as near:
+        for game in (far, near):
+            files = game.submit(asked, encoding="png").result(5)
+            assert files.encoding == "png"
+            assert files.files["albedo"] == b"png albedo (64, 64, 3)"
+            assert files.digest == game.submit(asked).result(5).digest
+
+
+def test_a_message_type_of_a_later_minor_version_is_ignored_and_garbage_ends_what_is_open():
+    talk = Conversation()
+    pending = talk.submit({"prompt": "stone"})
+    talk.receive([msgspec.msgpack.encode({"type": "weather", "request": "r1"})])
+    assert not pending.done
+    talk.receive([b"\xc1"])
+    assert isinstance(pending.outcome, Corrupt)
+
+
+def test_a_pause_of_the_game_is_not_a_dead_server_and_a_dead_server_is_told():
+    now = [0.0]
+    talk = Conversation(lambda: now[0])
+    talk.submit({"prompt": "stone"})
+    now[0] = 1000.0  # the game was paused
+    talk.tick()
+    talk.check_alive()
+    now[0] = 1061.0
+    with pytest.raises(Refusal, match="silent for 61 s"):
+        talk.check_alive()
+
+
+def test_a_payload_that_is_not_as_announced_is_refused():
+    runtime = FakeRuntime()
+    with InprocGame(runtime, owned=False) as game:
+        texture = game.texture("stone", size=64)
+    header, frames = pack("r1", texture)
+    assert unpack(header, frames).digest == texture.digest
+    wrong = bytearray(frames[0])
+    wrong[5] ^= 1
+    for broken in (frames[:-1], [frames[0][:-1], *frames[1:]], [wrong, *frames[1:]]):
+        with pytest.raises(Corrupt, match="payload"):
+            unpack(header, broken)
 
 
 def test_asyncio_says_when_nobody_is_there():
