@@ -5,6 +5,8 @@ game = cadenza.connect("tcp://127.0.0.1:5557")
 texture = game.texture("mossy stone", seed=7, size=128)
 """
 
-# connect is exported when the bridge lands
+from .bridge import connect
+
+__all__ = ["connect"]
 
 __version__ = "0.1.0"

@@ -28,7 +28,6 @@ def finish(
     recipe: Recipe,
     ignored: tuple[str, ...],
     made_by: Mapping[str, Any],
-    milliseconds: Mapping[str, float],
 ) -> Texture:
     """The asset of decoded maps float32 (M, H, W) in [0, 1]."""
     return Texture(
@@ -37,5 +36,4 @@ def finish(
         id=recipe.id,
         ignored=ignored,
         made_by=dict(made_by),
-        milliseconds=dict(milliseconds),
     )

@@ -37,6 +37,10 @@ def open_network(bundle: Bundle, backend: str, threads: int, cache: Path) -> Net
     decode = load(bundle.path("decode"), threads)
     manifest = bundle.manifest
     proof = prove(
-        step, channels=manifest.latent.channels, condition=manifest.conditioning.size, digest=bundle.digest, cache=cache
+        step,
+        channels=manifest.latent.channels,
+        condition=len(manifest.conditioning.words),
+        digest=bundle.digest,
+        cache=cache,
     )
     return Network(bundle, step, decode, proof)

@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..assets.bundle import Bundle
-from ..assets.manifest import Manifest, Recommended
+from ..assets.manifest import Flow, Manifest, Recommended, Ve, Vp
 from ..assets.refusal import OutOfRange, Refusal, Unknown, WrongType
 from .noise import check_seed
 from .recipe import FIELDS, Recipe, Spacing, from_dict
 from .solver import Plan, Process, compile_plan
-from .solver.names import resolve as resolve_name
 
 ASKED = (*FIELDS, "size")
 NOISES = ("independent", "brownian")
@@ -70,17 +69,27 @@ def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle]) -> Resolv
 
 def plan_of(recipe: Recipe, manifest: Manifest) -> Plan:
     """The recipe's plan; compiled plans are cached by the solver."""
-    process: Process = manifest.process.build()
     return compile_plan(
         sampler=recipe.sampler,
         spacing=recipe.spacing,
         steps=recipe.steps,
-        process=process,
+        process=process_of(manifest),
         prediction=manifest.prediction,
         guidance=recipe.guidance,
         eta=recipe.eta,
         **recipe.options,
     )
+
+
+def process_of(manifest: Manifest) -> Process:
+    """The process that the manifest's numbers describe."""
+    match manifest.process:
+        case Vp(alphas_cumprod=values):
+            return Process.vp(values)
+        case Ve(sigma_min=low, sigma_max=high):
+            return Process.ve(low, high)
+        case Flow(shift=shift):
+            return Process.flow(shift)
 
 
 def _bundle(asked: Mapping[str, Any], bundles: Mapping[str, Bundle]) -> Bundle:
@@ -147,8 +156,7 @@ def _dials(asked: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
     if "sampler" in asked:
         if not isinstance(asked["sampler"], str):
             raise WrongType("sampler", asked["sampler"], "the name of a sampler")
-        sampler, spacing, named = resolve_name(asked["sampler"])
-        options = dict(named)
+        sampler, options = asked["sampler"], {}
     if sampler == (table or family).sampler and table is not None and "spacing" not in asked and spacing is None:
         spacing = {"times": tuple(table.times)}
         options = {**table.options, **options}

@@ -31,6 +31,11 @@ class Network:
     decode_seconds_per_cell: float = 0.0
     _warm: set[tuple[int, ...]] = field(default_factory=set)
 
+    @property
+    def made_by(self) -> dict[str, str]:
+        """Who makes the bits; part of every result."""
+        return {**self.step.identity.to_dict(), "bundle": self.bundle.digest}
+
     def batch_for(self, size: tuple[int, ...]) -> int:
         """How many latents of (height, width) cells one call takes."""
         return max(1, CELLS_PER_CALL // int(np.prod(size)))

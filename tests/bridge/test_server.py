@@ -8,6 +8,7 @@ import threading
 import time
 
 import msgspec
+import numpy as np
 import pytest
 import zmq
 from fakes import FakeRuntime
@@ -90,6 +91,20 @@ def test_malformed_bytes_get_a_sentence_and_harm_nobody_else(name, address):
         bad.send(m.Ping(request="still here"))
         assert bad.hear()[0] == m.Pong(request="still here")
         assert good.texture("stone", size=64).digest == before
+
+
+def test_a_thousand_random_messages_harm_nobody(address):
+    random = np.random.default_rng(7)
+    with connect(address) as good, Raw(address, "random-client") as bad:
+        before = good.texture("stone", size=64).digest
+        whole = encode(submit("fuzz"))
+        for _ in range(1000):
+            data = bytearray(whole if random.random() < 0.7 else random.bytes(random.integers(0, 200)))
+            for place in random.integers(0, max(1, len(data)), 3):
+                data[place : place + 1] = random.bytes(1)
+            bad.socket.send_multipart([bytes(data)] * int(random.choice([1, 1, 1, 3])))
+        assert good.texture("stone", size=64).digest == before
+        assert good.stats()["clients"] >= 1
 
 
 def test_a_giant_frame_cuts_only_its_sender(address):

@@ -1,0 +1,104 @@
+"""A bundle: a folder with bundle.json and the files it names. Loading one checks every digest and executes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from . import manifest as manifest_format
+from . import words
+from .manifest import Manifest
+from .refusal import Corrupt, Refusal
+
+MANIFEST = "bundle.json"
+MANIFEST_LIMIT = 4 << 20
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """`digest` is the sha-256 of bundle.json, which holds the digest of every file."""
+
+    folder: Path
+    manifest: Manifest
+    digest: str
+
+    def path(self, graph: str) -> Path:
+        return self.folder / self.manifest.graphs[graph]
+
+    def parse_prompt(self, text: str, field: str = "prompt") -> tuple[NDArray[np.float32], tuple[str, ...]]:
+        """(condition (K,), words not known); see assets/words.py."""
+        return words.parse(text, self.manifest.conditioning, field)
+
+    def describe(self) -> dict[str, Any]:
+        m = self.manifest
+        known = m.conditioning
+        return {
+            "name": m.name,
+            "digest": self.digest,
+            "kind": m.kind,
+            "sizes": {"minimum": m.latent.minimum, "maximum": m.latent.maximum, "multiple": m.latent.multiple},
+            "recommended": [msgspec.to_builtins(table) for table in m.recommended],
+            "materials": known.words[: known.materials],
+            "modifiers": known.words[known.materials :],
+            "licence": m.licence,
+        }
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """The bundle in a folder, or a refusal that names the file and what is wrong with it."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise Refusal("missing", "bundle", f"{folder} has no {MANIFEST}", "give the folder of an exported bundle")
+    if path.stat().st_size > MANIFEST_LIMIT:
+        raise Corrupt(
+            MANIFEST, f"has {path.stat().st_size} bytes, more than {MANIFEST_LIMIT}", "export the bundle again"
+        )
+    data = path.read_bytes()
+    manifest = manifest_format.read(data)
+    for name in manifest.graphs.values():
+        if name not in manifest.files:
+            raise Corrupt(f"graphs.{name}", "is not among the files", "export the bundle again")
+    for name, digest in manifest.files.items():
+        _check_file(folder, name, digest)
+    return Bundle(folder, manifest, hashlib.sha256(data).hexdigest())
+
+
+def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
+    """Writes the files and then the manifest with their digests; the same input gives the same bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        _write(folder / name, data)
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
+    complete = msgspec.structs.replace(manifest, files=digests)
+    manifest_format.check(complete)
+    _write(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(complete, order="sorted"), indent=1) + b"\n")
+    return load_bundle(folder)
+
+
+def _write(path: Path, data: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(data)
+    os.replace(part, path)
+
+
+def _check_file(folder: Path, name: str, digest: str) -> None:
+    pure = PurePosixPath(name)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in name:
+        raise Corrupt(f"files.{name}", "points outside the bundle", "do not use this bundle")
+    path = folder / name
+    if not path.is_file():
+        raise Corrupt(f"files.{name}", "is missing", "copy the whole bundle, or export it again")
+    with path.open("rb") as file:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if actual != digest:
+        raise Corrupt(
+            f"files.{name}", f"has the digest {actual[:12]}, the manifest says {digest[:12]}", "copy it again"
+        )

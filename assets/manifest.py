@@ -1,0 +1,125 @@
+"""The manifest of a bundle, format 1: numbers, not names, that say how to run a model and what its maps mean."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import msgspec
+
+from .refusal import Corrupt, OutOfRange
+
+FORMAT = 1
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Vp(_Part, tag="vp"):
+    alphas_cumprod: list[float]
+
+
+class Ve(_Part, tag="ve"):
+    sigma_min: float = 0.002
+    sigma_max: float = 80.0
+
+
+class Flow(_Part, tag="flow"):
+    shift: float = 1.0
+
+
+class Latent(_Part):
+    """`factor` pixels a cell; sizes are multiples of `multiple` pixels from `minimum` to `maximum`."""
+
+    channels: int
+    factor: int
+    minimum: int
+    maximum: int
+    multiple: int
+
+
+class Words(_Part, tag="words"):
+    """A closed vocabulary: each word an entry of the condition vector; unconditional is all zeros."""
+
+    words: list[str]
+    materials: int  # the first so many are materials, which share one amount; the others are modifiers
+    synonyms: dict[str, str] = {}
+
+
+class Recommended(_Part):
+    """The family's explicit table for one step count: what the model is told, falling, `steps` times or with the end."""
+
+    steps: int
+    sampler: str
+    times: list[float]
+    guidance: float = 1.0
+    eta: float | None = None
+    options: dict[str, float | int | bool | str] = {}
+
+
+class Channel(_Part):
+    name: str  # albedo.r, albedo.g, albedo.b, height, roughness, metallic
+    encoding: Literal["srgb", "linear"] = "linear"
+
+
+class Manifest(_Part):
+    """bundle.json. `files` has the sha-256 of every file beside it."""
+
+    name: str
+    kind: str
+    process: Vp | Ve | Flow
+    prediction: Literal["epsilon", "v", "x0", "flow"]
+    latent: Latent
+    conditioning: Words
+    recommended: list[Recommended]
+    channels: list[Channel]
+    graphs: dict[str, str]
+    format: int = FORMAT
+    files: dict[str, str] = {}
+    licence: str = ""
+    provenance: dict[str, Any] = {}
+
+
+def read(data: bytes) -> Manifest:
+    """The manifest in these bytes of JSON, or a refusal with the path of what is wrong."""
+    try:
+        number = msgspec.json.decode(data).get("format")
+    except (msgspec.DecodeError, AttributeError) as error:
+        raise Corrupt("bundle.json", f"is no JSON object ({error})", "export the bundle again") from error
+    if number != FORMAT:
+        raise Corrupt(
+            "bundle.json.format", f"is {number!r}, this build reads format {FORMAT}", "export it with this build"
+        )
+    try:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except msgspec.ValidationError as error:
+        raise Corrupt("bundle.json", str(error), "export the bundle again") from error
+    check(manifest)
+    return manifest
+
+
+def check(manifest: Manifest) -> None:
+    """What types cannot say."""
+    latent = manifest.latent
+    if not (
+        0 < latent.factor <= latent.minimum <= latent.maximum and latent.multiple % latent.factor == 0 < latent.channels
+    ):
+        raise OutOfRange("latent", msgspec.to_builtins(latent), "sizes in whole cells, minimum up to maximum")
+    if not manifest.recommended:
+        raise OutOfRange("recommended", [], "at least one table")
+    for table in manifest.recommended:
+        falling = all(a > b for a, b in zip(table.times, table.times[1:], strict=False))
+        if (
+            not falling
+            or len(table.times) not in (table.steps, table.steps + 1)
+            or not all(map(math.isfinite, table.times))
+        ):
+            raise OutOfRange(
+                "recommended.times", table.times, f"{table.steps} falling numbers, with or without the end"
+            )
+    if not 0 < manifest.conditioning.materials <= len(manifest.conditioning.words):
+        raise OutOfRange("conditioning.materials", manifest.conditioning.materials, "1 to the number of words")
+    for name in ("step", "decode"):
+        if name not in manifest.graphs:
+            raise Corrupt("graphs", f"{name!r} is missing", "export the bundle again")

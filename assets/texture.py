@@ -1,0 +1,153 @@
+"""A PBR texture as a game receives it, and the maps that follow from the height.
+
+Everything here is + - * / sqrt and comparisons in float32 on a torus, in a fixed order: the same bytes on every machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .refusal import Unknown
+
+Bytes = NDArray[np.uint8]
+Field = NDArray[np.float32]
+
+NORMAL_STRENGTH = 6.0
+"""Slope of the normal map: height 0 to 1 is this many pixels, the same at every size because the grain is."""
+OCCLUSION_RADII = (1, 3, 7)
+"""Pixels of the neighbourhoods that shade a place that lies below them."""
+
+
+@dataclass(frozen=True)
+class Texture:
+    """Maps uint8 by name: albedo (H, W, 3) sRGB, normal (H, W, 3) OpenGL, the others (H, W) linear; row 0 is the top."""
+
+    _maps: Mapping[str, Bytes]
+    recipe: Mapping[str, Any]
+    id: str
+    ignored: tuple[str, ...] = ()
+    made_by: Mapping[str, Any] = None  # type: ignore[assignment]
+    milliseconds: Mapping[str, float] = None  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        maps: Mapping[str, Bytes],
+        recipe: Mapping[str, Any],
+        id: str,
+        ignored: Sequence[str] = (),
+        made_by: Mapping[str, Any] | None = None,
+        milliseconds: Mapping[str, float] | None = None,
+    ) -> None:
+        given = {"_maps": dict(maps), "recipe": dict(recipe), "id": id, "ignored": tuple(ignored)}
+        given |= {"made_by": dict(made_by or {}), "milliseconds": dict(milliseconds or {})}
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+
+    def maps(self) -> dict[str, Bytes]:
+        """All maps in the order that the digest reads them."""
+        return dict(self._maps)
+
+    def __getattr__(self, name: str) -> Bytes:
+        if not name.startswith("_") and name in self._maps:
+            return self._maps[name]
+        raise AttributeError(f"{name!r}; the maps are {', '.join(self.__dict__.get('_maps', {}))}")
+
+    @property
+    def normal_directx(self) -> Bytes:
+        """The normal map with Y down, for Unreal and other DirectX conventions."""
+        flipped = self.normal.copy()
+        flipped[..., 1] = 255 - flipped[..., 1]
+        return flipped
+
+    @cached_property
+    def digest(self) -> str:
+        """sha-256 (hex) over the bytes of all maps in order."""
+        total = hashlib.sha256()
+        for array in self._maps.values():
+            total.update(np.ascontiguousarray(array))
+        return total.hexdigest()
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a replay needs and compares with."""
+        return {"id": self.id, "recipe": dict(self.recipe), "digest": self.digest, "made_by": dict(self.made_by)}
+
+    def packed(self, layout: str) -> Bytes:
+        """Data maps in the channels of one image; `layout` is one of PACKINGS."""
+        if layout not in PACKINGS:
+            raise Unknown("layout", layout, PACKINGS)
+        return np.stack([_channel(self, name) for name in PACKINGS[layout]], axis=-1)
+
+    def timed(self, milliseconds: Mapping[str, float]) -> Texture:
+        return Texture(self._maps, self.recipe, self.id, self.ignored, self.made_by, milliseconds)
+
+
+PACKINGS: dict[str, tuple[str, ...]] = {
+    "orm": ("occlusion", "roughness", "metallic"),  # glTF, Unreal, Godot
+    "unity_mask": ("metallic", "occlusion", "zero", "smoothness"),  # HDRP
+    "unity_metallic": ("metallic", "metallic", "metallic", "smoothness"),  # URP
+}
+
+
+def _channel(texture: Texture, name: str) -> Bytes:
+    if name == "smoothness":
+        return 255 - texture.roughness
+    return np.zeros_like(texture.roughness) if name == "zero" else texture.maps()[name]
+
+
+def quantise(field: Field) -> Bytes:
+    """[0, 1] to 0..255, rounded half up; what lies outside goes to the ends."""
+    clipped = np.minimum(np.maximum(field, np.float32(0)), np.float32(1))
+    return (clipped * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+
+
+def derive(decoded: Field, names: Sequence[str]) -> dict[str, Bytes]:
+    """All maps from the decoder's (M, H, W) in [0, 1]; normals and occlusion come from the height."""
+    at = {name: decoded[i] for i, name in enumerate(names)}
+    height = at["height"]
+    albedo = np.stack([at[f"albedo.{c}"] for c in "rgb"], axis=-1)
+    return {
+        "albedo": quantise(albedo),
+        "normal": normals_of(height),
+        "height": quantise(height),
+        "roughness": quantise(at["roughness"]),
+        "metallic": quantise(at["metallic"]),
+        "occlusion": occlusion_of(height),
+    }
+
+
+def normals_of(height: Field) -> Bytes:
+    """Tangent-space normals (H, W, 3), OpenGL: x right, y up, by periodic Sobel differences."""
+    around = np.pad(height, 1, mode="wrap")
+    across = around[:-2] + np.float32(2) * around[1:-1] + around[2:]
+    along = around[:, :-2] + np.float32(2) * around[:, 1:-1] + around[:, 2:]
+    slope = np.float32(NORMAL_STRENGTH / 8)
+    x = (across[:, :-2] - across[:, 2:]) * slope
+    y = (along[2:] - along[:-2]) * slope  # rows go down, y goes up
+    length = np.sqrt(x * x + y * y + np.float32(1))
+    half = np.float32(0.5)
+    unit = np.stack([x / length, y / length, np.float32(1) / length], axis=-1)
+    return quantise(unit * half + half)
+
+
+def occlusion_of(height: Field) -> Bytes:
+    """Ambient occlusion (H, W): how far a place lies below the mean of its neighbourhoods, summed over their radii."""
+    open_ = np.ones_like(height)
+    for radius in OCCLUSION_RADII:
+        below = np.maximum(_box(_box(height, radius, 0), radius, 1) - height, np.float32(0))
+        open_ = open_ / (np.float32(1) + np.float32(2.2) * below)
+    return quantise(open_)
+
+
+def _box(field: Field, radius: int, axis: int) -> Field:
+    """Mean of the neighbours at -r, -r/2, 0, r/2, r along an axis."""
+    near, far = max(1, radius // 2), radius
+    total = field + np.roll(field, near, axis) + np.roll(field, -near, axis)
+    return (total + np.roll(field, far, axis) + np.roll(field, -far, axis)) * np.float32(0.2)

@@ -1,0 +1,140 @@
+"""The runtime on a small real bundle: same bits in any company, joining, cancelling, deadlines, refusals."""
+
+import random
+import threading
+
+import numpy as np
+import pytest
+
+from cadenza.assets.refusal import Refusal
+from cadenza.runtime.runtime import Runtime
+
+DIALS = [
+    {},
+    {"steps": 2},
+    {"steps": 3, "sampler": "euler"},
+    {"steps": 5, "sampler": "dpmpp_2m", "spacing": "karras", "guidance": 3.0},
+    {"steps": 4, "sampler": "euler_ancestral", "noise": "brownian"},
+    {"steps": 3, "sampler": "heun", "variation_seed": 9, "variation_strength": 0.3},
+]
+
+
+def test_a_request_gives_the_same_bits_alone_and_in_every_company(runtime):
+    requests = [{"prompt": "mossy stone", "seed": s, "size": 64 + 64 * (s % 2), **d} for s in range(3) for d in DIALS]
+    alone = [runtime.submit(request).wait(20).digest for request in requests]
+    assert len(set(alone)) == len(requests)
+    for shuffle in range(5):
+        order = list(range(len(requests)))
+        random.Random(shuffle).shuffle(order)
+        works = {i: runtime.submit(requests[i], priority=i % 3) for i in order}
+        assert [works[i].wait(20).digest for i in range(len(requests))] == alone
+
+
+def test_another_runtime_with_another_thread_count_gives_the_same_bits(runtime, bundle):
+    request = {"prompt": "wet brick", "seed": 7, "size": 128}
+    backend = next(iter(runtime.networks.values())).made_by["backend"]
+    with Runtime([bundle.folder], backend, threads=1) as other:
+        assert other.submit(request).wait(20).digest == runtime.submit(request).wait(20).digest
+
+
+def test_the_recipe_of_a_result_makes_it_again(runtime):
+    texture = runtime.submit({"prompt": "sand", "seed": 3}).wait(20)
+    again = runtime.submit(texture.recipe).wait(20)
+    assert (again.digest, again.id) == (texture.digest, texture.id)
+
+
+def test_textures_tile(runtime):
+    maps = runtime.submit({"prompt": "stone", "size": [128, 64]}).wait(20).maps()
+    assert maps["albedo"].shape == (64, 128, 3)
+    for array in maps.values():
+        field = array.astype(float)
+        for axis in (0, 1):
+            inside = np.abs(np.diff(field, axis=axis)).mean()
+            wrap = np.abs(np.take(field, 0, axis) - np.take(field, -1, axis)).mean()
+            assert wrap <= 1.5 * inside + 1  # a random decoder has edges at every cell; the seam is one of them
+
+
+def test_identical_requests_in_flight_are_made_once(runtime):
+    before = runtime.stats()
+    gate = threading.Event()
+    blocker = runtime.submit({"prompt": "sand", "seed": 77}, on_event=lambda work: gate.wait(5))
+    works = [runtime.submit({"prompt": "sand", "seed": 78}) for _ in range(5)]
+    gate.set()
+    blocker.wait(20)
+    assert len({work.wait(20).digest for work in works}) == 1
+    after = runtime.stats()
+    assert after["joined"] - before["joined"] == 4
+    assert after["done"] - before["done"] == 6
+
+
+def test_a_cancelled_request_ends_and_the_others_go_on(runtime):
+    gate = threading.Event()
+    blocker = runtime.submit({"prompt": "sand", "seed": 80}, on_event=lambda work: gate.wait(5))
+    doomed = runtime.submit({"prompt": "sand", "seed": 81, "steps": 50, "sampler": "euler"})
+    runtime.cancel(doomed)
+    gate.set()
+    with pytest.raises(Refusal, match="cancelled"):
+        doomed.wait(20)
+    assert blocker.wait(20).digest
+    assert doomed.state == "cancelled"
+
+
+def test_an_urgent_request_overtakes_those_that_wait(runtime):
+    ended, gate = [], threading.Event()
+
+    def note(work):
+        gate.wait(5)
+        if work.state == "done":
+            ended.append(work.recipe.seed)
+
+    waiting = [runtime.submit({"prompt": "brick", "seed": 100 + i}, on_event=note) for i in range(8)]
+    urgent = runtime.submit({"prompt": "brick", "seed": 999}, priority=5, on_event=note)
+    gate.set()
+    for work in (urgent, *waiting):
+        work.wait(20)
+    assert ended.index(999) <= 4  # at most the call that was already running goes first
+
+
+def test_a_deadline_that_cannot_be_met_fails_early_or_takes_fewer_steps(runtime):
+    runtime.submit({"prompt": "stone", "seed": 1}).wait(20)
+    runtime.submit({"prompt": "stone", "seed": 2}).wait(20)
+    request = {"prompt": "stone", "seed": 3, "size": 512, "steps": 1000, "sampler": "euler"}
+    with pytest.raises(Refusal) as refused:
+        runtime.submit(request, deadline_ms=1, late="fail")
+    assert refused.value.code == "deadline"
+    degraded = runtime.submit({**request, "sampler": None}, deadline_ms=1e-3, late="degrade")
+    assert degraded.recipe.steps == 1
+    assert runtime.submit(degraded.wait(20).recipe).wait(20).digest == degraded.result.digest
+
+
+def test_words_that_are_not_known_come_back(runtime):
+    texture = runtime.submit({"prompt": "zorgly wet rock, moss 0.5", "seed": 1}).wait(20)
+    assert texture.ignored == ("zorgly",)
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("prompt", {"prompt": "zorgly"}),
+        ("prompt", {"prompt": 7}),
+        ("prompt", {"prompt": None}),
+        ("seed", {"seed": -1}),
+        ("seed", {"seed": 1.5}),
+        ("size", {"size": 100}),
+        ("size", {"size": 4096}),
+        ("size", {"size": "128"}),
+        ("sampler", {"sampler": "eulerr"}),
+        ("steps", {"steps": 0}),
+        ("steps", {"steps": [4]}),
+        ("guidance", {"guidance": float("nan")}),
+        ("kind", {"kind": "sprite"}),
+        ("bundle", {"bundle": "nope"}),
+        ("noise", {"noise": ["brownian"]}),
+        ("colour", {"colour": "red"}),
+    ],
+)
+def test_bad_input_is_a_sentence_that_names_the_field(runtime, field, change):
+    with pytest.raises(Refusal) as refused:
+        runtime.submit({"prompt": "stone", **change})
+    assert refused.value.field == field
+    assert runtime.submit({"prompt": "stone", "seed": 4}).wait(20).digest
