@@ -2,47 +2,13 @@
 
 import hashlib
 import json
-import sys
 import threading
-import types
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 
 from cadenza.assets.refusal import Refusal, Unknown
-
-try:
-    from cadenza.assets.texture import Texture
-except ModuleNotFoundError:  # stands in until assets.texture is there
-
-    @dataclass(frozen=True)
-    class Texture:
-        _maps: dict
-        recipe: dict
-        id: str
-        ignored: tuple = ()
-        made_by: dict = field(default_factory=dict)
-        milliseconds: dict = field(default_factory=dict)
-
-        def __init__(self, maps, **rest):
-            self.__dict__.update(rest, _maps=maps)
-
-        def maps(self):
-            return self._maps
-
-        def __getattr__(self, name):
-            try:
-                return self.__dict__["_maps"][name]
-            except KeyError:
-                raise AttributeError(name) from None
-
-        @cached_property
-        def digest(self):
-            return hashlib.sha256(b"".join(array.tobytes() for array in self._maps.values())).hexdigest()
-
-    sys.modules["cadenza.assets.texture"] = types.SimpleNamespace(Texture=Texture)
-
+from cadenza.assets.texture import Texture
 
 MAPS = {"albedo": 3, "normal": 3, "height": 0, "roughness": 0, "metallic": 0, "occlusion": 0}
 
