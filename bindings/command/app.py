@@ -10,18 +10,15 @@ import click
 import typer
 
 from ...assets.refusal import Refusal
-from . import bench, compare, demo, listing, make, replay, serve
+from . import listing, make, replay, serve
 
 COMMANDS = {
-    "demo": demo.demo,
     "serve": serve.serve,
     "make": make.make,
     "replay": replay.replay,
     "samplers": listing.samplers,
     "spacings": listing.spacings,
     "bundles": listing.bundles,
-    "compare": compare.compare,
-    "bench": bench.bench,
 }
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from ...bridge import connect
 from ...runtime.solver.catalogue import describe_samplers, describe_spacings
 from . import dials
+from .make import open_game
 from .output import show
 
 
@@ -36,7 +36,7 @@ def spacings(json: dials.Json = False) -> None:
 
 def bundles(bundle: dials.Bundles = None, server: dials.Server = None, json: dials.Json = False) -> None:
     """List the bundles, their words, sizes and step counts."""
-    with connect(server or "inproc", bundles=bundle) as game:
+    with open_game(server, bundle) as game:
         found = game.describe()["bundles"]
     if json:
         show({"bundles": found}, json)

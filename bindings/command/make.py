@@ -10,12 +10,11 @@ from tqdm import tqdm
 
 from ...assets.store import Store, default_folder
 from ...assets.texture import Texture
-from ...bridge import connect
+from ...bridge import Game, connect
 from . import dials
 from .output import show, write_texture
 
 Out = Annotated[Path | None, typer.Option(help="File of the colour map; the other maps are named after it.")]
-Preview = Annotated[bool, typer.Option(help="Also draw a 3 x 3 tiling and a lit sphere and plane.")]
 Format = Annotated[str | None, typer.Option(help="png, dds or ktx2; without it --out's ending says.")]
 
 
@@ -36,8 +35,9 @@ def make(
     option: dials.Options = None,
     out: Out = None,
     format: Format = None,
-    preview: Preview = False,
     server: dials.Server = None,
+    bundle: dials.Bundles = None,
+    backend: dials.Backend = "auto",
     json: dials.Json = False,
 ) -> None:
     """Make an asset and write it to files."""
@@ -57,11 +57,16 @@ def make(
         noise=noise,
         options=option,
     )
-    with connect(server or "inproc") as game:
+    with open_game(server, bundle, backend) as game:
         texture = watched(game, asked)
-    files = write_texture(texture, out or Path(f"{prompt.replace(' ', '-')}-{seed}.png"), format, preview)
+    files = write_texture(texture, out or Path(f"{prompt.replace(' ', '-')}-{seed}.png"), format)
     Store(default_folder() / "store").put(texture.record, None)
     show(summary(texture, files), json)
+
+
+def open_game(server: str | None, bundles: list[Path] | None, backend: str = "auto") -> Game:
+    """A running server, or an engine in this process."""
+    return connect(server) if server else connect("inproc", bundles=bundles, backend=backend)
 
 
 def watched(game: Any, asked: dict[str, Any]) -> Texture:

@@ -10,7 +10,6 @@ from typing import Any
 import typer
 
 from ...assets.files import FORMATS, encode
-from ...assets.preview import lit_sphere_and_plane, tiling
 from ...assets.refusal import Unknown
 from ...assets.texture import Texture
 
@@ -26,8 +25,8 @@ def show(result: Mapping[str, Any], json: bool) -> None:
             typer.echo(f"{name:<14}{text}")
 
 
-def write_texture(texture: Texture, out: Path, format: str | None, preview: bool) -> list[Path]:
-    """All maps, the record (recipe, digest, who made it) and, where asked for, pictures. The colour map is `out` itself."""
+def write_texture(texture: Texture, out: Path, format: str | None) -> list[Path]:
+    """All maps, the record (recipe, digest, who made it). The colour map is `out` itself."""
     format = format or out.suffix.lstrip(".").lower() or "png"
     if format not in FORMATS:
         raise Unknown("format", format, FORMATS)
@@ -40,9 +39,4 @@ def write_texture(texture: Texture, out: Path, format: str | None, preview: bool
     record = out.with_name(f"{out.stem}.json")
     record.write_text(json_format.dumps(texture.record, indent=1) + "\n")
     files.append(record)
-    if preview:
-        for name, picture in (("tiling", tiling(texture)), ("lit", lit_sphere_and_plane(texture))):
-            path = out.with_name(f"{out.stem}_{name}.png")
-            path.write_bytes(encode("albedo", picture, "png"))
-            files.append(path)
     return files

@@ -10,21 +10,22 @@ import typer
 
 from ...assets.refusal import Refusal
 from ...assets.store import Store, default_folder
-from ...bridge import connect
 from ...runtime.recipe import from_dict
 from . import dials
-from .make import watched
+from .make import open_game, watched
 from .output import show
 
 
 def replay(
     recipe: Annotated[str, typer.Argument(help="A file that `make` wrote, a recipe in JSON, or a recipe id.")],
     server: dials.Server = None,
+    bundle: dials.Bundles = None,
+    backend: dials.Backend = "auto",
     json: dials.Json = False,
 ) -> None:
     """Make a recipe again and check that the bytes are the same; exit status 1 where they differ."""
     record = find(recipe)
-    with connect(server or "inproc") as game:
+    with open_game(server, bundle, backend) as game:
         again = watched(game, record["recipe"])
         expected = record.get("digest") or watched(game, record["recipe"]).digest
     same = again.digest == expected

@@ -1,0 +1,93 @@
+"""Maps as image files: PNG, and DDS or KTX2 uncompressed with all mips. The same pixels give the same bytes."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin
+
+from .mips import chain
+from .refusal import Unknown
+
+Bytes = NDArray[np.uint8]
+
+
+def encode(name: str, image: Bytes, format: str) -> bytes:
+    """A map (H, W) or (H, W, 3) as a file; `name` says whether it is colour (albedo: sRGB), a normal, or data."""
+    if format not in FORMATS:
+        raise Unknown("format", format, FORMATS)
+    return FORMATS[format](name, np.ascontiguousarray(image))
+
+
+def _png(name: str, image: Bytes) -> bytes:
+    chunks = PngImagePlugin.PngInfo()
+    if name == "albedo":
+        chunks.add(b"sRGB", b"\x00")
+    else:
+        chunks.add(b"gAMA", struct.pack(">I", 100000))  # linear data
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, "PNG", compress_level=6, pnginfo=chunks)
+    return out.getvalue()
+
+
+def _texels(image: Bytes) -> Bytes:
+    """One channel as it is, three with an opaque fourth."""
+    if image.ndim == 2:
+        return image
+    return np.concatenate([image, np.full((*image.shape[:2], 1), 255, np.uint8)], axis=-1)
+
+
+_DXGI = {(1, False): 61, (4, False): 28, (4, True): 29}  # R8_UNORM, R8G8B8A8_UNORM, R8G8B8A8_UNORM_SRGB
+_VULKAN = {(1, False): 9, (4, False): 37, (4, True): 43}
+
+
+def _dds(name: str, image: Bytes) -> bytes:
+    """Microsoft's DDS with the DX10 header [https://learn.microsoft.com/windows/win32/direct3ddds/dx-graphics-dds-pguide]."""
+    levels = chain(name, image)
+    height, width = image.shape[:2]
+    texel = 1 if image.ndim == 2 else 4
+    flags = 0x1 | 0x2 | 0x4 | 0x8 | 0x1000 | 0x20000  # caps, height, width, pitch, pixel format, mip count
+    pixel_format = struct.pack("<II4s5I", 32, 0x4, b"DX10", 0, 0, 0, 0, 0)
+    head = struct.pack("<4s7I44x", b"DDS ", 124, flags, height, width, width * texel, 0, len(levels)) + pixel_format
+    caps = struct.pack("<5I", 0x1000 | 0x8 | 0x400000, 0, 0, 0, 0)
+    dx10 = struct.pack("<5I", _DXGI[texel, name == "albedo" and texel == 4], 3, 0, 1, 0)
+    return head + caps + dx10 + b"".join(_texels(level).tobytes() for level in levels)
+
+
+def _ktx2(name: str, image: Bytes) -> bytes:
+    """Khronos KTX 2.0 [https://registry.khronos.org/KTX/specs/2.0/ktxspec.v2.html], smallest level first in the file."""
+    data = [_texels(level).tobytes() for level in chain(name, image)]
+    height, width = image.shape[:2]
+    texel, srgb = (1 if image.ndim == 2 else 4), name == "albedo" and image.ndim == 3
+    descriptor = _data_format(texel, srgb)
+    start = 80 + 24 * len(data) + len(descriptor)
+    offsets, at = {}, start
+    for level in reversed(range(len(data))):
+        at += -at % 4
+        offsets[level] = at
+        at += len(data[level])
+    head = b"\xabKTX 20\xbb\r\n\x1a\n" + struct.pack(
+        "<9I", _VULKAN[texel, srgb], 1, width, height, 0, 0, 1, len(data), 0
+    )
+    head += struct.pack("<4I2Q", 80 + 24 * len(data), len(descriptor), 0, 0, 0, 0)
+    index = b"".join(struct.pack("<3Q", offsets[i], len(d), len(d)) for i, d in enumerate(data))
+    out = bytearray(head + index + descriptor)
+    for level in reversed(range(len(data))):
+        out += bytes(offsets[level] - len(out)) + data[level]
+    return bytes(out)
+
+
+def _data_format(texel: int, srgb: bool) -> bytes:
+    """A basic data format descriptor: RGB model, BT.709 primaries, sRGB or linear transfer, a sample a channel."""
+    channels = (0,) if texel == 1 else (0, 1, 2, 15 | (0x10 if srgb else 0))  # alpha is linear
+    samples = b"".join(struct.pack("<HBB4xII", 8 * i, 7, c, 0, 255) for i, c in enumerate(channels))
+    size = 24 + len(samples)
+    block = struct.pack("<IHH4B4B8B", 0, 2, size, 1, 1, 2 if srgb else 1, 0, 0, 0, 0, 0, texel, *[0] * 7)
+    return struct.pack("<I", 4 + size) + block + samples
+
+
+FORMATS: dict[str, Callable[[str, Bytes], bytes]] = {"png": _png, "dds": _dds, "ktx2": _ktx2}

@@ -1,0 +1,38 @@
+"""What there is, derived from traced plans: for listings and documentation."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from .compile import compile_plan, dials
+from .process import Process
+from .samplers import SAMPLERS
+from .spacings import SPACINGS
+
+STEPS = 12
+
+
+def describe_samplers() -> list[dict[str, Any]]:
+    """A row a sampler: order claimed, evaluations a step, slots and draws of a 12-step plan with default dials."""
+    return [_sampler(name) for name in SAMPLERS]
+
+
+def _sampler(name: str) -> dict[str, Any]:
+    sampler = SAMPLERS[name]
+    plan = compile_plan(name, "sgm_uniform", STEPS, Process.flow(), "flow")
+    return {
+        "name": name,
+        "title": sampler.title,
+        "order": sampler.order,
+        "evaluations_per_step": plan.evaluations / STEPS,
+        "stochastic": plan.stochastic,
+        "noise_draws": plan.noise_draws,
+        "slots": plan.slots,
+        "options": dials(name),
+        "about": inspect.getdoc(sampler.run) or "",
+    }
+
+
+def describe_spacings() -> list[dict[str, Any]]:
+    return [{"name": name, "title": (inspect.getdoc(run) or "").split("\n")[0]} for name, run in SPACINGS.items()]
