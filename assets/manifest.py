@@ -12,24 +12,20 @@ from .refusal import Corrupt, OutOfRange
 FORMAT = 1
 
 
-class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class Vp(_Part, tag="vp"):
+class Vp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="vp"):
     alphas_cumprod: list[float]
 
 
-class Ve(_Part, tag="ve"):
+class Ve(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ve"):
     sigma_min: float = 0.002
     sigma_max: float = 80.0
 
 
-class Flow(_Part, tag="flow"):
+class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="flow"):
     shift: float = 1.0
 
 
-class Latent(_Part):
+class Latent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`factor` pixels a cell; sizes are multiples of `multiple` pixels from `minimum` to `maximum`."""
 
     channels: int
@@ -39,7 +35,7 @@ class Latent(_Part):
     multiple: int
 
 
-class Words(_Part, tag="words"):
+class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="words"):
     """A closed vocabulary: each word an entry of the condition vector; unconditional is all zeros."""
 
     words: list[str]
@@ -47,7 +43,7 @@ class Words(_Part, tag="words"):
     synonyms: dict[str, str] = {}
 
 
-class Recommended(_Part):
+class Recommended(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The family's explicit table for one step count: what the model is told, falling, `steps` times or with the end."""
 
     steps: int
@@ -58,12 +54,12 @@ class Recommended(_Part):
     options: dict[str, float | int | bool | str] = {}
 
 
-class Channel(_Part):
+class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str  # albedo.r, albedo.g, albedo.b, height, roughness, metallic
     encoding: Literal["srgb", "linear"] = "linear"
 
 
-class Manifest(_Part):
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """bundle.json. `files` has the sha-256 of every file beside it."""
 
     name: str

@@ -39,7 +39,7 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
         if maps is not None:
             packed = io.BytesIO()
-            np.savez_compressed(packed, **dict(maps))
+            np.savez_compressed(packed, allow_pickle=False, **dict(maps))
             self._write(f"{record['id']}.npz", packed.getvalue())
         self._write(f"{record['id']}.json", json.dumps(record, indent=1).encode())
 

@@ -71,7 +71,7 @@ class Texture:
         """sha-256 (hex) over the bytes of all maps in order."""
         total = hashlib.sha256()
         for array in self._maps.values():
-            total.update(np.ascontiguousarray(array))
+            total.update(np.ascontiguousarray(array).data)
         return total.hexdigest()
 
     @property
@@ -133,7 +133,7 @@ def normals_of(height: Field) -> Bytes:
     y = (along[2:] - along[:-2]) * slope  # rows go down, y goes up
     length = np.sqrt(x * x + y * y + np.float32(1))
     half = np.float32(0.5)
-    unit = np.stack([x / length, y / length, np.float32(1) / length], axis=-1)
+    unit: Field = np.stack([x / length, y / length, np.float32(1) / length], axis=-1)
     return quantise(unit * half + half)
 
 

@@ -20,12 +20,14 @@ def parse(text: str, vocabulary: Words, field: str = "prompt") -> tuple[NDArray[
     index = {word: i for i, word in enumerate(vocabulary.words)}
     longest = max(len(word.split()) for word in (*index, *vocabulary.synonyms))
     tokens = _TOKEN.findall(text.lower())
-    condition, ignored = np.zeros(len(index), np.float32), []
-    at, last = 0, None
+    condition = np.zeros(len(index), np.float32)
+    ignored: list[str] = []
+    at = 0
+    last: int | None = None  # the word that a number would belong to
     while at < len(tokens):
         if _is_number(tokens[at]):
-            last = _strength(float(tokens[at]), tokens[at], last, condition, ignored, field)
-            at += 1
+            _strength(float(tokens[at]), tokens[at], last, condition, ignored, field)
+            at, last = at + 1, None
             continue
         for length in range(longest, 0, -1):
             word = _known(" ".join(tokens[at : at + length]), index, vocabulary.synonyms)

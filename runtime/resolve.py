@@ -77,7 +77,7 @@ def plan_of(recipe: Recipe, manifest: Manifest) -> Plan:
         prediction=manifest.prediction,
         guidance=recipe.guidance,
         eta=recipe.eta,
-        **recipe.options,
+        **dict[str, Any](recipe.options),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import NoReturn
 
@@ -12,7 +13,7 @@ import typer
 from ...assets.refusal import Refusal
 from . import listing, make, replay, serve
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "serve": serve.serve,
     "make": make.make,
     "replay": replay.replay,

@@ -54,7 +54,8 @@ class Job:
 
     @property
     def latent(self) -> Latent:
-        return self.slots[0]
+        latent: Latent = self.slots[0]
+        return latent
 
     def inputs(self) -> Latent:
         """What the model reads at this row, (channels, height, width)."""

@@ -65,12 +65,12 @@ class Network:
     def maps(self, latent: Array) -> Array:
         """Decoded maps (M, H, W) in [0, 1] of one latent (C, h, w); always alone, so that its bits cannot vary."""
         began = time.perf_counter()
-        maps = self.decode.run({"latent": latent[None]})["maps"][0]
+        maps: Array = self.decode.run({"latent": latent[None]})["maps"][0]
         seconds = (time.perf_counter() - began) / latent[0].size
         self.decode_seconds_per_cell = _moving(self.decode_seconds_per_cell, seconds)
         return maps
 
-    def expected_seconds(self, cells: int, evaluations: int) -> float:
+    def expected_seconds(self, cells: int, evaluations: float) -> float:
         """Model and decoder time of one latent when it has the engine for itself; 0.0 before anything was measured."""
         return cells * (self.seconds_per_cell * evaluations + self.decode_seconds_per_cell)
 

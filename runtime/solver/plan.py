@@ -60,7 +60,7 @@ class Plan:
 
     @property
     def slots(self) -> int:
-        return self.read.shape[1]
+        return int(self.read.shape[1])
 
     @property
     def noise_draws(self) -> int:
