@@ -103,6 +103,10 @@ class Process:
         ratio = math.exp(float(np.interp(time, np.arange(len(self.table)), self.table)))
         return Level(1.0, ratio, 1.0 / math.sqrt(1.0 + ratio * ratio), float(time))
 
+    def inside(self, sigma: float) -> Level:
+        """The level of a frame sigma, such as a stage between two levels."""
+        return self.at(sigma) if self.kind == "flow" else self.level(sigma)
+
     @property
     def clean(self) -> Level:
         return self.level(0.0)

@@ -82,7 +82,7 @@ def test_the_order_of_convergence_is_at_least_what_is_claimed(name, kind):
     start = np.linspace(-2.5, 2.5, 41)
     settings = {"eta": 0.0} if "eta" in dials(name) else {}
     counts = (20, 40, 80)
-    fine = run("heun", kind, np.geomspace(8, 0.15, 1001), start)
+    fine = run("dopri5", kind, np.geomspace(8, 0.15, 801), start)
     errors = [np.abs(run(name, kind, np.geomspace(8, 0.15, n + 1), start, **settings) - fine).mean() for n in counts]
     order = math.log2(errors[-2] / errors[-1])
     assert order >= SAMPLERS[name].order - 0.3, f"{name} on {kind}: order {order:.2f}, errors {errors}"
@@ -138,7 +138,7 @@ def test_guidance_of_one_costs_nothing_and_more_is_the_weighted_difference(name)
 
     start, draws = np.random.default_rng(3).standard_normal(6), np.random.default_rng(4).standard_normal((20, 6))
     expected = free.run(combined, start, lambda k: draws[k])
-    np.testing.assert_allclose(guided.run(model, start, lambda k: draws[k]), expected, atol=1e-10)
+    np.testing.assert_allclose(guided.run(model, start, lambda k: draws[k]), expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("spacing", SPACINGS)
@@ -167,7 +167,8 @@ def test_slots_are_given_up_when_they_are_needed_no_more():
     slots = {name: compile_plan(name, "karras", 12, process, prediction).slots for name in SAMPLERS}
     assert slots["euler"] == 1
     assert slots["dpmpp_2m"] == 2
-    assert max(slots.values()) <= 3
+    assert slots["heun"] <= 3
+    assert max(slots.values()) == slots["dopri5"] <= 9  # a slope is kept as the two symbols it is made of
 
 
 def test_image_to_image_starts_from_the_image_at_the_right_level():
