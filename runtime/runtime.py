@@ -18,12 +18,12 @@ from typing import Any, Self
 
 from ..assets.refusal import Refusal
 from ..assets.store import Store, default_folder
+from .bundles import load_bundles, open_network
 from .draws import StepDraws, initial
 from .engine.engine import Engine
 from .engine.job import Job, start
 from .finish import finish
 from .flight import Flight, cells, shape
-from .library import load_bundles, open_network
 from .resolve import Resolved, resolve
 from .work import Work, cancelled, check_terms, too_late
 
