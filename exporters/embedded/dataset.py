@@ -1,0 +1,87 @@
+"""The training set: procedural materials drawn from seeds, kept as one file of bytes that the trainings map into memory."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from .materials import CHANNELS, make
+from .vocabulary import MATERIALS, MODIFIERS, WORDS
+
+SIZE = 128
+HELD_OUT = 1 << 40
+"""Seeds from here on are never trained on: what the classifier and the quality report hold against the model."""
+EXCLUSIVE = (
+    ("dark", "pale"),
+    ("red", "blue", "green", "yellow"),
+    ("fine", "coarse"),
+    ("wet", "snowy"),
+    ("worn", "polished"),
+)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """maps (N, 6, SIZE, SIZE) uint8, conditions (N, words) float32 and, for each sample, whether its data maps are real."""
+
+    maps: NDArray[np.uint8]
+    conditions: NDArray[np.float32]
+    complete: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+
+def draw_label(rng: np.random.Generator, material: str | None = None) -> tuple[str, dict[str, float]]:
+    """A material and up to two modifiers with strengths; those that contradict each other never meet."""
+    material = material or str(rng.choice(MATERIALS))
+    chosen: dict[str, float] = {}
+    for name in rng.permutation(MODIFIERS)[: int(rng.choice(3, p=(0.35, 0.42, 0.23)))]:
+        if not any(name in group and other in group for group in EXCLUSIVE for other in chosen):
+            chosen[str(name)] = 1.0 if rng.random() < 0.6 else round(float(rng.uniform(0.35, 1.0)), 2)
+    return material, chosen
+
+
+def condition(material: str, modifiers: dict[str, float]) -> NDArray[np.float32]:
+    """What the model is told of a label, (words,)."""
+    vector = np.zeros(len(WORDS), np.float32)
+    vector[WORDS.index(material)] = 1.0
+    for name, strength in modifiers.items():
+        vector[WORDS.index(name)] = strength
+    return vector
+
+
+def sample(seed: int, size: int = SIZE) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """The texture and condition of one seed; the material goes round the vocabulary, so that all are alike in number."""
+    rng = np.random.default_rng([seed, 0x6C61626C])
+    material, modifiers = draw_label(rng, MATERIALS[seed % len(MATERIALS)])
+    maps = make(material, modifiers, seed, size, float(np.exp(rng.normal(0.0, 0.12))))
+    return np.round(maps * 255).astype(np.uint8), condition(material, modifiers)
+
+
+def generate(folder: Path, count: int, first_seed: int = 0) -> Dataset:
+    """The set in a folder, made where it is missing or shorter than `count`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    about = folder / "set.json"
+    wanted = {"count": count, "first_seed": first_seed, "size": SIZE}
+    if not about.is_file() or json.loads(about.read_text()) != wanted:
+        shape = (count, len(CHANNELS), SIZE, SIZE)
+        maps = np.lib.format.open_memmap(folder / "maps.npy", "w+", np.uint8, shape)
+        conditions = np.zeros((count, len(WORDS)), np.float32)
+        seeds = range(first_seed, first_seed + count)
+        with ProcessPoolExecutor(os.cpu_count()) as pool:
+            made = pool.map(sample, seeds, chunksize=16)
+            for i, (texture, given) in enumerate(tqdm(made, "textures", count, unit="tx")):
+                maps[i], conditions[i] = texture, given
+        maps.flush()
+        np.save(folder / "conditions.npy", conditions)
+        about.write_text(json.dumps(wanted))
+    maps = np.load(folder / "maps.npy", mmap_mode="r")
+    return Dataset(maps, np.load(folder / "conditions.npy"), np.ones(count, bool))

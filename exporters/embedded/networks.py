@@ -1,0 +1,258 @@
+"""The embedded texture networks: an autoencoder and a denoiser of magnitude-preserving circular convolutions.
+
+No normalisation runs in them: weights of each output are divided by their norm (folded in at export), and every sum and
+activation keeps unit variance, so that an exact integer form stays possible. After Karras, Aittala, Lehtinen, Hellsten,
+Aila, Laine, "Analyzing and improving the training dynamics of diffusion models" (EDM2), 2023,
+https://arxiv.org/abs/2312.02696. Convolutions on a torus make every texture seamless at any size.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+MAPS = 6
+FACTOR = 8
+"""Pixels a latent cell."""
+
+
+def wrap(x: Tensor, by: int) -> Tensor:
+    """Circular padding of (B, C, h, w) as slices and concatenations: OpenVINO reads no ONNX Pad in mode wrap."""
+    x = torch.cat([x[:, :, -by:], x, x[:, :, :by]], 2)
+    return torch.cat([x[:, :, :, -by:], x, x[:, :, :, :by]], 3)
+
+
+def mp_silu(x: Tensor) -> Tensor:
+    return F.silu(x) / 0.596
+
+
+def mp_sum(a: Tensor, b: Tensor, share: float) -> Tensor:
+    return (a * (1 - share) + b * share) * (1 / math.sqrt((1 - share) ** 2 + share**2))
+
+
+def mp_cat(a: Tensor, b: Tensor) -> Tensor:
+    """Channels of both, weighted so that each half keeps its share of the variance."""
+    n, m = a.shape[1], b.shape[1]
+    scale = math.sqrt((n + m) / 2)
+    return torch.cat([a * (scale / math.sqrt(n)), b * (scale / math.sqrt(m))], 1)
+
+
+class MPConv(nn.Module):
+    """A convolution (or with `kernel` 0 a linear layer) whose weights have unit norm an output; circular, no bias."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.kernel, self.dilation = kernel, dilation
+        space = () if kernel == 0 else (kernel, kernel)
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, *space))
+        self.folded = False
+
+    def forward(self, x: Tensor, gain: Tensor | float = 1.0) -> Tensor:
+        weight = self.weight if self.folded else self.normal()
+        weight = (weight * gain).to(x.dtype)
+        if self.kernel == 0:
+            return x @ weight.t()
+        if self.kernel > 1:
+            x = wrap(x, self.kernel // 2 * self.dilation)
+        return F.conv2d(x, weight, dilation=self.dilation)
+
+    def normal(self) -> Tensor:
+        dims = tuple(range(1, self.weight.ndim))
+        return self.weight * torch.rsqrt(self.weight.float().square().sum(dims, keepdim=True) + 1e-8)
+
+    def fold(self) -> None:
+        """Keeps the normalised weights in place of the raw ones: what an export and a fresh start of training want."""
+        with torch.no_grad():
+            self.weight.copy_(self.normal())
+        self.folded = True
+
+    def renormalise(self) -> None:
+        """Forced weight normalisation (EDM2, section 2.3): keeps raw weights at the norm where their learning rate means it."""
+        with torch.no_grad():
+            self.weight.copy_(self.normal() * math.sqrt(self.weight[0].numel()))
+
+
+class Block(nn.Module):
+    """Two 3 x 3 convolutions beside an identity; `embedding` channels modulate between them where there are any."""
+
+    def __init__(self, inputs: int, outputs: int, embedding: int = 0, dilation: int = 1) -> None:
+        super().__init__()
+        self.enter = MPConv(inputs, outputs, 1) if inputs != outputs else None
+        self.first = MPConv(outputs, outputs, 3)
+        self.second = MPConv(outputs, outputs, 3, dilation)
+        self.modulate = MPConv(embedding, outputs, 0) if embedding else None
+        self.strength = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
+        if self.enter is not None:
+            x = self.enter(x)
+        y = self.first(mp_silu(x))
+        if self.modulate is not None and embedding is not None:
+            y = y * (self.modulate(embedding, self.strength) + 1)[:, :, None, None].to(y.dtype)
+        return mp_sum(x, self.second(mp_silu(y)), 0.3)
+
+
+def up(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+@dataclass(frozen=True)
+class AutoencoderShape:
+    latent: int = 16
+    encoder: tuple[int, ...] = (64, 128)
+    decoder: tuple[int, ...] = (128, 80, 40)
+    blocks: tuple[int, ...] = (2, 3, 2)
+
+
+class Encoder(nn.Module):
+    """Maps (B, 6, H, W) in [0, 1] and known (B,), 1 where the data maps are given and 0 where only albedo is, to latents.
+
+    Latents are (B, C, H/8, W/8) of about unit variance. Where the data maps are not given they are hidden, and the
+    decoder's are a guess from the albedo: so colour textures teach the same latent space.
+    """
+
+    def __init__(self, shape: AutoencoderShape) -> None:
+        super().__init__()
+        fine, coarse = shape.encoder
+        self.enter = MPConv((MAPS + 2) * 16, fine, 1)
+        self.fine = nn.ModuleList(Block(fine, fine) for _ in range(2))
+        self.shrink = MPConv(fine * 4, coarse, 1)
+        self.coarse = nn.ModuleList(Block(coarse, coarse) for _ in range(3))
+        self.leave = MPConv(coarse, shape.latent, 1)
+        self.register_buffer("mean", torch.zeros(shape.latent))
+        self.register_buffer("deviation", torch.ones(shape.latent))
+
+    def forward(self, maps: Tensor, known: Tensor) -> Tensor:
+        known = known[:, None, None, None].to(maps.dtype)
+        x = (maps - 0.5) * 3.0
+        x = torch.cat([x[:, :3], x[:, 3:] * known, known.expand_as(x[:, :1]), torch.ones_like(x[:, :1])], 1)
+        x = self.enter(F.pixel_unshuffle(x, 4))
+        for block in self.fine:
+            x = block(x)
+        x = self.shrink(F.pixel_unshuffle(x, 2))
+        for block in self.coarse:
+            x = block(x)
+        x = self.leave(x)
+        return (x - self.mean[:, None, None]) / self.deviation[:, None, None]
+
+
+class Decoder(nn.Module):
+    """Latents (B, C, h, w) to maps (B, 6, 8 h, 8 w), linear around [0, 1]; clip before use."""
+
+    def __init__(self, shape: AutoencoderShape) -> None:
+        super().__init__()
+        coarse, middle, fine = shape.decoder
+        self.enter = MPConv(shape.latent + 1, coarse, 3)
+        self.coarse = nn.ModuleList(Block(coarse, coarse) for _ in range(shape.blocks[0]))
+        self.middle = nn.ModuleList(Block(coarse if i == 0 else middle, middle) for i in range(shape.blocks[1]))
+        self.fine = nn.ModuleList(Block(middle if i == 0 else fine, fine) for i in range(shape.blocks[2]))
+        self.leave = MPConv(fine, MAPS * 4, 3)
+        self.gain = nn.Parameter(torch.full((MAPS, 1, 1), 0.25))
+        self.bias = nn.Parameter(torch.full((MAPS, 1, 1), 0.5))
+        self.register_buffer("mean", torch.zeros(shape.latent))
+        self.register_buffer("deviation", torch.ones(shape.latent))
+
+    def forward(self, latent: Tensor) -> Tensor:
+        x = latent * self.deviation[:, None, None] + self.mean[:, None, None]
+        x = self.enter(torch.cat([x, torch.ones_like(x[:, :1])], 1))
+        for block in self.coarse:
+            x = block(x)
+        x = up(x)
+        for block in self.middle:
+            x = block(x)
+        x = up(x)
+        for block in self.fine:
+            x = block(x)
+        maps = F.pixel_shuffle(self.leave(mp_silu(x)), 2)
+        return maps.float() * self.gain + self.bias
+
+
+class Autoencoder(nn.Module):
+    def __init__(self, shape: AutoencoderShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.encoder, self.decoder = Encoder(shape), Decoder(shape)
+
+    def standardise(self, mean: Tensor, deviation: Tensor) -> None:
+        """Makes the latents of data zero-mean and unit-variance a channel; decoding undoes it."""
+        for part in (self.encoder, self.decoder):
+            part.mean.copy_(mean)
+            part.deviation.copy_(deviation)
+
+
+@dataclass(frozen=True)
+class DenoiserShape:
+    latent: int = 16
+    words: int = 44
+    wide: tuple[int, int] = (96, 192)
+    embedding: int = 192
+    blocks: int = 2
+    inner: int = 4
+
+
+class Denoiser(nn.Module):
+    """The flow of latents: latent (B, C, h, w), time (B,) in [0, 1], condition (B, words) to noise - clean.
+
+    A U-Net of two scales; the inner blocks are dilated, so that a layout is agreed on across the whole torus.
+    """
+
+    def __init__(self, shape: DenoiserShape) -> None:
+        super().__init__()
+        self.shape = shape
+        outer, inner = shape.wide
+        self.register_buffer("frequency", torch.randn(shape.embedding // 2) * 1.5)
+        self.register_buffer("phase", torch.rand(shape.embedding // 2) * 2 * math.pi)
+        self.time = MPConv(shape.embedding // 2, shape.embedding, 0)
+        self.words = MPConv(shape.words + 1, shape.embedding, 0)
+        self.enter = MPConv(shape.latent + 1, outer, 3)
+        e = shape.embedding
+        self.down = nn.ModuleList(Block(outer, outer, e) for _ in range(shape.blocks))
+        self.shrink = MPConv(outer * 4, inner, 1)
+        self.inner = nn.ModuleList(Block(inner, inner, e, 1 + i % 2) for i in range(shape.inner))
+        self.grow = MPConv(inner, outer * 4, 1)
+        self.up = nn.ModuleList(Block(outer * 2, outer, e) for _ in range(shape.blocks + 1))
+        self.leave = MPConv(outer, shape.latent, 3)
+        self.gain = nn.Parameter(torch.zeros(()))
+
+    def forward(self, latent: Tensor, time: Tensor, condition: Tensor) -> Tensor:
+        fourier = torch.cos(6.0 * time[:, None] * self.frequency + self.phase) * math.sqrt(2)
+        said = torch.cat([condition, torch.ones_like(condition[:, :1])], 1) * math.sqrt(self.shape.words / 4)
+        embedding = mp_silu(mp_sum(self.time(fourier), self.words(said), 0.5))
+        t = time[:, None, None, None]
+        x = latent * torch.rsqrt(t * t + (1 - t) * (1 - t))
+        x = self.enter(torch.cat([x, torch.ones_like(x[:, :1])], 1))
+        kept = [x]
+        for block in self.down:
+            x = block(x, embedding)
+            kept.append(x)
+        x = self.shrink(F.pixel_unshuffle(x, 2))
+        for block in self.inner:
+            x = block(x, embedding)
+        x = F.pixel_shuffle(self.grow(x), 2)
+        for block in self.up:
+            x = block(mp_cat(x, kept.pop()), embedding)
+        return self.leave(mp_silu(x), self.gain).float()
+
+
+def renormalise(model: nn.Module) -> None:
+    """After each step of the optimiser."""
+    for module in model.modules():
+        if isinstance(module, MPConv):
+            module.renormalise()
+
+
+def fold(model: nn.Module) -> nn.Module:
+    """The model with its weights as they act, in place; for export."""
+    for module in model.modules():
+        if isinstance(module, MPConv):
+            module.fold()
+    return model.eval()
+
+
+def describe(shape: Any) -> dict[str, Any]:
+    return asdict(shape)

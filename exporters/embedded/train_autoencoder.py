@@ -1,0 +1,102 @@
+"""Trains the autoencoder: texture maps to a latent an eighth of the size and back.
+
+python -m cadenza.exporters.embedded.train_autoencoder --minutes 60
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from torch import Tensor
+from torch.nn import functional as F
+
+from .dataset import Dataset, generate
+from .networks import Autoencoder, AutoencoderShape
+from .training import Run
+
+WEIGHTS = torch.tensor([1.0, 1.0, 1.0, 1.0, 0.5, 0.5])[:, None, None]
+"""Of the maps in the loss; faint differences of roughness and metallic are seen least."""
+LATENT_NOISE = 0.08
+"""Added to latents in training: the decoder forgives what a few-step sampler leaves over."""
+HIDDEN = 0.2
+"""Share of complete samples whose data maps the encoder does not see and the decoder must guess."""
+
+
+def batches(data: Dataset, size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Maps (size, 6, 128, 128) in [0, 1], shifted around the torus and mirrored, and which have real data maps (size,)."""
+    rng = np.random.default_rng(seed)
+    while True:
+        index = rng.integers(len(data), size=size)
+        yield torch.stack([augmented(data.maps[i], rng) for i in index]), torch.from_numpy(data.complete[index])
+
+
+def augmented(maps: np.ndarray, rng: np.random.Generator) -> Tensor:
+    side = maps.shape[-1]
+    shifted = np.roll(maps, rng.integers(side, size=2), (1, 2))
+    mirrored = shifted[:, :, ::-1] if rng.random() < 0.5 else shifted
+    return torch.from_numpy(mirrored.astype(np.float32) / 255)
+
+
+def loss_of(made: Tensor, true: Tensor, complete: Tensor) -> Tensor:
+    """Absolute error, of values and of differences at three scales, and of the local amount of detail.
+
+    The last term keeps grain: where a detail cannot be coded, as much of it is wanted as there was, not a blur.
+    """
+    weight = WEIGHTS.expand(len(true), -1, -1, -1).clone()
+    weight[~complete, 3:] = 0.0
+    total = (weight * (made - true).abs()).mean() * 2.0
+    for scale in (1, 2, 4):
+        a, b = (F.avg_pool2d(x, scale) if scale > 1 else x for x in (made, true))
+        for axis in (2, 3):
+            da, db = (torch.roll(x, 1, axis) - x for x in (a, b))
+            total = total + (weight * (da - db).abs()).mean()
+            if scale < 4:
+                ea, eb = (F.avg_pool2d(torch.sqrt(d * d + 1e-5), 8 // scale) for d in (da, db))
+                total = total + 1.0 * (weight * (ea - eb).abs()).mean()
+    return total
+
+
+def spread(latent: Tensor) -> Tensor:
+    """How far the latents are from zero mean and unit variance a channel."""
+    deviation, mean = torch.std_mean(latent.float(), (0, 2, 3))
+    return mean.square().mean() + deviation.log().square().mean()
+
+
+def train(folder: Path, data: Dataset, minutes: float, batch: int = 16) -> None:
+    torch.manual_seed(0)
+    model = Autoencoder(AutoencoderShape()).to(memory_format=torch.channels_last)
+    run = Run(folder, {"autoencoder": model}, minutes, batch=batch)
+
+    def forward(maps: Tensor, known: Tensor, noise: Tensor, complete: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        with torch.autocast("cpu", torch.bfloat16):
+            latent = model.encoder(maps, known)
+            made = model.decoder(latent + LATENT_NOISE * noise)
+        error = (made - maps).square().mean((0, 2, 3))
+        return loss_of(made, maps, complete) + 0.02 * spread(latent), error, latent
+
+    forward = torch.compile(forward)
+    for finish, (maps, complete) in zip(run.steps(), batches(data, batch, run.images), strict=False):
+        maps = maps.contiguous(memory_format=torch.channels_last)
+        known = complete & (torch.rand(batch) > HIDDEN)
+        noise = torch.randn(batch, model.shape.latent, maps.shape[2] // 8, maps.shape[3] // 8)
+        loss, error, latent = forward(maps, known, noise, complete)
+        decibel = (-10 * error.detach().log10()).tolist()
+        figures = {"loss": float(loss), "albedo_db": sum(decibel[:3]) / 3, "height_db": decibel[3]}
+        finish(loss, figures | {"rough_db": decibel[4], "metal_db": decibel[5], "deviation": float(latent.std())})
+
+
+def main(
+    minutes: Annotated[float, typer.Option(help="time budget")] = 60.0,
+    out: Annotated[Path, typer.Option(help="where checkpoints and sets are kept")] = Path("training"),
+    textures: Annotated[int, typer.Option(help="size of the procedural set")] = 16800,
+) -> None:
+    train(out / "autoencoder", generate(out / "procedural", textures), minutes)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,127 @@
+"""What every training here shares: a time budget, averaged weights, checkpoints to go on from, a small log."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from .networks import renormalise
+
+SAVE_SECONDS = 180.0
+
+
+@dataclass
+class Run:
+    """One training: `models` are saved under their names, with an average of each (`averages`), every few minutes.
+
+    The learning rate rises over the first 2 % and falls to nothing as a half cosine over the time budget, so a run that
+    goes on from a checkpoint has a budget of its own.
+    """
+
+    folder: Path
+    models: Mapping[str, nn.Module]
+    minutes: float
+    rate: float = 0.01
+    half_life_images: float = 4000.0
+    images: int = 0
+    batch: int = 16
+    averages: dict[str, nn.Module] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.averages = {name: copy.deepcopy(model).eval().requires_grad_(False) for name, model in self.models.items()}
+        self._resume()
+        self.optimisers = {n: torch.optim.Adam(m.parameters(), self.rate, (0.9, 0.99)) for n, m in self.models.items()}
+        self.started = time.monotonic()
+
+    @property
+    def progress(self) -> float:
+        return min(1.0, (time.monotonic() - self.started) / (60 * self.minutes))
+
+    def learning_rate(self) -> float:
+        return self.rate * min(1.0, self.progress / 0.02 + 0.02) * 0.5 * (1 + math.cos(math.pi * self.progress))
+
+    def steps(self) -> Iterator[Callable[[Tensor, Mapping[str, float]], None]]:
+        """Until the budget is spent: yields a function that takes the loss of a step and figures for the log."""
+        saved = time.monotonic()
+        sums: dict[str, float] = {}
+        count = 0
+        bar = tqdm(total=round(self.minutes * 60), desc=self.folder.name, unit="s")
+
+        def finish(loss: Tensor, figures: Mapping[str, float], names: tuple[str, ...] = tuple(self.models)) -> None:
+            nonlocal count
+            loss.backward()
+            for name in names:
+                self.update(name)
+            self.images += self.batch
+            count += 1
+            for name, figure in figures.items():
+                sums[name] = sums.get(name, 0.0) + figure
+
+        while self.progress < 1.0:
+            yield finish
+            bar.n = round(time.monotonic() - self.started)
+            if time.monotonic() - saved > SAVE_SECONDS or self.progress >= 1.0:
+                means = {name: round(total / max(1, count), 5) for name, total in sums.items()}
+                self.save({"images": self.images, "rate": round(self.learning_rate(), 6), **means})
+                bar.set_postfix(means)
+                sums.clear()
+                count, saved = 0, time.monotonic()
+        bar.close()
+
+    def update(self, name: str) -> None:
+        """One step of one model's optimiser on the gradients it has, then the average follows."""
+        optimiser, model = self.optimisers[name], self.models[name]
+        for group in optimiser.param_groups:
+            group["lr"] = self.learning_rate()
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                torch.nan_to_num_(parameter.grad, nan=0.0, posinf=0.0, neginf=0.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        renormalise(model)
+        keep = 0.5 ** (self.batch / min(self.half_life_images, self.images / 4 + self.batch))
+        with torch.no_grad():
+            for average, now in zip(
+                self.averages[name].state_dict().values(), model.state_dict().values(), strict=True
+            ):
+                if average.is_floating_point():
+                    average.lerp_(now, 1 - keep)
+
+    def save(self, row: Mapping[str, Any]) -> None:
+        state = {"images": self.images}
+        for name, model in self.models.items():
+            state[name] = model.state_dict()
+            state[f"{name}.average"] = self.averages[name].state_dict()
+        part = self.folder / "state.part"
+        torch.save(state, part)
+        part.replace(self.folder / "state.pt")
+        with (self.folder / "log.jsonl").open("a") as log:
+            log.write(json.dumps(row) + "\n")
+
+    def _resume(self) -> None:
+        path = self.folder / "state.pt"
+        if path.is_file():
+            state = torch.load(path, weights_only=True)
+            self.images = state["images"]
+            for name, model in self.models.items():
+                if name in state:
+                    model.load_state_dict(state[name])
+                    self.averages[name].load_state_dict(state[f"{name}.average"])
+
+
+def averaged(folder: Path, name: str, model: nn.Module) -> nn.Module:
+    """The model with the averaged weights of a training, ready to use."""
+    state = torch.load(folder / "state.pt", weights_only=True)
+    model.load_state_dict(state[f"{name}.average"])
+    return model.eval().requires_grad_(False)
