@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from .freedoom import find_wad, labelled, read_wad
 from .materials import CHANNELS, make
 from .vocabulary import MATERIALS, MODIFIERS, WORDS
 
@@ -28,10 +29,25 @@ EXCLUSIVE = (
 
 
 @dataclass(frozen=True)
+class Joined:
+    """One array of maps followed by another `times` over, without copying either."""
+
+    first: NDArray[np.uint8]
+    second: NDArray[np.uint8]
+    times: int
+
+    def __len__(self) -> int:
+        return len(self.first) + self.times * len(self.second)
+
+    def __getitem__(self, i: int) -> NDArray[np.uint8]:
+        return self.first[i] if i < len(self.first) else self.second[(i - len(self.first)) % len(self.second)]
+
+
+@dataclass(frozen=True)
 class Dataset:
     """maps (N, 6, SIZE, SIZE) uint8, conditions (N, words) float32 and, for each sample, whether its data maps are real."""
 
-    maps: NDArray[np.uint8]
+    maps: NDArray[np.uint8] | Joined
     conditions: NDArray[np.float32]
     complete: NDArray[np.bool_]
 
@@ -85,3 +101,17 @@ def generate(folder: Path, count: int, first_seed: int = 0) -> Dataset:
         about.write_text(json.dumps(wanted))
     maps = np.load(folder / "maps.npy", mmap_mode="r")
     return Dataset(maps, np.load(folder / "conditions.npy"), np.ones(count, bool))
+
+
+def with_freedoom(data: Dataset, share: float) -> Dataset:
+    """The set followed by real game textures, repeated until they are about `share` of it; they have colour only."""
+    real = labelled(read_wad(find_wad()))
+    times = max(1, round(share * len(data) / (1 - share) / len(real)))
+    maps = np.full((len(real), len(CHANNELS), SIZE, SIZE), 128, np.uint8)
+    maps[:, :3] = np.stack([pixels.transpose(2, 0, 1) for pixels, _, _ in real])
+    given = np.stack([condition(material, modifiers) for _, material, modifiers in real])
+    return Dataset(
+        Joined(data.maps, maps, times),
+        np.concatenate([data.conditions, *[given] * times]),
+        np.concatenate([data.complete, np.zeros(len(real) * times, bool)]),
+    )

@@ -189,7 +189,7 @@ class Autoencoder(nn.Module):
 class DenoiserShape:
     latent: int = 16
     words: int = 44
-    wide: tuple[int, int] = (96, 192)
+    wide: tuple[int, int] = (96, 176)
     embedding: int = 192
     blocks: int = 2
     inner: int = 4

@@ -15,9 +15,9 @@ import typer
 from torch import Tensor
 from torch.nn import functional as F
 
-from .dataset import Dataset, generate
+from .dataset import Dataset, generate, with_freedoom
 from .networks import Autoencoder, AutoencoderShape
-from .training import Run
+from .training import Run, averaged
 
 WEIGHTS = torch.tensor([1.0, 1.0, 1.0, 1.0, 0.5, 0.5])[:, None, None]
 """Of the maps in the loss; faint differences of roughness and metallic are seen least."""
@@ -25,6 +25,10 @@ LATENT_NOISE = 0.08
 """Added to latents in training: the decoder forgives what a few-step sampler leaves over."""
 HIDDEN = 0.2
 """Share of complete samples whose data maps the encoder does not see and the decoder must guess."""
+
+
+REAL = 0.12
+"""Share of real game textures."""
 
 
 def batches(data: Dataset, size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -90,12 +94,31 @@ def train(folder: Path, data: Dataset, minutes: float, batch: int = 16) -> None:
         finish(loss, figures | {"rough_db": decibel[4], "metal_db": decibel[5], "deviation": float(latent.std())})
 
 
+@torch.no_grad()
+def finish(folder: Path, data: Dataset, count: int = 1024) -> None:
+    """Measures the latents of `count` samples and stores, in every copy of the model, what standardises them."""
+    model = averaged(folder, "autoencoder", Autoencoder(AutoencoderShape()))
+    model.standardise(torch.zeros(model.shape.latent), torch.ones(model.shape.latent))
+    parts = [
+        model.encoder(maps, complete)
+        for (maps, complete), _ in zip(batches(data, 32, 0), range(count // 32), strict=False)
+    ]
+    deviation, mean = torch.std_mean(torch.cat(parts), (0, 2, 3))
+    state = torch.load(folder / "state.pt", weights_only=True)
+    for copy in ("autoencoder", "autoencoder.average"):
+        for part in ("encoder", "decoder"):
+            state[copy][f"{part}.mean"], state[copy][f"{part}.deviation"] = mean, deviation
+    torch.save(state, folder / "state.pt")
+
+
 def main(
     minutes: Annotated[float, typer.Option(help="time budget")] = 60.0,
     out: Annotated[Path, typer.Option(help="where checkpoints and sets are kept")] = Path("training"),
     textures: Annotated[int, typer.Option(help="size of the procedural set")] = 16800,
 ) -> None:
-    train(out / "autoencoder", generate(out / "procedural", textures), minutes)
+    data = with_freedoom(generate(out / "procedural", textures), REAL)
+    train(out / "autoencoder", data, minutes)
+    finish(out / "autoencoder", data)
 
 
 if __name__ == "__main__":

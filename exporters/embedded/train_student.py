@@ -1,0 +1,78 @@
+"""Distils the teacher to few steps: a student whose clean estimate, from any noise level, is where the teacher's path ends.
+
+    python -m cadenza.exporters.embedded.train_student --minutes 20
+
+Consistency distillation with guidance inside, after Song, Dhariwal, Chen, Sutskever, "Consistency models", 2023,
+https://arxiv.org/abs/2303.01469, and Luo et al., "Latent consistency models", 2023, https://arxiv.org/abs/2310.04378.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from torch import Tensor
+
+from .latents import Latents
+from .networks import Denoiser, DenoiserShape
+from .train_teacher import UNCONDITIONAL, latents_of, noised
+from .training import Run, averaged
+
+GUIDANCE = 2.0
+"""Of the teacher inside the distillation; the student needs no second evaluation."""
+STRIDE = 1 / 16
+"""How far along the teacher's path the student's target lies, in time."""
+
+
+def clean_estimate(model: Denoiser, x: Tensor, time: Tensor, condition: Tensor) -> Tensor:
+    estimate: Tensor = x - time[:, None, None, None] * model(x, time, condition)
+    return estimate
+
+
+def train(folder: Path, teacher: Denoiser, data: Latents, minutes: float, batch: int = 32) -> None:
+    torch.manual_seed(0)
+    model = Denoiser(DenoiserShape(latent=data.latents.shape[1]))
+    model.load_state_dict(teacher.state_dict())
+    model = model.to(memory_format=torch.channels_last)
+    run = Run(folder, {"denoiser": model}, minutes, rate=0.003, batch=batch, half_life_images=1000)
+    target = run.averages["denoiser"]
+    small = 0.03 * math.sqrt(data.latents[0].size)
+
+    def forward(clean: Tensor, time: Tensor, noise: Tensor, condition: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            x = noised(clean, time, noise)
+            earlier = (time - STRIDE).clamp(min=0.0)
+            with torch.no_grad():
+                both = teacher(x.repeat(2, 1, 1, 1), time.repeat(2), torch.cat([condition, condition * 0]))
+                conditional, unconditional = both.chunk(2)
+                flow = unconditional + GUIDANCE * (conditional - unconditional)
+                x_earlier = x + (earlier - time)[:, None, None, None] * flow
+                wanted = clean_estimate(target, x_earlier, earlier, condition)
+            made = clean_estimate(model, x, time, condition)
+        distance = (made - wanted).square().sum((1, 2, 3))
+        return torch.sqrt(distance + small * small) - small
+
+    forward = torch.compile(forward)
+    for finish, (clean, condition) in zip(run.steps(), data.batches(batch, run.images), strict=False):
+        time = torch.where(torch.rand(batch) < 0.3, torch.randint(1, 5, (batch,)) / 4, torch.rand(batch).clamp(min=0.02))
+        condition = condition * (torch.rand(batch, 1) >= UNCONDITIONAL / 2)
+        errors = forward(clean, time, torch.randn_like(clean), condition)
+        finish(errors.mean() / math.sqrt(data.latents[0].size), {"loss": float(errors.detach().mean())})
+
+
+def main(
+    minutes: Annotated[float, typer.Option(help="time budget")] = 20.0,
+    out: Annotated[Path, typer.Option(help="where checkpoints and sets are kept")] = Path("training"),
+    textures: Annotated[int, typer.Option(help="size of the procedural set")] = 16800,
+) -> None:
+    data = latents_of(out, textures)
+    teacher = averaged(out / "teacher", "denoiser", Denoiser(DenoiserShape(latent=data.latents.shape[1])))
+    assert isinstance(teacher, Denoiser)
+    train(out / "student", teacher.to(memory_format=torch.channels_last), data, minutes)
+
+
+if __name__ == "__main__":
+    typer.run(main)
