@@ -9,13 +9,13 @@ from functools import lru_cache
 from typing import Any
 
 from ...assets.refusal import OutOfRange, Refusal, Unknown, WrongType
+from .levels import Grid, check_spacing, levels_of
 from .plan import Plan
-from .process import PREDICTIONS, Level, Process
+from .process import PREDICTIONS, Process
 from .samplers import SAMPLERS
-from .spacings import ALIASES, MOST, SPACINGS
 from .tracing import Trace
 
-Spacing = str | Sequence[float] | Mapping[str, Sequence[float]]
+Spacing = str | Sequence[float] | Mapping[str, Any]
 STEPS = 1000
 GIVEN = ("denoise", "x", "levels", "noise", "process")
 """Parameters of sampler functions that are not dials."""
@@ -35,8 +35,9 @@ def compile_plan(
     """A sampler with all its dials as a `Plan`.
 
     sampler     a name in SAMPLERS
-    spacing     a name in SPACINGS; noise ratios sigma / alpha (steps + 1 of them, falling; infinity is flow's t = 1); or
-                {"times": [...]}, what the model is told (steps of them, the clean end is added, or steps + 1)
+    spacing     a name in SPACINGS; {"name": ..., option: value}; noise ratios sigma / alpha (steps + 1 of them, falling;
+                infinity is flow's t = 1); or {"times": [...]}, what the model is told (steps of them, the clean end is
+                added, or steps + 1)
     steps       1 to 1000
     prediction  what the model's output means: epsilon, v, x0 or flow
     guidance    1 is none and costs no second evaluation; a sequence gives each evaluation its own
@@ -48,14 +49,14 @@ def compile_plan(
     settings = _settings(sampler, eta, options)
     strengths = _guidance(guidance)
     return _compiled(
-        sampler, _spacing_key(spacing, steps), steps, process, prediction, strengths, float(denoise), settings
+        sampler, check_spacing(spacing, steps), steps, process, prediction, strengths, float(denoise), settings
     )
 
 
 @lru_cache(maxsize=1024)
 def _compiled(
     sampler: str,
-    spacing: str | tuple[str, tuple[float, ...]],
+    grid: Grid,
     steps: int,
     process: Process,
     prediction: str,
@@ -63,7 +64,7 @@ def _compiled(
     denoise: float,
     settings: tuple[tuple[str, Any], ...],
 ) -> Plan:
-    levels = _levels(spacing, steps, process, denoise)
+    levels = levels_of(grid, steps, process, denoise)
     trace = Trace(prediction, guidance)
     x = trace.start(
         process.start_scale(levels[0]) if denoise == 1.0 else levels[0].sigma, levels[0].alpha if denoise < 1.0 else 0.0
@@ -73,22 +74,6 @@ def _compiled(
     wanted = inspect.signature(function).parameters
     result = function(trace.denoise, x, levels, **{k: v for k, v in given.items() if k in wanted}, **dict(settings))
     return trace.plan(result, levels[-1])
-
-
-def _levels(spacing: str | tuple[str, tuple[float, ...]], steps: int, process: Process, denoise: float) -> list[Level]:
-    if not isinstance(spacing, str):
-        kind, numbers = spacing
-        levels = [process.at(t) if kind == "times" else process.level(t) for t in numbers]
-        if kind == "times" and len(levels) == steps:
-            levels.append(process.clean)
-        return levels[-(max(1, round(denoise * steps)) + 1) :]
-    total = max(steps, round(steps / denoise))
-    if total > MOST.get(spacing, STEPS * 1000):
-        raise OutOfRange("steps", steps, f"at most {MOST[spacing]} for spacing {spacing!r}")
-    levels = SPACINGS[spacing](process, total)[-(steps + 1) :]
-    if any(a.sigma <= b.sigma for a, b in zip(levels, levels[1:], strict=False)):
-        raise OutOfRange("steps", steps, f"fewer steps for spacing {spacing!r}, its levels would not fall")
-    return levels
 
 
 def _check_names(sampler: object, prediction: object, steps: object, denoise: object) -> None:
@@ -148,30 +133,3 @@ def _settings(sampler: str, eta: object, options: Mapping[str, Any]) -> tuple[tu
         elif type(default) is not type(value):
             raise WrongType(name, value, type(default).__name__)
     return tuple(sorted({**known, **asked}.items()))
-
-
-def _spacing_key(spacing: object, steps: int) -> str | tuple[str, tuple[float, ...]]:
-    if isinstance(spacing, str):
-        name = ALIASES.get(spacing, spacing)
-        if name not in SPACINGS:
-            raise Unknown("spacing", spacing, (*SPACINGS, *ALIASES))
-        return name
-    kind, numbers = "ratios", spacing
-    if isinstance(spacing, Mapping):
-        if list(spacing) != ["times"]:
-            raise WrongType("spacing", dict(spacing), 'a mapping with the one key "times"')
-        kind, numbers = "times", spacing["times"]
-    try:
-        values = tuple(float(v) for v in numbers)  # type: ignore[attr-defined]
-    except (TypeError, ValueError):
-        raise WrongType("spacing", spacing, "the name of a spacing or a list of numbers") from None
-    lengths = (steps, steps + 1) if kind == "times" else (steps + 1,)
-    if len(values) not in lengths:
-        raise OutOfRange(
-            "spacing", f"a list of {len(values)}", f"a list of {' or '.join(map(str, lengths))} for {steps} steps"
-        )
-    if any(math.isnan(v) or v < 0 for v in values) or any(a <= b for a, b in zip(values, values[1:], strict=False)):
-        raise OutOfRange("spacing", list(values), "numbers from 0 up, each below the one before")
-    if values[0] == 0:
-        raise OutOfRange("spacing", list(values), "a first level above 0")
-    return kind, values

@@ -1,0 +1,105 @@
+"""From what a caller says about noise levels to the levels of a run: every spacing, option and number checked."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...assets.refusal import OutOfRange, Unknown, WrongType
+from .process import Level, Process
+from .spacings import SPACINGS
+
+ALIASES = {
+    "leading": "ddim_uniform",
+    "uniform": "sgm_uniform",
+    "tcd": "lcm",
+    "align_your_steps": "ays",
+    "lu_lambdas": "log_snr",
+    "kl": "kl_optimal",
+}
+SIGNED = ("mu",)
+"""Options that may be negative."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A checked spacing: a name with its options, or explicit `ratios` or `times`. Hashable, so plans are cached by it."""
+
+    name: str
+    options: tuple[tuple[str, Any], ...] = ()
+    numbers: tuple[float, ...] = ()
+
+
+def options_of(name: str) -> dict[str, Any]:
+    """A spacing's own options with their defaults."""
+    return {key: p.default for key, p in list(inspect.signature(SPACINGS[name]).parameters.items())[2:]}
+
+
+def check_spacing(spacing: object, steps: int) -> Grid:
+    """The grid of a name, {"name": ..., option: value}, {"times": [...]} or a list of noise ratios; or a refusal."""
+    if isinstance(spacing, str):
+        return _named(spacing, {})
+    if isinstance(spacing, Mapping):
+        if isinstance(spacing.get("name"), str):
+            return _named(spacing["name"], {key: value for key, value in spacing.items() if key != "name"})
+        if list(spacing) == ["times"]:
+            return _explicit("times", spacing["times"], steps)
+        raise WrongType("spacing", dict(spacing), 'a mapping with "name" and options, or with the one key "times"')
+    return _explicit("ratios", spacing, steps)
+
+
+def levels_of(grid: Grid, steps: int, process: Process, denoise: float) -> list[Level]:
+    """The levels of a run, clean at the end. With denoise below 1 a named spacing is laid out for steps / denoise steps
+    and its last `steps` are run; of an explicit list the last share `denoise` is."""
+    if grid.numbers:
+        levels = [process.at(t) if grid.name == "times" else process.level(t) for t in grid.numbers]
+        if grid.name == "times" and len(levels) == steps:
+            levels.append(process.clean)
+        return levels[-(max(1, round(denoise * steps)) + 1) :]
+    levels = SPACINGS[grid.name](process, max(steps, round(steps / denoise)), **dict(grid.options))[-(steps + 1) :]
+    if not all(a.sigma > b.sigma for a, b in zip(levels, levels[1:], strict=False)):
+        raise OutOfRange("steps", steps, f"fewer, or other options of spacing {grid.name!r}: its levels would not fall")
+    return levels
+
+
+def _named(name: str, asked: Mapping[str, Any]) -> Grid:
+    name = ALIASES.get(name, name)
+    if name not in SPACINGS:
+        raise Unknown("spacing", name, (*SPACINGS, *ALIASES))
+    known = options_of(name)
+    for key, value in asked.items():
+        if key not in known:
+            raise Unknown(f"spacing.{key}", key, known or ["(none)"])
+        _check(f"spacing.{key}", value, known[key], key in SIGNED)
+    given = {key: type(known[key])(value) for key, value in asked.items()}
+    return Grid(name, tuple(sorted({**known, **given}.items())))
+
+
+def _check(field: str, value: object, default: object, signed: bool) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(default, float) and number:
+        if not (math.isfinite(value) and (signed or 0 < value <= 1e4)):  # type: ignore[arg-type,operator]
+            raise OutOfRange(field, value, "a finite number" if signed else "a number above 0 and at most 10000")
+    elif type(default) is not type(value):
+        raise WrongType(field, value, type(default).__name__)
+    elif type(value) is int and not 0 <= value <= 10**6:
+        raise OutOfRange(field, value, "a whole number from 0 to 1000000")
+
+
+def _explicit(kind: str, numbers: object, steps: int) -> Grid:
+    try:
+        values = tuple(float(v) for v in numbers)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        raise WrongType("spacing", numbers, "the name of a spacing or a list of numbers") from None
+    lengths = (steps, steps + 1) if kind == "times" else (steps + 1,)
+    if len(values) not in lengths:
+        expected = f"a list of {' or '.join(map(str, lengths))} for {steps} steps"
+        raise OutOfRange("spacing", f"a list of {len(values)}", expected)
+    if any(math.isnan(v) or v < 0 for v in values) or any(a <= b for a, b in zip(values, values[1:], strict=False)):
+        raise OutOfRange("spacing", list(values), "numbers from 0 up, each below the one before")
+    if values[0] == 0:
+        raise OutOfRange("spacing", list(values), "a first level above 0")
+    return Grid(kind, numbers=values)
