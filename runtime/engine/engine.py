@@ -16,7 +16,7 @@ from .queue import choose
 class Account:
     """What the engine has done since it started; seconds are wall time on the engine's thread."""
 
-    ticks: int = 0
+    ticks: int = 0  # model calls, and finished jobs handed on
     samples: int = 0  # model evaluations, a guided row counts two
     model_seconds: float = 0.0
     finished: int = 0
@@ -43,10 +43,17 @@ class Engine:
         return True
 
     def tick(self) -> bool:
-        """One model call for the jobs that can share it; False where there is nothing to do."""
+        """One model call for the jobs that can share it, or the end of one job; False where there is nothing to do."""
         batch = choose(self.jobs, self.clock())
         if not batch:
             return False
+        self.account.ticks += 1
+        if batch[0].finished:
+            (job,) = batch
+            self._end(job)
+            self.account.finished += 1
+            job.on_done(job)
+            return True
         try:
             self._run(batch)
         except Exception as error:  # whatever a backend raises ends these jobs, not the engine
@@ -56,12 +63,7 @@ class Engine:
                 job.on_error(job, error)
             return True
         for job in batch:
-            if job.finished:
-                self._end(job)
-                self.account.finished += 1
-                job.on_done(job)
-            else:
-                job.on_row(job)
+            job.on_row(job)
         return True
 
     def _run(self, batch: list[Job]) -> None:
@@ -79,7 +81,6 @@ class Engine:
         for job, result in zip(batch, raw, strict=False):
             job.advance(result, unconditional.get(id(job)))
             job.model_seconds += seconds / len(batch)
-        self.account.ticks += 1
         self.account.samples += len(samples)
         self.account.model_seconds += seconds
 

@@ -38,8 +38,8 @@ class Job:
     deadline: float = float("inf")  # seconds on the engine's clock
     arrived: float = 0.0
     row: int = 0
-    on_row: Callable[[Job], None] = _nothing
-    on_done: Callable[[Job], None] = _nothing
+    on_row: Callable[[Job], None] = _nothing  # after each row, the last one too
+    on_done: Callable[[Job], None] = _nothing  # a tick of its own: decodes and hands over; must not raise
     on_error: Callable[[Job, Exception], None] = _nothing
     model_seconds: float = 0.0  # of the model calls it took part in, shared evenly
     table: Table = field(init=False)
@@ -51,6 +51,11 @@ class Job:
     @property
     def finished(self) -> bool:
         return self.row == self.plan.rows
+
+    @property
+    def samples(self) -> int:
+        """Model evaluations of its next row: 2 where the unconditional one is used."""
+        return 1 + self.table.guided[self.row]
 
     @property
     def latent(self) -> Latent:

@@ -37,7 +37,7 @@ class Network:
         return {**self.step.identity.to_dict(), "bundle": self.bundle.digest}
 
     def batch_for(self, size: tuple[int, ...]) -> int:
-        """How many latents of (height, width) cells one call takes."""
+        """How many samples of (height, width) cells one call takes; a guided job is two."""
         return max(1, CELLS_PER_CALL // int(np.prod(size)))
 
     def evaluate(self, latents: Array, times: Array, conditions: Array) -> Array:

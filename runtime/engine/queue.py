@@ -1,8 +1,10 @@
-"""Which jobs the next model call serves: priority first, then deadline, then arrival, with ageing."""
+"""What the next tick does: priority first, then deadline, then what is nearly done, then arrival, with ageing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import nsmallest
+from itertools import accumulate
 
 from .job import Job
 
@@ -14,18 +16,23 @@ def choose(jobs: Sequence[Job], now: float) -> list[Job]:
     """The jobs of the next tick, a non-empty list where there are jobs: the most urgent one and those that can share its call.
 
     A less urgent job never rides along with a more urgent one: on a processor a larger call takes longer, and the urgent
-    one would pay for it.
+    one would pay for it. A job whose rows are done is alone in its tick, in which it is decoded: so nobody waits for
+    several decoders.
     """
     if not jobs:
         return []
-    order = sorted(jobs, key=lambda job: urgency(job, now))
-    first = order[0]
-    same = [job for job in order if level(job, now) == level(first, now) and shares_call(first, job)]
-    return same[: first.network.batch_for(first.shape[1:])]
+    first = min(jobs, key=lambda job: urgency(job, now))
+    if first.finished:
+        return [first]
+    shared = [job for job in jobs if shares_call(first, job) and level(job, now) == level(first, now)]
+    room = first.network.batch_for(first.shape[1:])
+    best = nsmallest(room, shared, key=lambda job: urgency(job, now))
+    samples = accumulate(job.samples for job in best)
+    return [job for job, total in zip(best, samples, strict=True) if total <= room or job is first]
 
 
-def urgency(job: Job, now: float) -> tuple[int, float, float]:
-    return -level(job, now), job.deadline, job.arrived
+def urgency(job: Job, now: float) -> tuple[int, float, bool, float]:
+    return -level(job, now), job.deadline, not job.finished, job.arrived
 
 
 def level(job: Job, now: float) -> int:
@@ -33,4 +40,4 @@ def level(job: Job, now: float) -> int:
 
 
 def shares_call(one: Job, other: Job) -> bool:
-    return one.network is other.network and one.shape == other.shape
+    return not other.finished and one.network is other.network and one.shape == other.shape

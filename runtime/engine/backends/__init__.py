@@ -1,8 +1,12 @@
-"""Backends: load a graph, run named arrays, say what this is. One a file; imported when first asked for."""
+"""Backends: load a graph, run named arrays, say what this is. One a file; imported when first asked for.
+
+A backend is named as "name" or "name:choice", where the choice is the backend's own: a device, or for `null` a delay.
+"""
 
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from importlib.util import find_spec
 
 from ....assets.refusal import Refusal, Unknown
@@ -11,8 +15,10 @@ from .base import Array, Graph, Identity, Load
 BACKENDS = {
     "onnxruntime": ("onnxruntime", "pip install onnxruntime"),
     "openvino": ("openvino", "pip install 'cadenza[openvino]'"),
+    "reference": ("numpy", "pip install numpy"),
+    "null": ("numpy", "pip install numpy"),
 }
-"""Name to (package, how to get it); the module of the same name here has `load`."""
+"""Name to (package, how to get it); the module of the same name here has `load(path, threads, choice)`."""
 AUTO = ("openvino", "onnxruntime")
 """What "auto" tries, quickest first."""
 
@@ -21,13 +27,14 @@ def open_backend(name: str) -> Load:
     """The `load(path, threads)` of a backend."""
     if name == "auto":
         name = next(each for each in AUTO if find_spec(BACKENDS[each][0]) is not None)
+    name, _, choice = name.partition(":")
     if name not in BACKENDS:
         raise Unknown("backend", name, ("auto", *BACKENDS))
     package, remedy = BACKENDS[name]
     if find_spec(package) is None:
         raise Refusal("missing", "backend", f"{name!r} needs the package {package}", remedy)
-    load: Load = importlib.import_module(f".{name}", __name__).load
-    return load
+    module = importlib.import_module(f".{name}", __name__)
+    return partial(module.load, choice=choice)
 
 
 __all__ = ["Array", "Graph", "Identity", "Load", "open_backend"]

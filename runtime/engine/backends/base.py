@@ -35,3 +35,4 @@ class Graph(Protocol):
 
 
 Load = Callable[[Path, int], Graph]
+"""`load(path, threads)`: the graph in a bundle's file, ready to run."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import openvino
 
+from ....assets.refusal import Unknown
 from .base import Array, Identity
 
 
@@ -26,5 +27,7 @@ class OpenVinoGraph:
         return {name: array for port, array in found for name in port.get_names()}
 
 
-def load(path: Path, threads: int) -> OpenVinoGraph:
+def load(path: Path, threads: int, choice: str = "") -> OpenVinoGraph:
+    if choice not in ("", "cpu"):
+        raise Unknown("backend", f"openvino:{choice}", ["openvino", "openvino:cpu"])
     return OpenVinoGraph(path, threads)
