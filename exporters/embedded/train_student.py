@@ -57,7 +57,9 @@ def train(folder: Path, teacher: Denoiser, data: Latents, minutes: float, batch:
 
     forward = torch.compile(forward)
     for finish, (clean, condition) in zip(run.steps(), data.batches(batch, run.images), strict=False):
-        time = torch.where(torch.rand(batch) < 0.3, torch.randint(1, 5, (batch,)) / 4, torch.rand(batch).clamp(min=0.02))
+        time = torch.where(
+            torch.rand(batch) < 0.3, torch.randint(1, 5, (batch,)) / 4, torch.rand(batch).clamp(min=0.02)
+        )
         condition = condition * (torch.rand(batch, 1) >= UNCONDITIONAL / 2)
         errors = forward(clean, time, torch.randn_like(clean), condition)
         finish(errors.mean() / math.sqrt(data.latents[0].size), {"loss": float(errors.detach().mean())})

@@ -1,0 +1,126 @@
+"""The independent judge: a classifier of materials and modifiers, trained on textures that the generator never saw.
+
+    python -m cadenza.exporters.embedded.classifier
+
+Nine tenths of the held-out set teach it, a tenth says how good it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from .dataset import HELD_OUT, Dataset, generate
+from .train_autoencoder import augmented
+from .vocabulary import MATERIALS, WORDS
+
+FEATURES = 128
+HELD_OUT_COUNT = 5600
+
+
+class Classifier(nn.Module):
+    """Maps (B, 6, H, W) in [0, 1] to features (B, FEATURES) and logits of all words (B, words)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        wide = (24, 48, 96, FEATURES)
+        layers: list[nn.Module] = [nn.Conv2d(6, wide[0], 5, 2, 2, padding_mode="circular"), nn.SiLU()]
+        for a, b in zip(wide, wide[1:], strict=False):
+            layers += [nn.Conv2d(a, b, 3, 2, 1, padding_mode="circular"), nn.BatchNorm2d(b), nn.SiLU()]
+            layers += [nn.Conv2d(b, b, 3, 1, 1, padding_mode="circular"), nn.BatchNorm2d(b), nn.SiLU()]
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(2 * FEATURES, len(WORDS))
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.body((maps - 0.5) * 4)
+        deviation, mean = torch.std_mean(x, (2, 3))
+        return mean, self.head(torch.cat([mean, deviation], 1))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """features (N, FEATURES); materials (N,) the most likely one; modifiers (N, modifiers) probabilities."""
+
+    features: np.ndarray
+    materials: np.ndarray
+    modifiers: np.ndarray
+
+
+@torch.no_grad()
+def judge(model: Classifier, maps: np.ndarray) -> Judged:
+    """What the classifier sees in maps (N, 6, H, W), uint8."""
+    parts = [
+        model(torch.from_numpy(chunk.astype(np.float32) / 255)) for chunk in np.array_split(maps, -(-len(maps) // 64))
+    ]
+    features, logits = (torch.cat(each) for each in zip(*parts, strict=True))
+    split = len(MATERIALS)
+    return Judged(features.numpy(), logits[:, :split].argmax(1).numpy(), logits[:, split:].sigmoid().numpy())
+
+
+def halves(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Indices that teach the classifier, and those that test it (and that generated textures are held against)."""
+    index = np.arange(len(data))
+    test = index // len(MATERIALS) % 10 == 0
+    return index[~test], index[test]
+
+
+def train(data: Dataset, epochs: int, batch: int = 32) -> Classifier:
+    torch.manual_seed(1)
+    rng = np.random.default_rng(1)
+    model = Classifier().to(memory_format=torch.channels_last)
+    teach, _ = halves(data)
+    steps = epochs * len(teach) // batch
+    optimiser = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
+    split = len(MATERIALS)
+    for _ in tqdm(range(steps), "classifier", unit="step"):
+        index = rng.choice(teach, batch)
+        maps = torch.stack([augmented(data.maps[i], rng) for i in index]).contiguous(memory_format=torch.channels_last)
+        truth = torch.from_numpy(data.conditions[index])
+        with torch.autocast("cpu", torch.bfloat16):
+            _, logits = model(maps)
+        loss = F.cross_entropy(logits[:, :split].float(), truth[:, :split].argmax(1), label_smoothing=0.05)
+        loss = loss + F.binary_cross_entropy_with_logits(logits[:, split:].float(), truth[:, split:].clamp(0, 1))
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        schedule.step()
+    return model.eval()
+
+
+def load_classifier(out: Path, epochs: int = 12) -> tuple[Classifier, Dataset]:
+    """The trained classifier and its data, made where they are missing."""
+    data = generate(out / "held_out", HELD_OUT_COUNT, HELD_OUT)
+    path = out / "classifier.pt"
+    model = Classifier()
+    if path.is_file():
+        model.load_state_dict(torch.load(path, weights_only=True))
+    else:
+        model = train(data, epochs)
+        torch.save(model.state_dict(), path)
+    return model.eval(), data
+
+
+def main(out: Annotated[Path, typer.Option(help="where sets and weights are kept")] = Path("training")) -> None:
+    model, data = load_classifier(out)
+    _, test = halves(data)
+    truth = data.conditions[test]
+    seen = judge(model, data.maps[test])
+    split = len(MATERIALS)
+    print(f"materials right: {np.mean(seen.materials == truth[:, :split].argmax(1)):.3f} of {len(test)}")
+    told = (seen.modifiers > 0.5) == (truth[:, split:] > 0.3)
+    print(
+        f"modifiers right: {told.mean():.3f}, of those present {(seen.modifiers > 0.5)[truth[:, split:] > 0.3].mean():.3f}"
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,69 @@
+"""Measures of generated textures against data: distance, variety, seams, spectrum, baked light. Maps are (N, 6, H, W), 0 to 1."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+
+def kernel_distance(made: Array, data: Array) -> float:
+    """Squared maximum mean discrepancy of features (N, D) and (M, D), with a cubic kernel; unbiased, 0 for equal sets.
+
+    Binkowski, Sutherland, Arbel, Gretton, "Demystifying MMD GANs", 2018, https://arxiv.org/abs/1801.01401
+    """
+    scale = data.std() ** 2 * data.shape[1]
+
+    def kernel(a: Array, b: Array) -> Array:
+        centred = (a - data.mean(0)) @ (b - data.mean(0)).T / scale
+        return np.asarray((centred + 1.0) ** 3)
+
+    def within(a: Array) -> float:
+        k = kernel(a, a)
+        return float((k.sum() - np.trace(k)) / (len(a) * (len(a) - 1)))
+
+    return within(made) + within(data) - 2 * float(kernel(made, data).mean())
+
+
+def variety(features: Array, groups: Array) -> float:
+    """Mean distance between features (N, D) of the same group."""
+    means = []
+    for group in np.unique(groups):
+        own = features[groups == group]
+        apart = np.linalg.norm(own[:, None] - own[None], axis=-1)
+        means.append(apart.sum() / max(1, len(own) * (len(own) - 1)))
+    return float(np.mean(means))
+
+
+def seam(maps: Array) -> NDArray[np.float64]:
+    """For each map (6,): mean step across the wrap over the mean step inside, the larger of both axes; 1 is seamless."""
+    ratios = []
+    for axis in (2, 3):
+        steps = np.abs(np.roll(maps, -1, axis) - maps).mean((0, 5 - axis))
+        ratios.append(steps[:, -1] / np.maximum(steps[:, :-1].mean(1), 1e-6))
+    return np.asarray(np.max(ratios, axis=0), np.float64)
+
+
+def spectrum(maps: Array) -> Array:
+    """Radial power of each map in dB, (6, bands) from low to Nyquist."""
+    centred = maps - maps.mean((2, 3), keepdims=True)
+    power = (np.abs(np.fft.fft2(centred)) ** 2).mean(0)
+    side = maps.shape[-1]
+    f = np.fft.fftfreq(side) * side
+    radius = np.hypot(f[:, None], f[None, :])
+    edges = np.geomspace(1, side / 2, 13)
+    bands = [(radius >= low) & (radius < high) for low, high in zip(edges, edges[1:], strict=False)]
+    return np.stack([10 * np.log10(power[:, band].mean(1) + 1e-9) for band in bands if band.any()], 1)
+
+
+def baked_light(maps: Array) -> float:
+    """The largest correlation, over four directions, of albedo luminance with the slope of the height towards the light."""
+    luminance, height = maps[:, :3].mean(1), maps[:, 3]
+    dx, dy = (np.roll(height, -1, axis) - np.roll(height, 1, axis) for axis in (2, 1))
+    grey = luminance - luminance.mean((1, 2), keepdims=True)
+    found = []
+    for light in (dx, dy, dx + dy, dx - dy):
+        scale = np.sqrt((grey**2).mean((1, 2)) * (light**2).mean((1, 2))) + 1e-9
+        found.append(np.abs(((grey * light).mean((1, 2)) / scale).mean()))
+    return float(max(found))

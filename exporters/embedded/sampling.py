@@ -1,0 +1,63 @@
+"""Textures straight from torch networks, through the same plans and noise as the runtime: for looking during training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from ...runtime.noise import INITIAL, STEP, normals
+from ...runtime.solver import Plan, Process, compile_plan
+from .networks import Autoencoder, AutoencoderShape, Decoder, Denoiser, DenoiserShape
+from .training import averaged
+
+TEACHER_STEPS = 30
+
+
+@torch.no_grad()
+def sample(
+    denoiser: Denoiser,
+    decoder: Decoder,
+    plan: Plan,
+    conditions: NDArray[np.float32],
+    seeds: Sequence[int],
+    cells: int = 16,
+) -> NDArray[np.uint8]:
+    """Maps (N, 6, 8 cells, 8 cells) of conditions (N, words) and as many seeds."""
+    shape = (denoiser.shape.latent, cells, cells)
+    given = torch.from_numpy(conditions)
+
+    def model(x: NDArray[np.float64], time: float, conditional: bool) -> ArrayLike:
+        latent = torch.from_numpy(np.asarray(x, np.float32)).contiguous(memory_format=torch.channels_last)
+        told = given if conditional else torch.zeros_like(given)
+        return denoiser(latent, torch.full((len(given),), time), told).numpy()
+
+    start = np.stack([normals(seed, INITIAL, [0], *shape)[0] for seed in seeds])
+    latents = plan.run(model, start, lambda k: np.stack([normals(seed, STEP, [k], *shape)[0] for seed in seeds]))
+    maps = decoder(torch.from_numpy(latents.astype(np.float32)).contiguous(memory_format=torch.channels_last))
+    return np.asarray((maps.clamp(0, 1) * 255).round().to(torch.uint8).numpy())
+
+
+def teacher_plan(guidance: float = 2.0, steps: int = TEACHER_STEPS) -> Plan:
+    return compile_plan("heun", "sgm_uniform", steps // 2, Process.flow(), "flow", guidance)
+
+
+def student_plan(steps: int) -> Plan:
+    return compile_plan("lcm", {"times": student_times(steps)}, steps, Process.flow(), "flow")
+
+
+def student_times(steps: int) -> list[float]:
+    """The explicit table of the student: even times, as it was distilled for."""
+    return [1 - i / steps for i in range(steps)]
+
+
+def load_networks(out: Path, training: str) -> tuple[Denoiser, Autoencoder]:
+    """The averaged denoiser of a training ("teacher" or "student") and the autoencoder."""
+    autoencoder = averaged(out / "autoencoder", "autoencoder", Autoencoder(AutoencoderShape()))
+    denoiser = averaged(out / training, "denoiser", Denoiser(DenoiserShape(latent=AutoencoderShape().latent)))
+    assert isinstance(denoiser, Denoiser)
+    assert isinstance(autoencoder, Autoencoder)
+    return denoiser.to(memory_format=torch.channels_last), autoencoder
