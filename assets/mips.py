@@ -10,6 +10,12 @@ _BYTE = np.arange(256) / 255.0
 _LINEAR = np.where(_BYTE <= 0.04045, _BYTE / 12.92, ((_BYTE + 0.055) / 1.055) ** 2.4)
 
 
+def to_linear(image: Bytes) -> NDArray[np.float64]:
+    """sRGB bytes as linear light, 0 to 1 [IEC 61966-2-1]."""
+    linear: NDArray[np.float64] = _LINEAR[image]
+    return linear
+
+
 def chain(name: str, image: Bytes) -> list[Bytes]:
     """All levels of a map, the image itself first, down to 1 x 1; an odd side keeps its last row or column."""
     levels = [image]

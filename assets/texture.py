@@ -6,9 +6,9 @@ Everything here is + - * / sqrt and comparisons in float32 on a torus, in a fixe
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -44,15 +44,23 @@ class Texture:
         ignored: Sequence[str] = (),
         made_by: Mapping[str, Any] | None = None,
         milliseconds: Mapping[str, float] | None = None,
+        digest: str | None = None,
     ) -> None:
+        """`digest` only where the maps are a selection, and the digest is of all."""
         given = {"_maps": dict(maps), "recipe": dict(recipe), "id": id, "ignored": tuple(ignored)}
         given |= {"made_by": dict(made_by or {}), "milliseconds": dict(milliseconds or {})}
+        if digest is not None:
+            given["digest"] = digest
         for name, value in given.items():
             object.__setattr__(self, name, value)
 
-    def maps(self) -> dict[str, Bytes]:
-        """All maps in the order that the digest reads them."""
-        return dict(self._maps)
+    def maps(self, names: Sequence[str] = ()) -> dict[str, Bytes]:
+        """All maps in the order that the digest reads them; or those named, of MAPS and DERIVED."""
+        return {name: self.map(name) for name in names} if names else dict(self._maps)
+
+    def map(self, name: str) -> Bytes:
+        """A map, or what follows from the maps: normal_directx, orm, unity_mask, unity_metallic."""
+        return DERIVED[name](self) if name in DERIVED else self.__getattr__(name)
 
     def __getattr__(self, name: str) -> Bytes:
         if not name.startswith("_") and name in self._maps:
@@ -85,8 +93,15 @@ class Texture:
             raise Unknown("layout", layout, PACKINGS)
         return np.stack([_channel(self, name) for name in PACKINGS[layout]], axis=-1)
 
+    def select(self, names: Sequence[str]) -> Texture:
+        """With the maps named only, and the digest of all; without names itself."""
+        return self._with(self.maps(names), self.milliseconds) if names else self
+
     def timed(self, milliseconds: Mapping[str, float]) -> Texture:
-        return Texture(self._maps, self.recipe, self.id, self.ignored, self.made_by, milliseconds)
+        return self._with(self._maps, milliseconds)
+
+    def _with(self, maps: Mapping[str, Bytes], milliseconds: Mapping[str, float]) -> Texture:
+        return Texture(maps, self.recipe, self.id, self.ignored, self.made_by, milliseconds, self.digest)
 
 
 PACKINGS: dict[str, tuple[str, ...]] = {
@@ -96,10 +111,27 @@ PACKINGS: dict[str, tuple[str, ...]] = {
 }
 
 
+MAPS = ("albedo", "normal", "height", "roughness", "metallic", "occlusion")
+"""What every texture has."""
+DERIVED: dict[str, Callable[[Texture], Bytes]] = {
+    "normal_directx": lambda texture: texture.normal_directx,
+    **{layout: partial(Texture.packed, layout=layout) for layout in PACKINGS},
+}
+"""What a texture can be asked for beside its maps; it follows from them, so no digest counts it."""
+
+
+def check_maps(names: Sequence[str]) -> tuple[str, ...]:
+    """The names of maps that a request chooses, or a refusal."""
+    for name in names:
+        if name not in MAPS and name not in DERIVED:
+            raise Unknown("maps", name, (*MAPS, *DERIVED))
+    return tuple(dict.fromkeys(names))
+
+
 def _channel(texture: Texture, name: str) -> Bytes:
     if name == "smoothness":
         return 255 - texture.roughness
-    return np.zeros_like(texture.roughness) if name == "zero" else texture.maps()[name]
+    return np.zeros_like(texture.roughness) if name == "zero" else texture.map(name)
 
 
 def quantise(field: Field) -> Bytes:

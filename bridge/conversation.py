@@ -65,6 +65,7 @@ class Conversation:
     def submit(self, recipe: Mapping[str, Any], encoding: str = "raw", **terms: Any) -> Pending:
         check_encoding(encoding, self.welcome.encodings if self.welcome is not None else encodings())
         try:
+            terms["maps"] = list(terms.get("maps", ()))
             message = m.Submit(request=self._next(), recipe=dict(recipe), encoding=encoding, **terms)
             return self._ask(message)
         except (TypeError, ValueError, OverflowError) as error:
@@ -170,7 +171,8 @@ class Conversation:
     def _result(self, message: m.Result, frames: Sequence[Any], pending: Pending) -> None:
         pending.row = pending.rows
         try:
-            outcome: Any = unpack(message, [getattr(frame, "buffer", frame) for frame in frames])
+            buffers = [getattr(frame, "buffer", frame) for frame in frames]
+            outcome: Any = unpack(message, buffers, selected=bool(pending.message.maps))
         except Refusal as refusal:
             outcome = refusal
         self.open.pop(message.request).end(outcome)

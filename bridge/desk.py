@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..assets.refusal import Refusal
+from ..assets.texture import check_maps
 from . import messages as m
 from .payload import check_encoding, encodings, pack
 from .protocol import LIMITS, VERSION, check_version, decode_client, encode, peek
@@ -176,6 +177,7 @@ class Desk:
             sentence = f"{self.limits.requests} requests of this client are unfinished or unacknowledged"
             raise Refusal("busy", "request", sentence, "wait for some of them or cancel them")
         check_encoding(submit.encoding, self.encodings)
+        check_maps(submit.maps)
         if submit.preview:
             raise Refusal("unsupported", "preview", "this server sends no previews", "leave it out")
         entry = Entry(submit)
@@ -223,7 +225,7 @@ class Desk:
             encoding = entry.submit.encoding
 
             def make() -> Frames:
-                header, payload = pack(request, work.result, encoding)
+                header, payload = pack(request, work.result, encoding, entry.submit.maps)
                 return [encode(header), *payload]
 
             if encoding == "raw":

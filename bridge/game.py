@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from ..assets.refusal import Refusal
@@ -79,10 +79,16 @@ class Game(ABC):
         deadline_ms: float | None = None,
         late: str = "deliver",
         encoding: str = "raw",
+        maps: Sequence[str] = (),
         preview: bool = False,
     ) -> Ticket:
-        """Asks without waiting. `encoding` "png", "dds" or "ktx2" brings files (EncodedTexture) instead of pixels."""
-        terms = dict(priority=priority, deadline_ms=deadline_ms, late=late, encoding=encoding, preview=preview)
+        """Asks without waiting. `encoding` "png", "dds" or "ktx2" brings files (EncodedTexture) instead of pixels.
+
+        `maps` chooses what comes, such as ("albedo", "normal_directx", "orm"); without it all of the texture's own maps.
+        """
+        terms = dict(
+            priority=priority, deadline_ms=deadline_ms, late=late, encoding=encoding, maps=maps, preview=preview
+        )
         pending = self._submit(recipe, terms)
         pending.on_end = lambda: self._remember(pending)
         return Ticket(self, pending)

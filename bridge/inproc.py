@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..assets.refusal import Refusal
+from ..assets.texture import check_maps
 from .conversation import Pending
 from .game import Game
 from .payload import as_files, check_encoding, encodings
@@ -56,7 +57,7 @@ class InprocGame(Game):
         encoding, preview = check_encoding(terms.pop("encoding"), encodings()), terms.pop("preview")
         if preview:
             raise Refusal("unsupported", "preview", "there are no previews yet", "leave it out")
-        pending = Pending(encoding)
+        pending = Pending((encoding, check_maps(terms.pop("maps"))))
 
         def on_event(work: Any) -> None:
             self._events.put((pending, work, work.row, work.state))
@@ -75,6 +76,7 @@ class InprocGame(Game):
             pending.end(work.error)
             return
         try:
-            pending.end(work.result if pending.message == "raw" else as_files(work.result, pending.message))
+            encoding, maps = pending.message
+            pending.end(work.result.select(maps) if encoding == "raw" else as_files(work.result, encoding, maps))
         except Refusal as refusal:
             pending.end(refusal)

@@ -33,6 +33,7 @@ class Submit(Message, frozen=True):
     deadline_ms: float | None = None
     late: str = "deliver"
     encoding: str = "raw"
+    maps: Annotated[list[str], msgspec.Meta(max_length=64)] = []  # which ones; none named: all
     preview: bool = False
 
 

@@ -49,17 +49,12 @@ def check_encoding(encoding: object, valid: Sequence[str]) -> str:
     return str(encoding)
 
 
-def pixels(texture: Any) -> dict[str, NDArray[np.uint8]]:
-    """The raw maps of a texture in their fixed order."""
-    return dict(texture.maps() if callable(texture.maps) else texture.maps)
-
-
-def as_files(texture: Texture, encoding: str) -> EncodedTexture:
+def as_files(texture: Texture, encoding: str, names: Sequence[str] = ()) -> EncodedTexture:
     from ..assets.files import encode
 
     return EncodedTexture(
         encoding=encoding,
-        files={name: encode(name, array, encoding) for name, array in pixels(texture).items()},
+        files={name: encode(name, array, encoding) for name, array in texture.maps(names).items()},
         recipe=texture.recipe,
         id=texture.id,
         digest=texture.digest,
@@ -69,14 +64,14 @@ def as_files(texture: Texture, encoding: str) -> EncodedTexture:
     )
 
 
-def pack(request: str, texture: Texture, encoding: str = "raw") -> tuple[Result, list[Any]]:
-    """The header of a result and its payload frames (buffers)."""
-    maps = pixels(texture)
+def pack(request: str, texture: Texture, encoding: str = "raw", names: Sequence[str] = ()) -> tuple[Result, list[Any]]:
+    """The header of a result and its payload frames (buffers): all maps, or those named."""
+    maps = texture.maps(names)
     frames: list[Any]
     if encoding == "raw":
         frames = [np.ascontiguousarray(array).reshape(-1).data for array in maps.values()]
     else:
-        frames = list(as_files(texture, encoding).files.values())
+        frames = list(as_files(texture, encoding, names).files.values())
     parts = [
         Part(
             name=name,
@@ -101,8 +96,8 @@ def pack(request: str, texture: Texture, encoding: str = "raw") -> tuple[Result,
     return header, frames
 
 
-def unpack(header: Result, frames: Sequence[Any]) -> Texture | EncodedTexture:
-    """The result of a header and its payload; raw pixels are checked against the digest."""
+def unpack(header: Result, frames: Sequence[Any], selected: bool = False) -> Texture | EncodedTexture:
+    """The result of a header and its payload; raw pixels are checked against the digest, unless only some were asked for."""
     if len(frames) != len(header.payload):
         raise Corrupt("payload", f"{len(header.payload)} frames were announced, {len(frames)} came", "submit it again")
     for part, frame in zip(header.payload, frames, strict=True):
@@ -129,6 +124,7 @@ def unpack(header: Result, frames: Sequence[Any]) -> Texture | EncodedTexture:
         ignored=tuple(header.ignored),
         made_by=header.made_by,
         milliseconds=header.milliseconds,
+        digest=header.digest if selected else None,
     )
     if texture.digest != header.digest:
         raise Corrupt("payload", f"has the digest {texture.digest}, announced was {header.digest}", "submit it again")

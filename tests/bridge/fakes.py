@@ -48,6 +48,8 @@ class FakeRuntime:
             raise Refusal("missing", "prompt", "is missing", "say what to make")
         if request.get("sampler", "lcm") != "lcm":
             raise Unknown("sampler", request["sampler"], ["lcm"])
+        if request.get("size", 128) not in range(16, 2049):
+            raise Refusal("out_of_range", "size", "is out of range", "give 16 to 2048")
         if request.get("explode"):
             raise ZeroDivisionError("the engine's own bug")
         self.submitted += 1

@@ -27,6 +27,7 @@ TO_SERVER = {
         deadline_ms=200.0,
         late="degrade",
         encoding="png",
+        maps=["albedo", "normal_directx", "orm"],
     ),
     "received": m.Received(request="r1"),
     "cancel": m.Cancel(request="r2"),

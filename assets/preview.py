@@ -1,0 +1,247 @@
+"""Pictures of a texture for people: 3 x 3 tiles, a lit sphere, a lit plane, and sheets of many with labels.
+
+All pictures are uint8 (H, W, 3) sRGB. Sphere and plane are ray-marched through the height map, which stands out by as
+many pixels as the normal map says (NORMAL_STRENGTH), and lit by `shading`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from . import shading
+from .mips import to_linear
+from .shading import Field, Surface, dot, row, unit
+from .texture import NORMAL_STRENGTH, Texture
+
+Picture = NDArray[np.uint8]
+SAMPLES = 2
+"""Rays a pixel, along each side."""
+FINER = 3
+"""Maps are enlarged so many times by a cubic before they are looked up, so that relief close to the eye is smooth."""
+
+
+def tiled(texture: Texture, times: int = 3) -> Picture:
+    """The colour map so many times across and down: a seam would show as a line."""
+    return np.tile(texture.albedo, (times, times, 1))
+
+
+def sphere(texture: Texture, size: int = 512) -> Picture:
+    """A ball with two tiles across its face, in a studio; `size` pixels a side."""
+    lookup, relief = _prepare(texture)
+    depth = relief * np.float32(np.pi / 2)  # a tile is a quarter of the circumference
+    eye, light = row(0, 0, 5.2), unit(row(-0.52, 0.62, 0.59))
+    across = _grid(size, size) * np.float32(0.238)
+    ray = unit(np.concatenate([across, np.full((*across.shape[:2], 1), -1, np.float32)], -1))
+
+    def place(at: Field) -> tuple[Field, Field, Field]:
+        """u and v in tiles, and how far from the middle."""
+        far = shading.length(at)[..., 0]
+        u = np.arctan2(at[..., 0], at[..., 2]) * np.float32(2 / np.pi)
+        v = np.arccos(np.clip(at[..., 1] / far, -1, 1)) * np.float32(2 / np.pi)
+        return u, v, far - (1 - depth)
+
+    def height(at: Field) -> Field:
+        """Above the relief, in units of the ball's radius."""
+        u, v, up = place(at)
+        return up - depth * lookup(u, v, 3)
+
+    closest = -dot(ray, eye)
+    outside = 1 - (dot(eye, eye) - closest**2)
+    inside = (1 - depth) ** 2 - (dot(eye, eye) - closest**2)
+    hit = outside[..., 0] > 0
+    out = _backdrop(size, size)
+    ray, closest, outside, inside = ray[hit], closest[hit], outside[hit], inside[hit]
+    begin = closest - np.sqrt(outside)
+    end = np.where(inside > 0, closest - np.sqrt(np.maximum(inside, 0)), closest + np.sqrt(outside))
+    at, met = _march(eye, ray, begin, end, height, steps=28)
+    at, ray = at[met], ray[met]
+    up = unit(at)
+    east = unit(np.stack([at[:, 2], np.zeros_like(at[:, 0]), -at[:, 0]], -1))
+    u, v, _ = place(at)
+    surface = _surface(lookup, u, v, east, np.cross(up, east).astype(np.float32), up)
+    radiance = shading.lit(surface, -ray, light, _shadow(at, up, light, depth, height))
+    where = np.flatnonzero(hit)[met]
+    out.reshape(-1, 3)[where] = radiance
+    return _develop(out)
+
+
+def plane(texture: Texture, width: int = 640, height: int = 400) -> Picture:
+    """Ground seen at a slant, about four tiles wide, to the edges of the picture."""
+    lookup, depth = _prepare(texture)
+    eye, centre, light = row(0, 1.75, 1.5), row(0, 0, 0.06), unit(row(-0.72, 0.52, -0.46))
+    forward = unit(centre - eye)
+    right = row(1, 0, 0)
+    across = _grid(width, height) * np.float32(0.30)
+    ray = unit(across[..., :1] * right + across[..., 1:] * np.cross(right, forward).astype(np.float32) + forward)
+    ray = ray.reshape(-1, 3)
+
+    def above(at: Field) -> Field:
+        return at[..., 1] + depth - depth * lookup(at[..., 0], at[..., 2], 3)
+
+    begin, end = -eye[1] / ray[:, 1:2], -(eye[1] + depth) / ray[:, 1:2]
+    at, _ = _march(eye, ray, begin, end, above, steps=16)
+    up = np.broadcast_to(row(0, 1, 0), at.shape)
+    east, north = np.broadcast_to(right, at.shape), np.broadcast_to(row(0, 0, -1), at.shape)
+    surface = _surface(lookup, at[:, 0], at[:, 2], east, north, up)
+    radiance = shading.lit(surface, -ray, light, _shadow(at, up, light, depth, above))
+    return _develop(radiance.reshape(height * SAMPLES, width * SAMPLES, 3))
+
+
+def sheet(pictures: Sequence[tuple[str, Picture]], columns: int, side: int = 192) -> Picture:
+    """Labelled pictures (H, W, 3) or (H, W) in a grid, each `side` pixels wide."""
+    gap, line = 10, 22
+    images = [Image.fromarray(picture).convert("RGB") for _, picture in pictures]
+    high = max(round(image.height * side / image.width) for image in images)
+    rows = -(-len(images) // columns)
+    page = Image.new("RGB", (gap + columns * (side + gap), gap + rows * (high + line + gap)), (24, 25, 28))
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(size=13)
+    for number, ((label, _), image) in enumerate(zip(pictures, images, strict=True)):
+        x, y = gap + number % columns * (side + gap), gap + number // columns * (high + line + gap)
+        page.paste(image.resize((side, round(image.height * side / image.width)), Image.Resampling.LANCZOS), (x, y))
+        draw.text((x, y + high + 3), _fit(label, side, draw, font), (205, 206, 210), font)
+    return np.asarray(page)
+
+
+def _fit(label: str, width: int, draw: ImageDraw.ImageDraw, font: Any) -> str:
+    """The label, or as much of it as fits."""
+    if draw.textlength(label, font) <= width:
+        return label
+    while label and draw.textlength(label + "…", font) > width:
+        label = label[:-1]
+    return label + "…"
+
+
+def png(picture: Picture) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, "PNG", compress_level=6)
+    return out.getvalue()
+
+
+def all_maps(texture: Texture, side: int = 192) -> Picture:
+    """Every map beside its name."""
+    return sheet([*texture.maps().items(), ("orm", texture.packed("orm"))], 4, side)
+
+
+PREVIEWS: dict[str, Callable[[Texture], Picture]] = {"tiled": tiled, "sphere": sphere, "plane": plane}
+
+Lookup = Callable[..., Field]
+
+
+def _prepare(texture: Texture) -> tuple[Lookup, np.float32]:
+    """A look-up of all maps by place in tiles, and the relief's depth in tiles (of the width)."""
+    maps = texture.maps()
+    layers = [to_linear(maps["albedo"]), maps["height"][..., None] / 255, maps["normal"] / 127.5 - 1]
+    layers += [maps[name][..., None] / 255 for name in ("roughness", "metallic", "occlusion")]
+    table = np.concatenate(layers, -1).astype(np.float32)
+    for axis in (0, 1):
+        table = _enlarge(table, axis)
+    rows, columns, channels = table.shape
+    flat = np.ascontiguousarray(table).reshape(-1, channels)
+    heights = np.clip(flat[:, 3], 0.01, 1)  # above the floor, so that every ray that reaches it has met something
+
+    def lookup(u: Field, v: Field, channel: int | None = None) -> Field:
+        """Bilinear at u to the right and v down; one channel, or all (..., 10)."""
+        x, y = u * columns - np.float32(0.5), v * rows - np.float32(0.5)
+        left, top = np.floor(x).astype(np.int32), np.floor(y).astype(np.int32)
+        x, y = x - left, y - top
+        left, right = left % columns, (left + 1) % columns
+        top, bottom = top % rows * columns, (top + 1) % rows * columns
+        source = flat if channel is None else heights
+        if channel is None:
+            x, y = x[..., None], y[..., None]
+        above = source[top + left] * (1 - x) + source[top + right] * x
+        out: Field = above + (source[bottom + left] * (1 - x) + source[bottom + right] * x - above) * y
+        return out
+
+    return lookup, np.float32(NORMAL_STRENGTH / texture.albedo.shape[1])
+
+
+def _enlarge(table: Field, axis: int) -> Field:
+    """FINER times as many along an axis, by the Catmull-Rom cubic, around the torus."""
+    before, here, after, last = (np.roll(table, shift, axis) for shift in (1, 0, -1, -2))
+    parts = []
+    for step in range(FINER):
+        t = (step + 0.5) / FINER - 0.5
+        a, b, c, d = (before, here, after, last) if t >= 0 else (np.roll(before, 1, axis), before, here, after)
+        t = t % 1
+        weights = (-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3)
+        parts.append(sum(np.float32(w / 2) * part for w, part in zip(weights, (a, b, c, d), strict=True)))
+    shape = list(table.shape)
+    shape[axis] *= FINER
+    out: Field = np.stack(parts, axis + 1).reshape(shape)
+    return out
+
+
+def _march(
+    eye: Field, ray: Field, begin: Field, end: Field, height: Callable[[Field], Field], steps: int
+) -> tuple[Field, NDArray[np.bool_]]:
+    """Where rays (N, 3) first go below height 0 between two distances (N, 1), and which do."""
+    low, high = begin.copy(), end.copy()
+    met = np.zeros(len(ray), np.bool_)
+    for step in range(1, steps + 1):
+        far = begin + (end - begin) * np.float32(step / steps)
+        open_ = np.flatnonzero(~met)
+        if not len(open_):
+            break
+        below = height(eye + ray[open_] * far[open_]) <= 1e-5
+        met[open_[below]] = True
+        high[open_[below]] = far[open_[below]]
+        low[open_[~below]] = far[open_[~below]]
+    for _ in range(5):
+        middle = (low + high) / 2
+        below = (height(eye + ray * middle) <= 0)[:, None]
+        low, high = np.where(below, low, middle), np.where(below, middle, high)
+    return eye + ray * high, met
+
+
+def _shadow(at: Field, up: Field, light: Field, depth: np.float32, height: Callable[[Field], Field]) -> Field:
+    """How much of the sun reaches places (N, 3): 1 all of it; edges soften with the distance of what is in the way."""
+    rise = (up @ light)[:, None]
+    reach = depth / np.maximum(rise, 0.15)
+    open_ = np.ones(len(at), np.float32)
+    steps = 14
+    for step in range(1, steps + 1):
+        far = reach * np.float32((step / steps) ** 1.5)
+        clear = height(at + up * (depth * np.float32(0.03)) + light * far)
+        open_ = np.minimum(open_, 0.5 + clear / (np.float32(0.16) * far[:, 0]))
+    out: Field = (np.clip(open_, 0, 1) ** 2 * (3 - 2 * np.clip(open_, 0, 1)))[:, None]
+    return out
+
+
+def _surface(lookup: Lookup, u: Field, v: Field, east: Field, north: Field, up: Field) -> Surface:
+    """The maps at places (N,) in tiles, normals turned into the frame (N, 3) given."""
+    found = lookup(u, v)
+    bump = found[:, 4:7]
+    normal = unit(east * bump[:, :1] + north * bump[:, 1:2] + up * bump[:, 2:3])
+    return Surface(np.clip(found[:, :3], 0, 1), normal, *(np.clip(found[:, i : i + 1], 0, 1) for i in (7, 8, 9)))
+
+
+def _grid(width: int, height: int) -> Field:
+    """(x, y) of every ray (H, W, 2): x right, y up, from -1 to 1 along the shorter side."""
+    wide, high = width * SAMPLES, height * SAMPLES
+    x = (np.arange(wide, dtype=np.float32) + np.float32(0.5) - wide / 2) * np.float32(2 / min(wide, high))
+    y = (high / 2 - np.arange(high, dtype=np.float32) - np.float32(0.5)) * np.float32(2 / min(wide, high))
+    return np.stack(np.broadcast_arrays(x[None], y[:, None]), -1).astype(np.float32)
+
+
+def _backdrop(width: int, height: int) -> Field:
+    """A wall with a soft light on it."""
+    place = _grid(width, height)
+    away = ((place - row(-0.15, 0.2)) ** 2).sum(-1, keepdims=True)
+    wall = row(0.055, 0.058, 0.066) + row(0.095, 0.100, 0.110) * np.exp(-away * 0.9)
+    out: Field = wall.astype(np.float32)
+    return out
+
+
+def _develop(radiance: Field) -> Picture:
+    """The mean of each pixel's rays, on film."""
+    high, wide = radiance.shape[0] // SAMPLES, radiance.shape[1] // SAMPLES
+    exposed = shading.film(radiance).reshape(high, SAMPLES, wide, SAMPLES, 3).astype(np.float32)
+    picture: Picture = (exposed.mean((1, 3)) + np.float32(0.5)).astype(np.uint8)
+    return picture
