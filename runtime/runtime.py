@@ -21,9 +21,9 @@ from ..assets.store import Store, default_folder
 from .bundles import load_bundles, open_network
 from .draws import StepDraws, initial
 from .engine.engine import Engine
-from .engine.job import Job, start
+from .engine.job import Job, start, table_of
 from .finish import finish
-from .flight import Flight, cells, shape
+from .flight import Backlog, Flight, cells, shape
 from .resolve import Resolved, resolve
 from .work import Work, cancelled, check_terms, too_late
 
@@ -58,7 +58,9 @@ class Runtime:
         self.networks = {digest: opened(bundle) for digest, bundle in self.bundles.items()}
         self._engine = Engine()
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._flights: dict[str, Flight] = {}  # by recipe id; guarded by the lock
+        self._flights: dict[str, Flight] = {}  # by recipe id; guarded by the lock, as the next three
+        self._backlog = Backlog()
+        self._unfinished = 0  # works
         self._counts = dict.fromkeys(("accepted", "joined", "done", "failed", "cancelled"), 0)
         self._lock = threading.RLock()
         self._numbers = itertools.count(1)
@@ -88,24 +90,23 @@ class Runtime:
     ) -> Work:
         """Takes a request on. A deadline that cannot be met is known here, before any work starts."""
         priority, deadline_ms, late = check_terms(priority, deadline_ms, late)
-        resolved = self.resolve(request)
+        candidates = self._candidates(request, late if deadline_ms is not None else "deliver")
         now = self._engine.clock()
         with self._lock:
             if not self._open:
                 raise Refusal("closed", "runtime", "is closed", "open a new one")
-            if sum(len(flight.works) for flight in self._flights.values()) >= WORK_LIMIT:
+            if self._unfinished >= WORK_LIMIT:
                 raise Refusal(
                     "busy", "request", f"{WORK_LIMIT} requests are waiting", "wait for some of them or cancel them"
                 )
-            ahead = [flight for flight in self._flights.values() if flight.priority >= priority]
-            backlog_ms = sum(flight.expected_ms for flight in ahead)
-            resolved, expected_ms = self._in_time(resolved, request, backlog_ms, deadline_ms, late)
+            position, backlog_ms = self._backlog.ahead(priority)
+            resolved, expected_ms = self._in_time(candidates, backlog_ms, deadline_ms, late)
             work = Work(
                 id=f"w{next(self._numbers)}",
                 recipe=resolved.recipe,
                 ignored=resolved.ignored,
                 rows=resolved.plan.rows,
-                position=len(ahead),
+                position=position,
                 expected_ms=expected_ms,
                 on_event=on_event,
                 priority=priority,
@@ -129,11 +130,9 @@ class Runtime:
         """Counts and times since the start; seconds."""
         account = self._engine.account
         with self._lock:
-            waiting = sum(len(flight.works) for flight in self._flights.values())
-            counts = dict(self._counts)
+            counts = {**self._counts, "unfinished": self._unfinished}
         return {
             **counts,
-            "unfinished": waiting,
             "ticks": account.ticks,
             "evaluations": account.samples,
             "model_s": account.model_seconds,
@@ -149,19 +148,24 @@ class Runtime:
         self._commands.put(self._cancel_all)
         self._thread.join()
 
-    # Below here, on the engine's thread only, but for _in_time and _join.
-
-    def _in_time(
-        self, resolved: Resolved, request: Mapping[str, Any], backlog_ms: float, deadline_ms: float | None, late: str
-    ) -> tuple[Resolved, float]:
-        """The request as it will be made, with the milliseconds expected until it is done."""
-        network = self.networks[resolved.bundle.digest]
-        steps_below = sorted((t.steps for t in resolved.bundle.manifest.recommended), reverse=True)
+    def _candidates(self, request: Mapping[str, Any], late: str) -> list[Resolved]:
+        """What may be made: the request, and where steps may be degraded the bundle's shorter tables, longest first."""
+        resolved = self.resolve(request)
         tried = [resolved]
         if late == "degrade":
-            fewer = [steps for steps in steps_below if steps < resolved.recipe.steps]
-            tried += [self.resolve(_with_steps(request, steps)) for steps in fewer]
-        for candidate in tried:
+            tables = {table.steps for table in resolved.bundle.manifest.recommended}
+            fewer = sorted((steps for steps in tables if steps < resolved.recipe.steps), reverse=True)
+            tried += [self.resolve({**request, "steps": steps}) for steps in fewer]
+        for each in tried:
+            table_of(each.plan)  # made here, on the caller's thread, where it holds nobody up
+        return tried
+
+    def _in_time(
+        self, candidates: Sequence[Resolved], backlog_ms: float, deadline_ms: float | None, late: str
+    ) -> tuple[Resolved, float]:
+        """The first candidate that is in time, else the last one, with the milliseconds expected until it is done."""
+        for candidate in candidates:
+            network = self.networks[candidate.bundle.digest]
             own_ms = 1e3 * network.expected_seconds(cells(candidate), candidate.plan.evaluations)
             if deadline_ms is None or backlog_ms + own_ms <= deadline_ms:
                 return candidate, backlog_ms + own_ms
@@ -179,6 +183,10 @@ class Runtime:
             flight.works.append(work)
             self._counts["joined"] += 1
             self._commands.put(partial(self._hurry, flight))
+        self._unfinished += 1
+        self._backlog.file(flight)
+
+    # Below here, on the engine's thread only.
 
     def _loop(self) -> None:
         while self._open or self._flights:
@@ -213,6 +221,8 @@ class Runtime:
             flight.job.priority, flight.job.deadline = flight.priority, flight.deadline
 
     def _row(self, flight: Flight, job: Job) -> None:
+        with self._lock:
+            self._backlog.file(flight)
         for work in list(flight.works):
             work.state, work.row = "running", job.row
             work.on_event(work)
@@ -245,6 +255,8 @@ class Runtime:
         """Takes the flight out of the air; from here on an identical request is a new flight."""
         with self._lock:
             self._flights.pop(flight.resolved.recipe.id, None)
+            self._backlog.strike(flight)
+            self._unfinished -= len(flight.works)
             self._counts[how] += len(flight.works)
             return flight.works
 
@@ -254,8 +266,13 @@ class Runtime:
             if flight is None or work not in flight.works:
                 return
             flight.works.remove(work)
+            self._unfinished -= 1
             self._counts["cancelled"] += 1
-            if not flight.works:
+            if flight.works:
+                self._backlog.file(flight)
+                self._hurry(flight)
+            else:
+                self._backlog.strike(flight)
                 del self._flights[work.recipe.id]
                 if flight.job is not None:
                     self._engine.remove(flight.job)
@@ -269,10 +286,6 @@ class Runtime:
     def _describe(self, digest: str) -> dict[str, Any]:
         bundle, network = self.bundles[digest], self.networks[digest]
         return {**bundle.describe(), "made_by": network.made_by, "batch": network.proof.strategy}
-
-
-def _with_steps(request: Mapping[str, Any], steps: int) -> dict[str, Any]:
-    return {**request, "steps": steps}
 
 
 def _unexpected(error: Exception) -> Refusal:

@@ -80,11 +80,12 @@ class Table:
     """A plan's numbers as the engine uses them: float32, and only the columns whose weight is not zero."""
 
     def __init__(self, plan: Plan) -> None:
-        self.read = [_sparse(row) for row in plan.read]
+        self.read = _sparse(plan.read)
         self.time = plan.time.astype(np.float32)
-        self.mix = [[_sparse(row) for row in matrix] for matrix in plan.mix]
-        self.draws = [tuple(int(k) for k in row) for row in plan.draws[1:]]
-        self.guided = [bool(guided) for guided in plan.guided]
+        weights = _sparse(plan.mix.reshape(plan.rows * plan.slots, -1))
+        self.mix = [weights[at : at + plan.slots] for at in range(0, len(weights), plan.slots)]
+        self.draws: list[list[int]] = plan.draws[1:].tolist()
+        self.guided: list[bool] = plan.guided.tolist()
 
 
 @lru_cache(maxsize=256)
@@ -95,8 +96,13 @@ def table_of(plan: Plan) -> Table:
 Weights = list[tuple[int, np.float32]]
 
 
-def _sparse(weights: NDArray[np.float64]) -> Weights:
-    return [(column, np.float32(weight)) for column, weight in enumerate(weights) if weight != 0.0]
+def _sparse(matrix: NDArray[np.float64]) -> list[Weights]:
+    """The weights of each row of a matrix that are not zero, with their columns."""
+    rows: list[Weights] = [[] for _ in matrix]
+    at = np.nonzero(matrix)
+    for row, column, weight in zip(*map(np.ndarray.tolist, at), matrix[at].astype(np.float32), strict=True):
+        rows[row].append((column, weight))
+    return rows
 
 
 def combine(weights: Weights, columns: Latent | list[Latent | None]) -> Latent:
@@ -117,4 +123,4 @@ def start(plan: Plan, noise: Latent, image: Latent | None, draw: Draw) -> Latent
     """The slots before the first row, float32 (slots, channels, height, width): head @ [start, image, noise...]."""
     columns: list[Latent | None] = [noise, image]
     columns += [None if k < 0 else draw(int(k)) for k in plan.draws[0]]
-    return np.stack([combine(_sparse(weights), columns) for weights in plan.head])
+    return np.stack([combine(weights, columns) for weights in _sparse(plan.head)])
