@@ -83,24 +83,24 @@ def sample(seed: int, size: int = SIZE) -> tuple[NDArray[np.uint8], NDArray[np.f
 
 
 def generate(folder: Path, count: int, first_seed: int = 0) -> Dataset:
-    """The set in a folder, made where it is missing or shorter than `count`."""
+    """The first `count` samples of the set in a folder, made where it is missing or shorter."""
     folder.mkdir(parents=True, exist_ok=True)
     about = folder / "set.json"
-    wanted = {"count": count, "first_seed": first_seed, "size": SIZE}
-    if not about.is_file() or json.loads(about.read_text()) != wanted:
-        shape = (count, len(CHANNELS), SIZE, SIZE)
-        maps = np.lib.format.open_memmap(folder / "maps.npy", "w+", np.uint8, shape)
+    known = json.loads(about.read_text()) if about.is_file() else {}
+    if (known.get("first_seed"), known.get("size")) != (first_seed, SIZE) or known["count"] < count:
+        part = folder / "maps.part"
+        maps = np.lib.format.open_memmap(part, "w+", np.uint8, (count, len(CHANNELS), SIZE, SIZE))
         conditions = np.zeros((count, len(WORDS)), np.float32)
-        seeds = range(first_seed, first_seed + count)
         with ProcessPoolExecutor(os.cpu_count()) as pool:
-            made = pool.map(sample, seeds, chunksize=16)
+            made = pool.map(sample, range(first_seed, first_seed + count), chunksize=16)
             for i, (texture, given) in enumerate(tqdm(made, "textures", count, unit="tx")):
                 maps[i], conditions[i] = texture, given
         maps.flush()
+        part.replace(folder / "maps.npy")
         np.save(folder / "conditions.npy", conditions)
-        about.write_text(json.dumps(wanted))
-    maps = np.load(folder / "maps.npy", mmap_mode="r")
-    return Dataset(maps, np.load(folder / "conditions.npy"), np.ones(count, bool))
+        about.write_text(json.dumps({"count": count, "first_seed": first_seed, "size": SIZE}))
+    maps = np.load(folder / "maps.npy", mmap_mode="r")[:count]
+    return Dataset(maps, np.load(folder / "conditions.npy")[:count], np.ones(count, bool))
 
 
 def with_freedoom(data: Dataset, share: float) -> Dataset:

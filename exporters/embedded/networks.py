@@ -9,8 +9,7 @@ https://arxiv.org/abs/2312.02696. Convolutions on a torus make every texture sea
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -53,10 +52,9 @@ class MPConv(nn.Module):
         self.folded = False
 
     def forward(self, x: Tensor, gain: Tensor | float = 1.0) -> Tensor:
-        weight = self.weight if self.folded else self.normal()
-        weight = (weight * gain).to(x.dtype)
+        weight = self.weight if self.folded else (self.normal() * gain).to(x.dtype)
         if self.kernel == 0:
-            return x @ weight.t()
+            return F.linear(x, weight)
         if self.kernel > 1:
             x = wrap(x, self.kernel // 2 * self.dilation)
         return F.conv2d(x, weight, dilation=self.dilation)
@@ -65,10 +63,10 @@ class MPConv(nn.Module):
         dims = tuple(range(1, self.weight.ndim))
         return self.weight * torch.rsqrt(self.weight.float().square().sum(dims, keepdim=True) + 1e-8)
 
-    def fold(self) -> None:
-        """Keeps the normalised weights in place of the raw ones: what an export and a fresh start of training want."""
+    def fold(self, gain: Tensor | float = 1.0) -> None:
+        """Keeps the weights as they act, gain included, in place of the raw ones; for inference only."""
         with torch.no_grad():
-            self.weight.copy_(self.normal())
+            self.weight.copy_(self.normal() * gain)
         self.folded = True
 
     def renormalise(self) -> None:
@@ -239,6 +237,33 @@ class Denoiser(nn.Module):
         return self.leave(mp_silu(x), self.gain).float()
 
 
+class Critic(nn.Module):
+    """Tells latents of data from a student's, for a condition: latent (B, C, h, w), condition (B, words) to scores.
+
+    Scores (B, 1, h/2, w/2) are one a place, so that it judges detail and not only the whole.
+    """
+
+    def __init__(self, shape: DenoiserShape) -> None:
+        super().__init__()
+        outer, inner = shape.wide
+        self.words = MPConv(shape.words + 1, shape.embedding, 0)
+        self.enter = MPConv(shape.latent + 1, outer, 3)
+        self.outer = Block(outer, outer, shape.embedding)
+        self.shrink = MPConv(outer * 4, inner, 1)
+        self.inner = nn.ModuleList(Block(inner, inner, shape.embedding, 1 + i) for i in range(2))
+        self.leave = MPConv(inner, 1, 1)
+
+    def forward(self, latent: Tensor, condition: Tensor) -> Tensor:
+        said = torch.cat([condition, torch.ones_like(condition[:, :1])], 1) * math.sqrt(condition.shape[1] / 4)
+        embedding = mp_silu(self.words(said))
+        x = self.enter(torch.cat([latent, torch.ones_like(latent[:, :1])], 1))
+        x = self.shrink(F.pixel_unshuffle(self.outer(x, embedding), 2))
+        for block in self.inner:
+            x = block(x, embedding)
+        scores: Tensor = self.leave(mp_silu(x)).float()
+        return scores
+
+
 def renormalise(model: nn.Module) -> None:
     """After each step of the optimiser."""
     for module in model.modules():
@@ -247,12 +272,10 @@ def renormalise(model: nn.Module) -> None:
 
 
 def fold(model: nn.Module) -> nn.Module:
-    """The model with its weights as they act, in place; for export."""
+    """The model with its weights as they act, in place; for export. Parameters keep their names in the graph."""
+    gains = {id(m.modulate): m.strength for m in model.modules() if isinstance(m, Block)}
+    gains |= {id(m.leave): m.gain for m in model.modules() if isinstance(m, Denoiser)}
     for module in model.modules():
-        if isinstance(module, MPConv):
-            module.fold()
+        if isinstance(module, MPConv) and not module.folded:
+            module.fold(gains.get(id(module), 1.0))
     return model.eval()
-
-
-def describe(shape: Any) -> dict[str, Any]:
-    return asdict(shape)

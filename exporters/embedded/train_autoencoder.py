@@ -84,14 +84,15 @@ def train(folder: Path, data: Dataset, minutes: float, batch: int = 16) -> None:
         return loss_of(made, maps, complete) + 0.02 * spread(latent), error, latent
 
     forward = torch.compile(forward)
-    for finish, (maps, complete) in zip(run.steps(), batches(data, batch, run.images), strict=False):
+    for note, (maps, complete) in zip(run.steps(), batches(data, batch, run.images), strict=False):
         maps = maps.contiguous(memory_format=torch.channels_last)
         known = complete & (torch.rand(batch) > HIDDEN)
         noise = torch.randn(batch, model.shape.latent, maps.shape[2] // 8, maps.shape[3] // 8)
         loss, error, latent = forward(maps, known, noise, complete)
         decibel = (-10 * error.detach().log10()).tolist()
-        figures = {"loss": float(loss), "albedo_db": sum(decibel[:3]) / 3, "height_db": decibel[3]}
-        finish(loss, figures | {"rough_db": decibel[4], "metal_db": decibel[5], "deviation": float(latent.std())})
+        figures = {"loss": float(loss.detach()), "albedo_db": sum(decibel[:3]) / 3, "height_db": decibel[3]}
+        run.update("autoencoder", loss)
+        note(figures | {"rough_db": decibel[4], "metal_db": decibel[5], "deviation": float(latent.detach().std())})
 
 
 @torch.no_grad()

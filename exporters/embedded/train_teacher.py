@@ -46,7 +46,7 @@ def train(folder: Path, data: Latents, minutes: float, batch: int = 64) -> None:
         return (flow - (noise - clean)).square().mean((1, 2, 3))
 
     forward = torch.compile(forward)
-    for finish, (clean, condition) in zip(run.steps(), data.batches(batch, run.images), strict=False):
+    for note, (clean, condition) in zip(run.steps(), data.batches(batch, run.images), strict=False):
         time, noise = draw_times(batch), torch.randn_like(clean)
         condition = condition * (torch.rand(batch, 1) >= UNCONDITIONAL)
         errors = forward(clean, time, noise, condition)
@@ -55,7 +55,8 @@ def train(folder: Path, data: Latents, minutes: float, batch: int = 64) -> None:
         for name, low, high in (("early", 0.7, 1.01), ("middle", 0.3, 0.7), ("late", 0.0, 0.3)):
             inside = (time >= low) & (time < high)
             figures[name] = float(shown[inside].mean()) if inside.any() else 0.0
-        finish(errors.mean(), figures)
+        run.update("denoiser", errors.mean())
+        note(figures)
 
 
 def latents_of(out: Path, textures: int, copies: int = 2) -> Latents:

@@ -35,6 +35,7 @@ class Run:
     half_life_images: float = 4000.0
     images: int = 0
     batch: int = 16
+    relative_rate: Mapping[str, float] = field(default_factory=dict)
     averages: dict[str, nn.Module] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -51,44 +52,40 @@ class Run:
     def learning_rate(self) -> float:
         return self.rate * min(1.0, self.progress / 0.02 + 0.02) * 0.5 * (1 + math.cos(math.pi * self.progress))
 
-    def steps(self) -> Iterator[Callable[[Tensor, Mapping[str, float]], None]]:
-        """Until the budget is spent: yields a function that takes the loss of a step and figures for the log."""
-        saved = time.monotonic()
+    def steps(self) -> Iterator[Callable[[Mapping[str, float]], None]]:
+        """Until the budget is spent: a turn each, with a function that takes the turn's figures for the log."""
         sums: dict[str, float] = {}
-        count = 0
-        bar = tqdm(total=round(self.minutes * 60), desc=self.folder.name, unit="s")
+        turns, saved = 0, time.monotonic()
 
-        def finish(loss: Tensor, figures: Mapping[str, float], names: tuple[str, ...] = tuple(self.models)) -> None:
-            nonlocal count
-            loss.backward()
-            for name in names:
-                self.update(name)
-            self.images += self.batch
-            count += 1
+        def note(figures: Mapping[str, float]) -> None:
             for name, figure in figures.items():
                 sums[name] = sums.get(name, 0.0) + figure
 
-        while self.progress < 1.0:
-            yield finish
-            bar.n = round(time.monotonic() - self.started)
-            if time.monotonic() - saved > SAVE_SECONDS or self.progress >= 1.0:
-                means = {name: round(total / max(1, count), 5) for name, total in sums.items()}
-                self.save({"images": self.images, "rate": round(self.learning_rate(), 6), **means})
-                bar.set_postfix(means)
-                sums.clear()
-                count, saved = 0, time.monotonic()
-        bar.close()
+        with tqdm(total=round(self.minutes * 60), desc=self.folder.name, unit="s") as bar:
+            while self.progress < 1.0:
+                yield note
+                self.images += self.batch
+                turns += 1
+                bar.update(round(time.monotonic() - self.started) - bar.n)
+                if time.monotonic() - saved > SAVE_SECONDS or self.progress >= 1.0:
+                    means = {name: round(total / turns, 5) for name, total in sums.items()}
+                    self.save({"images": self.images, "rate": round(self.learning_rate(), 6), **means})
+                    bar.set_postfix(means)
+                    sums.clear()
+                    turns, saved = 0, time.monotonic()
 
-    def update(self, name: str) -> None:
-        """One step of one model's optimiser on the gradients it has, then the average follows."""
+    def update(self, name: str, loss: Tensor) -> None:
+        """One step of one model's optimiser down the loss; the average follows. Gradients of the other models are dropped."""
+        loss.backward()
         optimiser, model = self.optimisers[name], self.models[name]
         for group in optimiser.param_groups:
-            group["lr"] = self.learning_rate()
+            group["lr"] = self.learning_rate() * self.relative_rate.get(name, 1.0)
         for parameter in model.parameters():
             if parameter.grad is not None:
                 torch.nan_to_num_(parameter.grad, nan=0.0, posinf=0.0, neginf=0.0)
         optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        for each in self.models.values():
+            each.zero_grad(set_to_none=True)
         renormalise(model)
         keep = 0.5 ** (self.batch / min(self.half_life_images, self.images / 4 + self.batch))
         with torch.no_grad():
