@@ -1,6 +1,7 @@
 """The server without sockets: clients, their requests, what is kept for them and what is to be sent.
 
-All methods run on the server's loop. The runtime's callbacks only call `hand_over`, which carries them there.
+All methods run on the server's loop. The runtime's callbacks only call `hand_over`, which carries them there. What takes a
+while runs elsewhere: a submit, which may compile a plan of a thousand steps, and the encoding of files.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ..assets.refusal import Refusal
@@ -19,6 +21,8 @@ from .protocol import LIMITS, VERSION, check_version, decode_client, encode, pee
 
 Frames = list[Any]
 Event = Callable[[], None]
+Elsewhere = Callable[[Callable[[], Any], Callable[[Any], None]], None]
+"""elsewhere(make, event) runs `make()` on another thread and then `event(what it made, or its exception)` on the loop."""
 OUTBOX_LIMIT = 1024
 """Messages waiting for a client that does not read; at one more it is let go."""
 
@@ -29,6 +33,8 @@ class Entry:
 
     submit: m.Submit
     work: Any = None  # runtime Work; None before it is accepted
+    early: list[Event] = field(default_factory=list)  # what happened to it before it was accepted
+    doomed: bool = False  # cancelled before it was accepted
     final: Frames | None = None  # header and payload of how it ended
     size: int = 0  # bytes of `final`
     ended: float = 0.0
@@ -43,25 +49,28 @@ class Session:
     route: bytes
     heard: float
     requests: dict[str, Entry] = field(default_factory=dict)
+    intake: deque[Entry | m.Failed] = field(default_factory=deque)  # submits and refusals of submits, in their order
+    admitting: bool = False  # one of its submits is with the runtime
     outbox: deque[Frames] = field(default_factory=deque)
     credit: int = 0  # results that may still be sent before one is acknowledged
     ready: deque[str] = field(default_factory=deque)  # ended requests waiting for credit
 
 
 class Desk:
-    """hand_over(event) must run `event()` on the loop soon, and may be called from any thread;
-    background(make, event) must run `make()` elsewhere and hand over `event(frames or error)`."""
+    """hand_over(event) must run `event()` on the loop soon, and may be called from any thread; `admit` is for submits,
+    `encode` for files."""
 
     def __init__(
         self,
         runtime: Any,
         hand_over: Callable[[Event], None],
-        background: Callable[[Callable[[], Frames], Callable[[Any], None]], None],
+        admit: Elsewhere,
+        encode: Elsewhere,
         limits: m.Limits = LIMITS,
         server: str = "cadenza",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.runtime, self.hand_over, self.background = runtime, hand_over, background
+        self.runtime, self.hand_over, self.admit, self.encode = runtime, hand_over, admit, encode
         self.limits, self.server, self.clock = limits, server, clock
         self.encodings = encodings()
         self.sessions: dict[str, Session] = {}
@@ -111,6 +120,7 @@ class Desk:
             if entry.work is not None and entry.final is None:
                 self.runtime.cancel(entry.work)
         session.requests.clear()
+        session.intake.clear()
         session.outbox.clear()
 
     def unreachable(self, session: Session) -> None:
@@ -156,7 +166,9 @@ class Desk:
                 entry = session.requests.get(request)
                 if entry is None:
                     raise Refusal("unknown", "request", f"{request!r} is not known here", "it may have ended already")
-                if entry.final is None:
+                if entry.work is None:
+                    entry.doomed = True
+                elif entry.final is None:
                     self.runtime.cancel(entry.work)
             case m.Describe(request=request):
                 self._say(session, m.Description(request=request, description=self.runtime.describe()))
@@ -173,6 +185,15 @@ class Desk:
         if known is not None:
             self._again(session, known, submit)
             return
+        try:
+            self._check(session, submit)
+        except Refusal as refusal:
+            self._line_up(session, failed(refusal, submit.request))
+            return
+        entry = session.requests[submit.request] = Entry(submit)
+        self._line_up(session, entry)
+
+    def _check(self, session: Session, submit: m.Submit) -> None:
         if len(session.requests) >= self.limits.requests:
             sentence = f"{self.limits.requests} requests of this client are unfinished or unacknowledged"
             raise Refusal("busy", "request", sentence, "wait for some of them or cancel them")
@@ -180,28 +201,66 @@ class Desk:
         check_maps(submit.maps)
         if submit.preview:
             raise Refusal("unsupported", "preview", "this server sends no previews", "leave it out")
-        entry = Entry(submit)
+
+    def _line_up(self, session: Session, arrived: Entry | m.Failed) -> None:
+        """One submit of a client after the other, so that they are answered in order; those of others go beside them."""
+        if len(session.intake) >= OUTBOX_LIMIT:
+            self.drop(session)
+            return
+        session.intake.append(arrived)
+        self._next(session)
+
+    def _next(self, session: Session) -> None:
+        while session.intake and not session.admitting:
+            arrived = session.intake.popleft()
+            if isinstance(arrived, m.Failed):
+                self._say(session, arrived)
+            else:
+                session.admitting = True
+                self.admit(partial(self._hand_in, session, arrived), partial(self._admitted, session, arrived))
+
+    def _hand_in(self, session: Session, entry: Entry) -> Any:
+        """On another thread: the runtime's Work, or a refusal."""
+        submit = entry.submit
 
         def on_event(work: Any) -> None:
             row, state = work.row, work.state
             self.hand_over(lambda: self._event(session, entry, work, row, state))
 
-        entry.work = self.runtime.submit(
+        return self.runtime.submit(
             submit.recipe,
             priority=submit.priority,
             deadline_ms=submit.deadline_ms,
             late=submit.late,
             on_event=on_event,
         )
-        session.requests[submit.request] = entry
-        self._accepted(session, entry)
+
+    def _admitted(self, session: Session, entry: Entry, outcome: Any) -> None:
+        session.admitting = False
+        request, refused = entry.submit.request, isinstance(outcome, Exception)
+        if session.requests.get(request) is not entry:  # the client was let go meanwhile
+            if not refused:
+                self.runtime.cancel(outcome)
+        elif refused:
+            del session.requests[request]
+            self._say(session, failed(outcome, request))
+        else:
+            entry.work = outcome
+            self._accepted(session, entry)
+            for event in entry.early:
+                event()
+            entry.early.clear()
+            if entry.doomed and entry.final is None:
+                self.runtime.cancel(entry.work)
+        self._next(session)
 
     def _again(self, session: Session, entry: Entry, submit: m.Submit) -> None:
         """A request id once more, as after a reconnect: its present state is told, nothing is made twice."""
         if entry.submit != submit:
             sentence = f"{submit.request!r} was used for another request"
             raise Refusal("contradiction", "request", sentence, "choose a new request id")
-        self._accepted(session, entry)
+        if entry.work is not None:
+            self._accepted(session, entry)
         if entry.final is not None and not entry.sent and submit.request not in session.ready:
             session.ready.append(submit.request)
             self._spend(session)
@@ -221,6 +280,9 @@ class Desk:
         request = entry.submit.request
         if session.requests.get(request) is not entry or entry.final is not None:
             return
+        if entry.work is None:
+            entry.early.append(partial(self._event, session, entry, work, row, state))
+            return
         if state == "done":
             encoding = entry.submit.encoding
 
@@ -231,7 +293,7 @@ class Desk:
             if encoding == "raw":
                 self._end(session, entry, make())
             else:
-                self.background(make, lambda made: self._encoded(session, entry, made))
+                self.encode(make, lambda made: self._encoded(session, entry, made))
         elif state == "cancelled":
             self._end(session, entry, [encode(m.Cancelled(request=request))])
         elif state == "failed":

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import zmq
@@ -27,6 +28,8 @@ EXPIRE_MS = 5_000
 STOP_MS = 100
 ZERO_COPY_BYTES = 65536
 """From here on a frame is sent from where it lies; below, copying is quicker."""
+ADMITTERS = 2
+"""Threads that submit: while one compiles a long plan, the other clients' requests are accepted by the next."""
 TURN = 256
 """Messages taken in before answers go out."""
 
@@ -117,8 +120,10 @@ class _Loop:
         self.inner, self.outer = socket.socketpair()
         self.inner.setblocking(False)
         self.outer.setblocking(False)
+        self.admitters = ThreadPoolExecutor(ADMITTERS, "cadenza-admit")
         self.encoders = ThreadPoolExecutor(1, "cadenza-encode")
-        self.desk = Desk(runtime, self.hand_over, self.background, limits, f"cadenza {__version__}")
+        admit, encode = partial(self.elsewhere, self.admitters), partial(self.elsewhere, self.encoders)
+        self.desk = Desk(runtime, self.hand_over, admit, encode, limits, f"cadenza {__version__}")
 
     def __enter__(self) -> _Loop:
         return self
@@ -126,6 +131,8 @@ class _Loop:
     def __exit__(self, *_: object) -> None:
         for session in list(self.desk.sessions.values()):
             self.desk.drop(session)
+        self.admitters.shutdown(cancel_futures=True)
+        self._run_events()  # cancels what was accepted for clients that have just been let go
         self.encoders.shutdown(wait=False, cancel_futures=True)
         self.inner.close()
         self.outer.close()
@@ -135,7 +142,7 @@ class _Loop:
         with contextlib.suppress(OSError):  # full: the loop is awake already; closed: it is gone
             self.outer.send(b"!")
 
-    def background(self, make: Callable[[], Frames], done: Callable[[Any], None]) -> None:
+    def elsewhere(self, pool: ThreadPoolExecutor, make: Callable[[], Any], done: Callable[[Any], None]) -> None:
         def run() -> None:
             made: Any
             try:
@@ -144,7 +151,7 @@ class _Loop:
                 made = error
             self.hand_over(lambda: done(made))
 
-        self.encoders.submit(run)
+        pool.submit(run)
 
     def end(self) -> None:
         self.running = False
@@ -162,12 +169,15 @@ class _Loop:
                 with contextlib.suppress(BlockingIOError):
                     self.inner.recv(4096)
             self._take_in()
-            while not self.events.empty():
-                self.events.get()()
+            self._run_events()
             blocked = self._send_out()
             if self.desk.clock() > expires:
                 self.desk.expire()
                 expires = self.desk.clock() + EXPIRE_MS / 1e3
+
+    def _run_events(self) -> None:
+        while not self.events.empty():
+            self.events.get()()
 
     def _take_in(self) -> None:
         for _ in range(TURN):

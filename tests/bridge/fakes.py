@@ -37,11 +37,12 @@ class FakeWork:
 
 
 class FakeRuntime:
-    """`hold`: requests wait until `release()`. Texture bytes are a function of the recipe."""
+    """`hold`: requests wait until `release()`. Texture bytes are a function of the recipe. A request that is "slow"
+    takes until `compiled` is set to be submitted, as one whose plan is long."""
 
     def __init__(self, hold=False):
         self.hold, self.works, self.submitted, self.cancelled = hold, [], 0, 0
-        self.lock = threading.Lock()
+        self.lock, self.compiled = threading.Lock(), threading.Event()
 
     def submit(self, request, *, priority=0, deadline_ms=None, late="deliver", on_event):
         if "prompt" not in request:
@@ -52,6 +53,8 @@ class FakeRuntime:
             raise Refusal("out_of_range", "size", "is out of range", "give 16 to 2048")
         if request.get("explode"):
             raise ZeroDivisionError("the engine's own bug")
+        if request.get("slow"):
+            assert self.compiled.wait(10)
         self.submitted += 1
         work = FakeWork(f"w{self.submitted}", FakeRecipe(dict(request)), on_event)
         with self.lock:

@@ -202,6 +202,90 @@ def test_the_client_comes_back_by_itself_after_the_server_was_restarted(serving,
         assert ticket.result(0).albedo.shape == (64, 64, 3)
 
 
+def test_a_plan_that_takes_long_to_compile_holds_up_nobody_else(runtime, address):
+    with Raw(address, "long-compiles") as slow, connect(address) as good:
+        slow.send(submit("long", recipe={"slow": True}))
+        for seed in range(5):
+            assert good.texture("stone", seed=seed, size=64).id
+        slow.send(m.Ping(request="p"))
+        assert slow.hear()[0] == m.Pong(request="p")
+        runtime.compiled.set()
+        assert slow.until(m.Result)[0].request == "long"
+
+
+def test_the_submits_of_a_client_are_answered_in_their_order(runtime, address):
+    """Whatever is refused at once waits for the answer to the request before it."""
+    with Raw(address, "orderly-client") as raw:
+        raw.send(submit("a", recipe={"slow": True}))
+        raw.send(submit("b", encoding="bmp"))
+        raw.send(submit("c", recipe={"sampler": "eulerr"}))
+        raw.send(submit("d"))
+        raw.send(submit("e", preview=True))
+        raw.send(submit("f", maps=["albido"]))
+        raw.send(submit("g"))
+        raw.send(m.Ping(request="all are in"))
+        raw.until(m.Pong)
+        runtime.compiled.set()
+        answers = []
+        while len(answers) < 7:
+            message = raw.hear()[0]
+            if isinstance(message, m.Accepted | m.Failed):
+                answers.append((message.request, type(message).__name__))
+        told = dict(a="Accepted", b="Failed", c="Failed", d="Accepted", e="Failed", f="Failed", g="Accepted")
+        assert answers == list(told.items())
+
+
+def test_accepted_comes_before_what_becomes_of_a_request(runtime, address):
+    with Raw(address, "impatient-one") as raw:
+        raw.send(submit("doomed", recipe={"slow": True}))
+        raw.send(m.Cancel(request="doomed"))
+        raw.send(submit("doomed", recipe={"slow": True}))  # once more, as after a reconnect
+        raw.send(m.Ping(request="all are in"))
+        raw.until(m.Pong)
+        runtime.compiled.set()
+        assert isinstance(raw.hear()[0], m.Accepted)
+        raw.send(m.Received(request="doomed"))
+        for number in range(20):
+            raw.send(submit(f"r{number}"))
+            assert isinstance(raw.until(m.Accepted)[0], m.Accepted)
+            heard = [raw.hear()[0]]
+            while not isinstance(heard[-1], m.Result):
+                heard.append(raw.hear()[0])
+            assert {message.request for message in heard} <= {f"r{number}", "doomed"}
+            raw.send(m.Received(request=f"r{number}"))
+
+
+def test_a_request_cancelled_before_it_is_accepted_is_accepted_and_then_cancelled(held, serving):
+    with serving(held) as address, Raw(address, "second-thoughts") as raw:
+        raw.send(submit("a", recipe={"slow": True}))
+        raw.send(m.Cancel(request="a"))
+        raw.send(m.Ping(request="in"))
+        raw.until(m.Pong)
+        held.compiled.set()
+        assert [type(raw.hear()[0]) for _ in range(2)] == [m.Accepted, m.Cancelled]
+
+
+def test_a_client_that_leaves_while_its_request_is_compiled_leaves_no_work(serving):
+    held = FakeRuntime(hold=True)
+    with serving(held) as address, Raw(address, "leaving-early") as raw, connect(address) as game:
+        raw.send(submit("a", recipe={"slow": True}))
+        raw.send(m.Bye())
+        raw.send(m.Ping(request="gone"))
+        assert raw.until(m.Failed)[0].code == "hello"
+        held.compiled.set()
+        deadline = time.monotonic() + 5
+        while not held.cancelled and time.monotonic() < deadline:
+            game.stats()
+        assert (held.submitted, held.cancelled) == (1, 1)
+    held = FakeRuntime(hold=True)
+    with serving(held) as address, Raw(address, "at-the-end") as raw:
+        raw.send(submit("a", recipe={"slow": True}))
+        raw.send(m.Ping(request="in"))
+        raw.until(m.Pong)
+        threading.Timer(0.3, held.compiled.set).start()
+    assert (held.submitted, held.cancelled) == (1, 1)
+
+
 def test_requests_of_one_client_are_bounded(held, serving):
     with serving(held, limits=m.Limits(requests=3)) as address, Raw(address, "greedy-client") as greedy:
         for number in range(4):
