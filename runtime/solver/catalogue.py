@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from .compile import compile_plan, dials
+from .levels import options_of
 from .process import Process
 from .samplers import SAMPLERS
 from .spacings import SPACINGS
@@ -35,4 +36,8 @@ def _sampler(name: str) -> dict[str, Any]:
 
 
 def describe_spacings() -> list[dict[str, Any]]:
-    return [{"name": name, "title": (inspect.getdoc(run) or "").split("\n")[0]} for name, run in SPACINGS.items()]
+    """A row a spacing: its options with their defaults, and what it is."""
+    return [
+        {"name": name, "title": (inspect.getdoc(run) or "").split("\n")[0], "options": options_of(name)}
+        for name, run in SPACINGS.items()
+    ]

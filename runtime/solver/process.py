@@ -9,12 +9,13 @@ which is 1 (frame alpha 1 - t, frame sigma t), so that t = 1 is finite. In both,
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ...assets.refusal import OutOfRange, WrongType
 
@@ -36,6 +37,11 @@ class Level:
     def ratio(self) -> float:
         """Frame sigma, the variable of the Runge-Kutta methods."""
         return self.sigma
+
+    @property
+    def noise_ratio(self) -> float:
+        """sigma / alpha on every process (the "sigma" of k-diffusion); infinite where there is only noise."""
+        return self.sigma / self.alpha if self.alpha else math.inf
 
     @property
     def log_snr(self) -> float:
@@ -100,12 +106,18 @@ class Process:
             return self.level(time)
         if not 0 <= time <= len(self.table) - 1:
             raise OutOfRange("times", time, f"a training timestep from 0 to {len(self.table) - 1}")
-        ratio = math.exp(float(np.interp(time, np.arange(len(self.table)), self.table)))
+        before = min(int(time), len(self.table) - 2)
+        ratio = math.exp(self.table[before] + (time - before) * (self.table[before + 1] - self.table[before]))
         return Level(1.0, ratio, 1.0 / math.sqrt(1.0 + ratio * ratio), float(time))
 
     def inside(self, sigma: float) -> Level:
         """The level of a frame sigma, such as a stage between two levels."""
         return self.at(sigma) if self.kind == "flow" else self.level(sigma)
+
+    @property
+    def top(self) -> float:
+        """The largest noise ratio that there is: the training's on vp; ve and flow have no end."""
+        return math.exp(self.table[-1]) if self.kind == "vp" else math.inf
 
     @property
     def clean(self) -> Level:
@@ -118,10 +130,12 @@ class Process:
     def _timestep(self, ratio: float) -> float:
         if ratio == 0.0:
             return 0.0
-        low, high = math.exp(self.table[0]), math.exp(self.table[-1])
-        if ratio > high * 1.001:
-            raise OutOfRange("spacing", ratio, f"a noise ratio of at most {high:.6g}, the training's largest")
-        return float(np.interp(math.log(max(ratio, low)), self.table, np.arange(len(self.table))))
+        if ratio > self.top * 1.001:
+            raise OutOfRange("spacing", ratio, f"a noise ratio of at most {self.top:.6g}, the training's largest")
+        log = min(max(math.log(ratio), self.table[0]), self.table[-1])
+        after = max(bisect_left(self.table, log), 1)
+        low, high = self.table[after - 1], self.table[after]
+        return after - 1 + (log - low) / (high - low)
 
 
 def coefficients(prediction: str, level: Level) -> tuple[float, float]:
@@ -137,6 +151,19 @@ def coefficients(prediction: str, level: Level) -> tuple[float, float]:
         total = alpha * alpha + sigma * sigma
         return alpha / total, -sigma / total
     return 1.0 / (alpha + sigma), -sigma / (alpha + sigma)  # flow: noise - x0
+
+
+def zero_terminal_snr(alphas_cumprod: ArrayLike) -> NDArray[np.float64]:
+    """alphas_cumprod (T,) rescaled so that the last timestep is pure noise and the first is as it was.
+
+    Lin, Liu, Li, Yang, "Common diffusion noise schedules and sample steps are flawed", 2023, algorithm 1,
+    https://arxiv.org/abs/2305.08891. The last value is 2^-24 and not 0, as in diffusers: the noise ratio stays finite
+    (4096). Such models predict v or x0.
+    """
+    root = np.sqrt(np.asarray(alphas_cumprod, np.float64))
+    rescaled = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
+    rescaled[-1] = 2.0**-24
+    return rescaled
 
 
 PREDICTIONS = ("epsilon", "v", "x0", "flow")

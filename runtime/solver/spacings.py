@@ -63,14 +63,15 @@ def _ratio_range(process: Process) -> tuple[float, float]:
 
 
 def _from_ratios(process: Process, ratios: Sequence[float] | Reals) -> list[Level]:
-    high, low = _ratio_range(process)
-    levels = [process.level(float(np.clip(r, low, high))) for r in ratios[1:]]
+    high, _ = _ratio_range(process)
+    levels = [process.level(min(float(r), high)) for r in ratios[1:]]
     return [_ends(process)[0], *levels, process.clean]
 
 
 def normal(process: Process, n: int, whole: bool = False) -> list[Level]:
     """Evenly over the training timesteps, both ends included (ComfyUI's `normal`; `whole`: diffusers' `linspace`)."""
-    return _from_positions(process, _whole(np.linspace(_last(process), 0, n), whole))
+    evenly = np.linspace(0, _last(process), max(n, 2))[::-1]
+    return _from_positions(process, _whole(evenly[:n], whole))
 
 
 def linspace(process: Process, n: int, whole: bool = True) -> list[Level]:
@@ -90,7 +91,7 @@ def sgm_uniform(process: Process, n: int, whole: bool = False) -> list[Level]:
     `whole`: `linspace` of diffusers' DPM-Solver classes, which drop the lowest of n + 1.
     """
     end = -1 if process.kind == "flow" else 0
-    return _from_positions(process, _whole(np.linspace(_last(process), end, n + 1), whole)[:-1])
+    return _from_positions(process, _whole(np.linspace(end, _last(process), n + 1)[:0:-1], whole))
 
 
 def trailing(process: Process, n: int) -> list[Level]:
@@ -195,7 +196,7 @@ def laplace(process: Process, n: int, mu: float = 0.0, beta: float = 0.5) -> lis
     """
     x = np.linspace(0, 1, n)
     log = mu - beta * np.sign(0.5 - x) * np.log(1 - 2 * np.abs(0.5 - x) + 1e-5)
-    return _from_ratios(process, np.exp(log))
+    return _from_ratios(process, np.maximum(np.exp(log), _ratio_range(process)[1]))
 
 
 def ays(process: Process, n: int, model: str = "sd1") -> list[Level]:
@@ -207,7 +208,8 @@ def ays(process: Process, n: int, model: str = "sd1") -> list[Level]:
 
 
 def ays_32(process: Process, n: int, model: str = "sd1") -> list[Level]:
-    """The 32-step table of `ays` for `model` sd1 or sdxl; other counts log-linearly between."""
+    """The 32-step table of `ays` for `model` sd1 or sdxl; other counts log-linearly between. Its last levels lie below
+    what those models were trained on: they are told timestep 0."""
     return _from_ratios(process, log_linear(_one_of(AYS_32, model), n))
 
 

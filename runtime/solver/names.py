@@ -1,0 +1,146 @@
+"""Names: what web interfaces, ComfyUI, k-diffusion, InvokeAI and diffusers call samplers and spacings, read as one thing.
+
+A name is compared in a plain form: lower case, "++" as "pp", letters and digits only, so "DPM++ 2M SDE Karras",
+"dpmpp_2m_sde" + "karras" and "sample_dpmpp_2m_sde" meet. What follows a sampler's name may be a spacing's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from ...assets.refusal import Refusal, WrongType
+from .levels import ALIASES as SPACING_ALIASES
+from .samplers import SAMPLERS
+from .spacings import SPACINGS
+
+
+@dataclass(frozen=True)
+class Named:
+    """A sampler as the registry spells it, with the spacing that its name said (None: it said none) and its options."""
+
+    sampler: str
+    spacing: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    "euler": ("k_euler", "EulerDiscrete", "EDMEuler", "FlowMatchEulerDiscrete"),
+    "euler_ancestral": ("Euler a", "k_euler_a", "EulerAncestralDiscrete", "LTXEulerAncestralRF"),
+    "heun": ("k_heun", "HeunDiscrete", "FlowMatchHeunDiscrete"),
+    "dpm_2": ("DPM2", "KDPM2", "KDPM2Discrete"),
+    "dpm_2_ancestral": ("DPM2 a", "KDPM2 a", "KDPM2AncestralDiscrete"),
+    "lms": ("k_lms", "LMSDiscrete"),
+    "plms": ("PLMS", "PNDM"),
+    "pndm": ("PNDM", "PLMS"),
+    "ddim": ("DDIM", "DDIMParallel"),
+    "ddpm": ("DDPM", "DDPMParallel"),
+    "deis": ("DEIS", "DEISMultistep"),
+    "ipndm": ("iPNDM",),
+    "dpmpp_2m": ("DPM++ 2M", "DPMSolverMultistep", "EDMDPMSolverMultistep", "DPM-Solver++"),
+    "dpmpp_2m_sde": ("DPM++ 2M SDE", "CosineDPMSolverMultistep"),
+    "dpmpp_2s_ancestral": ("DPM++ 2S a",),
+    "dpmpp_sde": ("DPM++ SDE", "DPMSolverSDE"),
+    "dpmpp_3m_sde": ("DPM++ 3M SDE",),
+    "dpm_fast": ("DPM fast",),
+    "dpm_adaptive": ("DPM adaptive",),
+    "uni_pc": ("UniPC",),
+    "uni_pc_bh2": ("UniPC bh2", "UniPCMultistep"),
+    "sa_solver": ("SASolver",),
+    "lcm": ("LCM", "FlowMatchLCM"),
+    "tcd": ("TCD",),
+    "res_multistep": ("RES 2M", "refined exponential solver"),
+    "res_singlestep": ("RES 2S",),
+}
+"""Other names by the registry's; spelling, case and a final "Scheduler" or "_gpu" do not matter."""
+
+IMPLIED: dict[str, tuple[str, dict[str, Any]]] = {
+    "DPM++ 2M SDE Heun": ("dpmpp_2m_sde", {"solver_type": "heun"}),
+    "DPM++ 3M": ("dpmpp_3m_sde", {"eta": 0.0}),
+    "DPM++ 2S": ("dpmpp_2s_ancestral", {"eta": 0.0}),
+    "DPMSolverSinglestep": ("dpmpp_2s_ancestral", {"eta": 0.0}),
+}
+"""Names that stand for a sampler with options."""
+
+_SPACINGS = {
+    "sgm": "sgm_uniform",
+    "k": "karras",
+    "poly": "polyexponential",
+    "ddim": "ddim_uniform",
+    "align your steps": "ays",
+    "align your steps 11": "ays",
+    "align your steps 32": "ays_32",
+    "kl optimal": "kl_optimal",
+    "lu": "log_snr",
+}
+
+
+def resolve_names(sampler: object, spacing: str | None = None) -> Named:
+    """A sampler by any of its names, which may end with a spacing's; `spacing` is what was said apart from it, if anything."""
+    if not isinstance(sampler, str):
+        raise WrongType("sampler", sampler, "the name of a sampler")
+    named = _parse(sampler)
+    apart = None if spacing is None else resolve_spacing(spacing)
+    if named.spacing is not None and apart is not None and named.spacing != apart:
+        sentence = f"{sampler!r} says spacing {named.spacing!r} and `spacing` says {apart!r}"
+        raise Refusal("contradiction", "spacing", sentence, "say it once")
+    return Named(named.sampler, named.spacing or apart, named.options)
+
+
+def resolve_spacing(name: str) -> str:
+    """A spacing by any of its names."""
+    if name in SPACINGS:
+        return name
+    known = _spacing_names()
+    found = known.get(_plain(name).removeprefix("getsigmas"))
+    if found is None:
+        raise _unknown("spacing", name, known, SPACINGS)
+    return found
+
+
+def aliases_of(sampler: str) -> list[str]:
+    """Other names of a sampler, as they are usually written, its title first."""
+    return list(dict.fromkeys((SAMPLERS[sampler].title, *ALIASES.get(sampler, ()))))
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.lower().replace("++", "pp") if c.isalnum())
+
+
+def _parse(name: str) -> Named:
+    if name in SAMPLERS:
+        return Named(name)
+    plain = _plain(name).removeprefix("sample").removesuffix("scheduler").removesuffix("gpu")
+    samplers, spacings = _sampler_names(), _spacing_names()
+    for cut in range(len(plain), 0, -1):  # the longest sampler name wins, so "dpm++ 2m sde" is not "dpm++ 2m" and "sde"
+        rest = plain[cut:].removeprefix("gpu")
+        if plain[:cut] in samplers and (not rest or rest in spacings):
+            sampler, options = samplers[plain[:cut]]
+            return Named(sampler, spacings.get(rest), dict(options))
+    raise _unknown("sampler", name, samplers, SAMPLERS)
+
+
+def _sampler_names() -> dict[str, tuple[str, dict[str, Any]]]:
+    """Plain name to (the registry's name, options); the registry's own spelling wins, and only what it has is known."""
+    named: list[tuple[str, tuple[str, dict[str, Any]]]]
+    named = [(name, (sampler, {})) for sampler, names in ALIASES.items() for name in names]
+    named += [*IMPLIED.items(), *((each.title, (name, {})) for name, each in SAMPLERS.items())]
+    named += [(name, (name, {})) for name in SAMPLERS]
+    return {_plain(name): found for name, found in named if found[0] in SAMPLERS}
+
+
+def _spacing_names() -> dict[str, str]:
+    names = {**_SPACINGS, **SPACING_ALIASES, **{name: name for name in SPACINGS}}
+    return {_plain(name): spacing for name, spacing in names.items()}
+
+
+def _unknown(field: str, name: str, plain: Any, valid: Any) -> Refusal:
+    """With the registry's names of what is nearest by any name."""
+    near = []
+    for match in get_close_matches(_plain(name), list(plain), n=6, cutoff=0.5):
+        found = plain[match] if field == "spacing" else plain[match][0]
+        if found not in near:
+            near.append(found)
+    remedy = f"did you mean {' or '.join(map(repr, near[:3]))}? " if near else ""
+    return Refusal("unknown", field, f"{name!r} is not known", f"{remedy}valid: {', '.join(valid)}")

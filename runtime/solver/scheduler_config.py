@@ -1,0 +1,295 @@
+"""Reading a diffusers scheduler_config.json: what it means here, which of its settings did nothing there, and which do
+something there that is different here. Facts are those of diffusers 0.42."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...assets.refusal import Refusal, Unknown
+from .compile import dials
+from .names import resolve_names
+from .process import Process, zero_terminal_snr
+
+Layout = str | dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SchedulerConfig:
+    """`spacing`, `sampler`, `options` and `prediction` are `compile_plan`'s; the two tables are by setting, in words."""
+
+    process: Process
+    prediction: str
+    sampler: str
+    spacing: Layout
+    options: dict[str, Any] = field(default_factory=dict)
+    no_effect: dict[str, str] = field(default_factory=dict)
+    differs: dict[str, str] = field(default_factory=dict)
+
+
+_BETAS = "num_train_timesteps beta_start beta_end beta_schedule trained_betas prediction_type"
+_GRID = "timestep_spacing steps_offset"
+_CLIP = "clip_sample clip_sample_range"
+_THRESHOLD = "thresholding dynamic_thresholding_ratio sample_max_value"
+_SIGMAS = "use_karras_sigmas use_exponential_sigmas use_beta_sigmas"
+_FLOW = "use_flow_sigmas flow_shift use_dynamic_shifting time_shift_type"
+_SHIFT = (
+    "num_train_timesteps shift use_dynamic_shifting base_shift max_shift base_image_seq_len max_image_seq_len "
+    f"invert_sigmas shift_terminal {_SIGMAS} time_shift_type"
+)
+_EDM = f"sigma_min sigma_max sigma_data sigma_schedule rho final_sigmas_type num_train_timesteps prediction_type {_THRESHOLD}"
+_MULTISTEP = (
+    f"{_BETAS} solver_order {_THRESHOLD} algorithm_type solver_type lower_order_final {_SIGMAS} {_FLOW} {_GRID}"
+)
+
+_CLASSES: dict[str, tuple[str, str]] = {
+    "DDIMScheduler": ("whole", f"{_BETAS} {_CLIP} set_alpha_to_one {_GRID} {_THRESHOLD} rescale_betas_zero_snr"),
+    "DDPMScheduler": ("whole", f"{_BETAS} variance_type {_CLIP} {_GRID} {_THRESHOLD} rescale_betas_zero_snr"),
+    "PNDMScheduler": ("whole", f"{_BETAS} skip_prk_steps set_alpha_to_one {_GRID}"),
+    "EulerDiscreteScheduler": (
+        "fine",
+        f"{_BETAS} interpolation_type {_SIGMAS} sigma_min sigma_max {_GRID} timestep_type rescale_betas_zero_snr "
+        "final_sigmas_type",
+    ),
+    "EulerAncestralDiscreteScheduler": ("fine", f"{_BETAS} {_GRID} rescale_betas_zero_snr"),
+    "HeunDiscreteScheduler": ("fine", f"{_BETAS} {_SIGMAS} {_CLIP} {_GRID}"),
+    "LMSDiscreteScheduler": ("fine", f"{_BETAS} {_SIGMAS} {_GRID}"),
+    "KDPM2DiscreteScheduler": ("fine", f"{_BETAS} {_SIGMAS} {_GRID}"),
+    "KDPM2AncestralDiscreteScheduler": ("fine", f"{_BETAS} {_SIGMAS} {_GRID}"),
+    "DPMSolverSDEScheduler": ("fine", f"{_BETAS} {_SIGMAS} {_GRID} noise_sampler_seed"),
+    "DPMSolverMultistepScheduler": (
+        "multistep",
+        f"{_MULTISTEP} euler_at_final use_lu_lambdas final_sigmas_type lambda_min_clipped variance_type "
+        "rescale_betas_zero_snr",
+    ),
+    "DPMSolverSinglestepScheduler": ("multistep", f"{_MULTISTEP} final_sigmas_type lambda_min_clipped variance_type"),
+    "DEISMultistepScheduler": ("multistep", _MULTISTEP),
+    "UniPCMultistepScheduler": (
+        "multistep",
+        f"{_MULTISTEP} predict_x0 disable_corrector solver_p final_sigmas_type rescale_betas_zero_snr sigma_min "
+        "sigma_max shift_terminal",
+    ),
+    "SASolverScheduler": (
+        "multistep",
+        f"{_MULTISTEP} predictor_order corrector_order tau_func lambda_min_clipped variance_type",
+    ),
+    "LCMScheduler": ("consistency", f"{_BETAS} original_inference_steps {_CLIP} set_alpha_to_one {_GRID} {_THRESHOLD} "
+                     "timestep_scaling rescale_betas_zero_snr"),
+    "TCDScheduler": ("consistency", f"{_BETAS} original_inference_steps {_CLIP} set_alpha_to_one {_GRID} {_THRESHOLD} "
+                     "timestep_scaling rescale_betas_zero_snr"),
+    "FlowMatchEulerDiscreteScheduler": ("flow", f"{_SHIFT} stochastic_sampling"),
+    "FlowMatchHeunDiscreteScheduler": ("flow", "num_train_timesteps shift"),
+    "FlowMatchLCMScheduler": ("flow", f"{_SHIFT} scale_factors upscale_mode"),
+    "EDMEulerScheduler": ("edm", _EDM),
+    "EDMDPMSolverMultistepScheduler": ("edm", f"{_EDM} solver_order algorithm_type solver_type lower_order_final euler_at_final"),
+}  # fmt: skip
+"""By class: how it lays out its levels, and the settings that it has."""
+
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "": {
+        "num_train_timesteps": 1000, "beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "linear", "steps_offset": 0,
+        "prediction_type": "epsilon", "timestep_spacing": "linspace", "solver_order": 2, "original_inference_steps": 50,
+        "shift": 1.0, "base_shift": 0.5, "max_shift": 1.15, "sigma_min": 0.002, "sigma_max": 80.0, "rho": 7.0,
+        "sigma_schedule": "karras", "algorithm_type": "dpmsolver++", "solver_type": "midpoint", "flow_shift": 1.0,
+        "set_alpha_to_one": True, "skip_prk_steps": False, "final_sigmas_type": "zero", "predict_x0": True,
+    },
+    "DDIMScheduler": {"timestep_spacing": "leading", "clip_sample": True},
+    "DDPMScheduler": {"timestep_spacing": "leading", "clip_sample": True},
+    "PNDMScheduler": {"timestep_spacing": "leading", "set_alpha_to_one": False},
+    "HeunDiscreteScheduler": {"beta_start": 0.00085, "beta_end": 0.012},
+    "KDPM2DiscreteScheduler": {"beta_start": 0.00085, "beta_end": 0.012},
+    "KDPM2AncestralDiscreteScheduler": {"beta_start": 0.00085, "beta_end": 0.012},
+    "DPMSolverSDEScheduler": {"beta_start": 0.00085, "beta_end": 0.012},
+    "LCMScheduler": {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"},
+    "TCDScheduler": {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"},
+    "UniPCMultistepScheduler": {"solver_type": "bh2"},
+}  # fmt: skip
+PREDICTION_TYPES = {"epsilon": "epsilon", "v_prediction": "v", "sample": "x0", "flow_prediction": "flow"}
+
+
+def read_scheduler_config(config: Mapping[str, Any]) -> SchedulerConfig:
+    """A scheduler_config.json, as the mapping it holds: `_class_name` and settings; what it leaves out has its default."""
+    name = config.get("_class_name")
+    if name not in _CLASSES:
+        raise Unknown("_class_name", name, _CLASSES)
+    layout, settings = _CLASSES[name]
+    asked = {key: value for key, value in config.items() if not key.startswith("_")}
+    known = settings.split()
+    values = {**_DEFAULTS[""], **_DEFAULTS.get(name, {}), **{key: asked[key] for key in asked if key in known}}
+    sampler, options = _sampler(name, values)
+    flow = layout == "flow" or bool(values.get("use_flow_sigmas"))
+    spacing = _spacing(layout, values)
+    no_effect = {key: f"{name} has no such setting" for key in asked if key not in known}
+    no_effect |= {key: why for key, why in _idle(name, layout, values).items() if key in asked and key not in no_effect}
+    differs = {key: why for key, why in _otherwise(layout, values).items() if key in known}
+    return SchedulerConfig(
+        _process(layout, values, flow),
+        "flow" if flow else _one_of(PREDICTION_TYPES, "prediction_type", values),
+        sampler,
+        spacing,
+        options,
+        no_effect,
+        differs,
+    )
+
+
+def alphas_cumprod(values: Mapping[str, Any]) -> np.ndarray:
+    """(T,) of a beta schedule: linear, scaled_linear, squaredcos_cap_v2, or `trained_betas`."""
+    steps, start, end = (values[key] for key in ("num_train_timesteps", "beta_start", "beta_end"))
+    if values.get("trained_betas") is not None:
+        betas = np.asarray(values["trained_betas"], np.float64)
+    else:
+        t = np.arange(steps + 1) / steps
+        bar = np.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2
+        betas = _one_of(
+            {
+                "linear": np.linspace(start, end, steps),
+                "scaled_linear": np.linspace(start**0.5, end**0.5, steps) ** 2,
+                "squaredcos_cap_v2": np.minimum(1 - bar[1:] / bar[:-1], 0.999),
+            },
+            "beta_schedule",
+            values,
+        )
+    products = np.cumprod(1.0 - betas)
+    return zero_terminal_snr(products) if values.get("rescale_betas_zero_snr") else products
+
+
+def _process(layout: str, values: Mapping[str, Any], flow: bool) -> Process:
+    if flow:
+        fixed = 1.0 if values.get("use_dynamic_shifting") else values["shift" if layout == "flow" else "flow_shift"]
+        return Process.flow(float(fixed))
+    if layout == "edm":
+        return Process.ve(values["sigma_min"], values["sigma_max"])
+    return Process.vp(alphas_cumprod(values))
+
+
+def _sampler(name: str, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    called = name
+    if name in ("DPMSolverMultistepScheduler", "EDMDPMSolverMultistepScheduler"):
+        algorithm = values["algorithm_type"].replace("deis", "dpmsolver++")
+        order = {1: "DDIM", 2: "DPM++ 2M", 3: "DPM++ 3M"}
+        orders = {"dpmsolver++": order, "sde-dpmsolver++": {1: "Euler a", 2: "DPM++ 2M SDE", 3: "DPM++ 3M SDE"}}
+        if algorithm not in orders:
+            sentence = f"{algorithm!r} solves for the noise estimate, which no sampler here does"
+            raise Refusal("unknown", "algorithm_type", sentence, f"valid: {', '.join(orders)}")
+        if values["solver_order"] not in order:
+            raise Unknown("solver_order", values["solver_order"], map(str, order))
+        called = orders[algorithm][values["solver_order"]]
+    elif name == "UniPCMultistepScheduler":
+        called = {"bh1": "uni_pc"}.get(values["solver_type"], "uni_pc_bh2")
+    named = resolve_names(called)
+    options = dict(named.options)
+    if "order" in dials(named.sampler) and name in ("DEISMultistepScheduler", "UniPCMultistepScheduler"):
+        options["order"] = values["solver_order"]
+    if "solver_type" in dials(named.sampler) and values["solver_type"] == "heun":
+        options["solver_type"] = "heun"
+    return named.sampler, options
+
+
+def _flagged(values: Mapping[str, Any]) -> str | None:
+    """The setting that takes the place of timestep_spacing."""
+    flags = ("use_flow_sigmas", "use_karras_sigmas", "use_lu_lambdas", "use_exponential_sigmas", "use_beta_sigmas")
+    return next((flag for flag in flags if values.get(flag)), None)
+
+
+def _spacing(layout: str, values: Mapping[str, Any]) -> Layout:
+    flagged: dict[str | None, Layout] = {
+        "use_flow_sigmas": "sgm_uniform",
+        "use_karras_sigmas": "karras",
+        "use_lu_lambdas": "log_snr",
+        "use_exponential_sigmas": "exponential",
+        "use_beta_sigmas": {"name": "beta", "over": "sigmas"},
+    }
+    flag = _flagged(values)
+    chosen: Layout
+    if layout == "consistency":
+        chosen = {"name": "lcm", "original": values["original_inference_steps"]}
+    elif layout == "edm":
+        schedules = {"karras": {"name": "karras", "rho": float(values["rho"])}, "exponential": "exponential"}
+        chosen = _one_of(schedules, "sigma_schedule", values)
+    elif flag is not None:
+        chosen = flagged[flag]
+    elif layout == "flow":
+        dynamic = {"name": "dynamic_shift", "base": values["base_shift"], "most": values["max_shift"]}
+        chosen = dynamic if values.get("use_dynamic_shifting") else "normal"
+    else:
+        grids = {
+            "linspace": {"whole": "linspace", "fine": "normal"}.get(layout, {"name": "sgm_uniform", "whole": True}),
+            "leading": {"name": "ddim_uniform", "offset": values["steps_offset"], "spare": layout == "multistep"},
+            "trailing": "trailing",
+        }
+        chosen = _one_of(grids, "timestep_spacing", values)
+    return chosen
+
+
+def _idle(name: str, layout: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """Settings that the class has and does not use as the others are set."""
+    idle: dict[str, str] = {}
+    flag = _flagged(values)
+    if layout == "consistency":
+        idle |= dict.fromkeys(_GRID.split(), "the grid is made from original_inference_steps alone")
+    elif flag is not None and (layout == "multistep" or values["timestep_spacing"] == "linspace"):
+        idle |= dict.fromkeys(_GRID.split(), f"{flag} lays the levels out")
+    elif values["timestep_spacing"] != "leading":
+        idle["steps_offset"] = "it is added to the leading grid only"
+    if not values.get("thresholding"):
+        idle |= dict.fromkeys(_THRESHOLD.split()[1:], "thresholding is off")
+    if not values.get("clip_sample"):
+        idle["clip_sample_range"] = "clip_sample is off"
+    if values.get("trained_betas") is not None or values.get("use_flow_sigmas"):
+        why = "use_flow_sigmas replaces the schedule" if values.get("use_flow_sigmas") else "trained_betas are given"
+        idle |= dict.fromkeys(("beta_start", "beta_end", "beta_schedule"), why)
+    if layout == "multistep" and not values.get("use_flow_sigmas"):
+        idle["flow_shift"] = "use_flow_sigmas is off"
+    if layout == "flow" and values.get("use_dynamic_shifting"):
+        idle["shift"] = "use_dynamic_shifting replaces it by the resolution's"
+    elif layout == "flow":
+        dynamic = ["base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len", "time_shift_type"]
+        idle |= dict.fromkeys(dynamic, "use_dynamic_shifting is off")
+    if name == "DEISMultistepScheduler":
+        idle |= {"algorithm_type": "it is always deis", "solver_type": "it is always logrho"}
+    if name == "DPMSolverMultistepScheduler" and values["solver_type"] in ("logrho", "bh1", "bh2"):
+        idle["solver_type"] = "it is silently replaced by midpoint"
+    if name == "LCMScheduler":
+        idle["set_alpha_to_one"] = "the last step returns the clean estimate"
+    return idle
+
+
+def _otherwise(layout: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """Settings that do something there which is left out, or done another way, here."""
+    other: dict[str, str] = {}
+    for key in ("clip_sample", "thresholding"):
+        if values.get(key):
+            other[key] = "clamps the clean estimate, which is not affine and so in no table; latent models do without"
+    if not values["set_alpha_to_one"] and layout == "whole":
+        other["set_alpha_to_one"] = "the last step ends at the level of timestep 0 there, clean here"
+    if not values["skip_prk_steps"]:
+        other["skip_prk_steps"] = "its Runge-Kutta start is not run here"
+    if values["final_sigmas_type"] == "sigma_min":
+        other["final_sigmas_type"] = "runs end clean here, not at the lowest level"
+    if layout == "fine" and _flagged(values) and values["timestep_spacing"] != "linspace":
+        other["timestep_spacing"] = f"it narrows the range of {_flagged(values)} there; here the whole range is spanned"
+    if layout == "flow" and not values.get("use_dynamic_shifting") and values["shift"] != 1.0:
+        other["shift"] = "shifts the lowest time twice there, which moves the levels by less than 0.01; once here"
+    if values.get("use_flow_sigmas"):
+        other["use_flow_sigmas"] = "starts at t = 0.999 there, at t = 1 here"
+    for key in ("shift_terminal", "invert_sigmas", "stochastic_sampling", "euler_at_final", "tau_func"):
+        if values.get(key):
+            other[key] = "is not carried over"
+    if not values["predict_x0"]:
+        other["predict_x0"] = "solves for the noise estimate there, for the clean estimate here"
+    if values.get("interpolation_type") == "log_linear" or values.get("timestep_type") == "continuous":
+        other["interpolation_type" if values.get("interpolation_type") == "log_linear" else "timestep_type"] = (
+            "is not carried over"
+        )
+    return other
+
+
+def _one_of(valid: Mapping[str, Any], key: str, values: Mapping[str, Any]) -> Any:
+    if values[key] not in valid:
+        raise Unknown(key, values[key], valid)
+    return valid[values[key]]
