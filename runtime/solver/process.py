@@ -161,7 +161,7 @@ def zero_terminal_snr(alphas_cumprod: ArrayLike) -> NDArray[np.float64]:
     (4096). Such models predict v or x0.
     """
     root = np.sqrt(np.asarray(alphas_cumprod, np.float64))
-    rescaled = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
+    rescaled: NDArray[np.float64] = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
     rescaled[-1] = 2.0**-24
     return rescaled
 
