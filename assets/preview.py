@@ -123,21 +123,21 @@ def png(picture: Picture) -> bytes:
     return out.getvalue()
 
 
-def all_maps(texture: Texture, side: int = 192) -> Picture:
-    """Every map beside its name."""
+def maps(texture: Texture, side: int = 192) -> Picture:
+    """Every map over its name."""
     return sheet([*texture.maps().items(), ("orm", texture.packed("orm"))], 4, side)
 
 
-PREVIEWS: dict[str, Callable[[Texture], Picture]] = {"tiled": tiled, "sphere": sphere, "plane": plane}
+PREVIEWS: dict[str, Callable[[Texture], Picture]] = {"tiled": tiled, "sphere": sphere, "plane": plane, "maps": maps}
 
 Lookup = Callable[..., Field]
 
 
 def _prepare(texture: Texture) -> tuple[Lookup, np.float32]:
     """A look-up of all maps by place in tiles, and the relief's depth in tiles (of the width)."""
-    maps = texture.maps()
-    layers = [to_linear(maps["albedo"]), maps["height"][..., None] / 255, maps["normal"] / 127.5 - 1]
-    layers += [maps[name][..., None] / 255 for name in ("roughness", "metallic", "occlusion")]
+    given = texture.maps()
+    layers = [to_linear(given["albedo"]), given["height"][..., None] / 255, given["normal"] / 127.5 - 1]
+    layers += [given[name][..., None] / 255 for name in ("roughness", "metallic", "occlusion")]
     table = np.concatenate(layers, -1).astype(np.float32)
     for axis in (0, 1):
         table = _enlarge(table, axis)

@@ -60,7 +60,7 @@ def serve(
         except zmq.ZMQError as error:
             raise Refusal("address", "bind", f"{bind} cannot be bound: {error.strerror}", "choose another") from error
         address = router.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
-        with _Loop(runtime, router, limits, stop) as loop, _signals(loop.end):
+        with _Loop(runtime, router, limits, stop) as loop, _signals(loop.end, loop.outer):
             if ready is not None:
                 ready(address)
             loop.run()
@@ -99,14 +99,17 @@ def _dress(router: zmq.Socket[bytes], keys: tuple[bytes, bytes] | None) -> None:
 
 
 @contextlib.contextmanager
-def _signals(end: Callable[[], None]) -> Iterator[None]:
+def _signals(end: Callable[[], None], wake: socket.socket) -> Iterator[None]:
+    """`end` on SIGTERM and SIGINT. The system may give a signal to any thread, so it wakes the loop by `wake` too."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.signal(number, lambda *_: end()) for number in (signal.SIGTERM, signal.SIGINT)}
+    waker = signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
     try:
         yield
     finally:
+        signal.set_wakeup_fd(waker)
         for number, handler in before.items():
             signal.signal(number, handler)
 

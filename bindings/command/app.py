@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import NoReturn
 
 import click
 import typer
 
 from ...assets.refusal import Refusal
-from . import listing, make, replay, serve
+from . import demo, listing, make, replay, serve
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo.demo,
     "serve": serve.serve,
     "make": make.make,
     "replay": replay.replay,
@@ -35,8 +36,23 @@ def build() -> click.Command:
     for name, function in COMMANDS.items():
         app.command(name)(function)
     for registered in entry_points(group="cadenza.commands"):
-        app.command(registered.name)(registered.load())
+        app.command(registered.name)(_load(registered))
     return typer.main.get_command(app)
+
+
+def _load(registered: EntryPoint) -> Callable[..., None]:
+    """The registered command; one whose libraries are not installed says so when it is called, and harms no other."""
+    try:
+        function: Callable[..., None] = registered.load()
+        return function
+    except ImportError as error:
+        reason = str(error)
+
+    def unavailable() -> None:
+        raise Refusal("missing", registered.name, f"cannot be loaded ({reason})", "pip install 'cadenza[export]'")
+
+    unavailable.__doc__ = f"Not available: {reason}."
+    return unavailable
 
 
 def main() -> NoReturn:
@@ -51,7 +67,9 @@ def run(arguments: list[str]) -> int:
         click.echo(error.format_message())
         return 0
     except click.UsageError as error:
-        return _refuse(error.format_message().replace("\n", " ") + "; see cadenza --help")
+        command = error.ctx.command_path if error.ctx is not None else "cadenza"
+        sentence = " ".join(error.format_message().split()).rstrip(".")
+        return _refuse(f"{sentence}; see {command} --help")
     except Refusal as error:
         return _refuse(str(error))
     except OSError as error:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from tqdm import tqdm
 
+from ...assets.files import FORMATS
+from ...assets.refusal import Refusal
 from ...assets.store import Store, default_folder
 from ...assets.texture import Texture
 from ...bridge import Game, connect
 from . import dials
-from .output import show, write_texture
+from .output import check_format, choose_maps, show, write_previews, write_texture
 
-Out = Annotated[Path | None, typer.Option(help="File of the colour map; the other maps are named after it.")]
+Out = Annotated[
+    Path | None, typer.Option(help="File of the colour map, or a folder; the other files are named after it.")
+]
 Format = Annotated[str | None, typer.Option(help="png, dds or ktx2; without it --out's ending says.")]
+Pack = Annotated[
+    list[str] | None, typer.Option(help="Also a packed map: orm, unity_mask, unity_metallic; may be repeated.")
+]
+DirectX = Annotated[bool, typer.Option("--directx", help="The normal map with Y down (Unreal) instead of up.")]
+Preview = Annotated[bool, typer.Option("--preview", help="Also pictures: 3 x 3 tiles, a lit sphere, a lit plane.")]
 
 
 def make(
@@ -35,6 +46,9 @@ def make(
     option: dials.Options = None,
     out: Out = None,
     format: Format = None,
+    pack: Pack = None,
+    directx: DirectX = False,
+    preview: Preview = False,
     server: dials.Server = None,
     bundle: dials.Bundles = None,
     backend: dials.Backend = "auto",
@@ -57,11 +71,33 @@ def make(
         noise=noise,
         options=option,
     )
+    path, format = target(out, prompt, seed, format)
+    maps = choose_maps(pack or (), directx)
     with open_game(server, bundle, backend) as game:
         texture = watched(game, asked)
-    files = write_texture(texture, out or Path(f"{prompt.replace(' ', '-')}-{seed}.png"), format)
+    milliseconds = dict(texture.milliseconds)
+    began = time.perf_counter()
+    files = write_texture(texture, path, format, maps)
+    milliseconds["files"] = 1e3 * (time.perf_counter() - began)
+    if preview:
+        began = time.perf_counter()
+        files += write_previews(texture, path)
+        milliseconds["preview"] = 1e3 * (time.perf_counter() - began)
     Store(default_folder() / "store").put(texture.record, None)
-    show(summary(texture, files), json)
+    show(summary(texture, files, milliseconds), json)
+
+
+def target(out: Path | None, prompt: str, seed: int, format: str | None) -> tuple[Path, str]:
+    """The file of the colour map and its format: `out`, or named after the prompt in the folder `out`."""
+    if out is None or out.is_dir():
+        words = re.sub(r"[^\w]+", "-", prompt.lower()).strip("-")[:60] or "texture"
+        format = check_format(format or "png")
+        return (out or Path()) / f"{words}-{seed}.{format}", format
+    ending = out.suffix.lstrip(".").lower()
+    format = check_format(format or ending or "png")
+    if ending in FORMATS and ending != format:
+        raise Refusal("contradiction", "format", f"{format!r} stands against {out.name!r}", "give one of them")
+    return (out if ending else out.with_suffix(f".{format}")), format
 
 
 def open_game(server: str | None, bundles: list[Path] | None, backend: str = "auto") -> Game:
@@ -83,7 +119,7 @@ def watched(game: Any, asked: dict[str, Any]) -> Texture:
                 bar.update(row - bar.n)
 
 
-def summary(texture: Texture, files: list[Path]) -> dict[str, Any]:
+def summary(texture: Texture, files: list[Path], milliseconds: dict[str, float]) -> dict[str, Any]:
     return {
         "id": texture.id,
         "recipe": texture.recipe,
@@ -91,5 +127,5 @@ def summary(texture: Texture, files: list[Path]) -> dict[str, Any]:
         "ignored": list(texture.ignored),
         "made_by": texture.made_by,
         "files": [str(path) for path in files],
-        "milliseconds": {stage: round(ms, 3) for stage, ms in texture.milliseconds.items()},
+        "milliseconds": {stage: round(ms, 3) for stage, ms in milliseconds.items()},
     }

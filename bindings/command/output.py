@@ -1,17 +1,19 @@
-"""What commands print and write: one JSON object, or lines for people; files of a texture."""
+"""What commands print and write: one JSON object, or lines for people; files and pictures of a texture."""
 
 from __future__ import annotations
 
 import json as json_format
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
+from tqdm import tqdm
 
 from ...assets.files import FORMATS, encode
+from ...assets.preview import PREVIEWS, png
 from ...assets.refusal import Unknown
-from ...assets.texture import Texture
+from ...assets.texture import MAPS, PACKINGS, Texture
 
 
 def show(result: Mapping[str, Any], json: bool) -> None:
@@ -25,18 +27,44 @@ def show(result: Mapping[str, Any], json: bool) -> None:
             typer.echo(f"{name:<14}{text}")
 
 
-def write_texture(texture: Texture, out: Path, format: str | None) -> list[Path]:
-    """All maps, the record (recipe, digest, who made it). The colour map is `out` itself."""
-    format = format or out.suffix.lstrip(".").lower() or "png"
+def check_format(format: str) -> str:
     if format not in FORMATS:
         raise Unknown("format", format, FORMATS)
+    return format
+
+
+def choose_maps(packings: Sequence[str], directx: bool) -> list[str]:
+    """The maps to write: the texture's own, normals of one convention, and the packed ones."""
+    for layout in packings:
+        if layout not in PACKINGS:
+            raise Unknown("pack", layout, PACKINGS)
+    own = ["normal_directx" if directx and name == "normal" else name for name in MAPS]
+    return [*own, *dict.fromkeys(packings)]
+
+
+def write_texture(texture: Texture, out: Path, format: str, maps: Sequence[str] = MAPS) -> list[Path]:
+    """The maps named, and the record (recipe, digest, who made it). The colour map is `out` itself."""
     out.parent.mkdir(parents=True, exist_ok=True)
     files = []
-    for name, array in texture.maps().items():
+    for name in waited(maps, "map"):
         path = out if name == "albedo" else out.with_name(f"{out.stem}_{name}.{format}")
-        path.write_bytes(encode(name, array, format))
+        path.write_bytes(encode(name, texture.map(name), format))
         files.append(path)
     record = out.with_name(f"{out.stem}.json")
-    record.write_text(json_format.dumps(texture.record, indent=1) + "\n")
-    files.append(record)
+    record.write_text(json_format.dumps(texture.record, indent=1) + "\n", encoding="utf-8")
+    return [*files, record]
+
+
+def write_previews(texture: Texture, out: Path) -> list[Path]:
+    """NAME-tiled.png, NAME-sphere.png and NAME-plane.png beside the maps."""
+    files = []
+    for name in waited(PREVIEWS, "picture"):
+        path = out.with_name(f"{out.stem}-{name}.png")
+        path.write_bytes(png(PREVIEWS[name](texture)))
+        files.append(path)
     return files
+
+
+def waited(items: Any, unit: str) -> Any:
+    """The items, with a progress bar once they have taken a second."""
+    return tqdm(items, unit=unit, delay=1.0, leave=False)
