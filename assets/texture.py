@@ -136,17 +136,22 @@ def _channel(texture: Texture, name: str) -> Bytes:
 
 def quantise(field: Field) -> Bytes:
     """[0, 1] to 0..255, rounded half up; what lies outside goes to the ends."""
-    clipped = np.minimum(np.maximum(field, np.float32(0)), np.float32(1))
-    return (clipped * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+    return _bytes(np.clip(field, np.float32(0), np.float32(1)))
+
+
+def _bytes(inside: Field) -> Bytes:
+    """A field within [0, 1], which is used up, to 0..255."""
+    inside *= np.float32(255)
+    inside += np.float32(0.5)
+    return inside.astype(np.uint8)
 
 
 def derive(decoded: Field, names: Sequence[str]) -> dict[str, Bytes]:
     """All maps from the decoder's (M, H, W) in [0, 1]; normals and occlusion come from the height."""
     at = {name: decoded[i] for i, name in enumerate(names)}
     height = at["height"]
-    albedo = np.stack([at[f"albedo.{c}"] for c in "rgb"], axis=-1)
     return {
-        "albedo": quantise(albedo),
+        "albedo": np.stack([quantise(at[f"albedo.{c}"]) for c in "rgb"], axis=-1),
         "normal": normals_of(height),
         "height": quantise(height),
         "roughness": quantise(at["roughness"]),
@@ -157,7 +162,7 @@ def derive(decoded: Field, names: Sequence[str]) -> dict[str, Bytes]:
 
 def normals_of(height: Field) -> Bytes:
     """Tangent-space normals (H, W, 3), OpenGL: x right, y up, by periodic Sobel differences."""
-    around = np.pad(height, 1, mode="wrap")
+    around = _wrapped(_wrapped(height, 1, 0), 1, 1)
     across = around[:-2] + np.float32(2) * around[1:-1] + around[2:]
     along = around[:, :-2] + np.float32(2) * around[:, 1:-1] + around[:, 2:]
     slope = np.float32(NORMAL_STRENGTH / 8)
@@ -165,21 +170,38 @@ def normals_of(height: Field) -> Bytes:
     y = (along[2:] - along[:-2]) * slope  # rows go down, y goes up
     length = np.sqrt(x * x + y * y + np.float32(1))
     half = np.float32(0.5)
-    unit: Field = np.stack([x / length, y / length, np.float32(1) / length], axis=-1)
-    return quantise(unit * half + half)
+    unit: Field = np.stack([x / length, y / length, np.float32(1) / length])
+    unit *= half
+    unit += half
+    return np.stack(list(_bytes(unit)), axis=-1)
 
 
 def occlusion_of(height: Field) -> Bytes:
     """Ambient occlusion (H, W): how far a place lies below the mean of its neighbourhoods, summed over their radii."""
     open_ = np.ones_like(height)
     for radius in OCCLUSION_RADII:
-        below = np.maximum(_box(_box(height, radius, 0), radius, 1) - height, np.float32(0))
-        open_ = open_ / (np.float32(1) + np.float32(2.2) * below)
+        below = _box(_box(height, radius, 0), radius, 1)
+        below -= height
+        np.maximum(below, np.float32(0), out=below)
+        below *= np.float32(2.2)
+        below += np.float32(1)
+        open_ /= below
     return quantise(open_)
+
+
+def _wrapped(field: Field, by: int, axis: int) -> Field:
+    """The field with `by` rows or columns of its other end before and after it."""
+    first, last = (slice(by), slice(-by, None)) if axis == 0 else (np.s_[:, :by], np.s_[:, -by:])
+    return np.concatenate([field[last], field, field[first]], axis)
 
 
 def _box(field: Field, radius: int, axis: int) -> Field:
     """Mean of the neighbours at -r, -r/2, 0, r/2, r along an axis."""
+    around, size = _wrapped(field, radius, axis), field.shape[axis]
     near, far = max(1, radius // 2), radius
-    total = field + np.roll(field, near, axis) + np.roll(field, -near, axis)
-    return (total + np.roll(field, far, axis) + np.roll(field, -far, axis)) * np.float32(0.2)
+    total = field.copy()
+    for offset in (-near, near, -far, far):
+        part = slice(radius + offset, radius + offset + size)
+        total += around[part] if axis == 0 else around[:, part]
+    total *= np.float32(0.2)
+    return total
