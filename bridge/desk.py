@@ -25,6 +25,8 @@ Elsewhere = Callable[[Callable[[], Any], Callable[[Any], None]], None]
 """elsewhere(make, event) runs `make()` on another thread and then `event(what it made, or its exception)` on the loop."""
 OUTBOX_LIMIT = 1024
 """Messages waiting for a client that does not read; at one more it is let go."""
+PROGRESS_S = 0.03
+"""Rows that follow each other more quickly are not all told: each would wake the server and the client."""
 
 
 @dataclass(eq=False)
@@ -221,10 +223,14 @@ class Desk:
 
     def _hand_in(self, session: Session, entry: Entry) -> Any:
         """On another thread: the runtime's Work, or a refusal."""
-        submit = entry.submit
+        submit, told = entry.submit, self.clock()
 
         def on_event(work: Any) -> None:
-            row, state = work.row, work.state
+            nonlocal told
+            row, state, now = work.row, work.state, self.clock()
+            if state == "running" and now - told < PROGRESS_S:
+                return
+            told = now
             self.hand_over(lambda: self._event(session, entry, work, row, state))
 
         return self.runtime.submit(

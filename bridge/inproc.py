@@ -18,7 +18,7 @@ class InprocGame(Game):
         """`owned`: close the runtime with the connection."""
         super().__init__()
         self.runtime, self._owned, self._closed = runtime, owned, False
-        self._events: queue.SimpleQueue[tuple[Pending, Any, int, str]] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[tuple[Pending, Any]] = queue.SimpleQueue()
         self._works: dict[int, tuple[Pending, Any]] = {}
 
     def describe(self) -> dict[str, Any]:
@@ -46,10 +46,10 @@ class InprocGame(Game):
         if self._closed:
             raise Refusal("closed", "game", "the connection is closed", "connect again")
         try:
-            event = self._events.get(timeout > 0, timeout if timeout > 0 else None)
+            ended = self._ended.get(timeout > 0, timeout if timeout > 0 else None)
             while True:
-                self._take(*event)
-                event = self._events.get_nowait()
+                self._take(*ended)
+                ended = self._ended.get_nowait()
         except queue.Empty:
             return
 
@@ -59,20 +59,19 @@ class InprocGame(Game):
             raise Refusal("unsupported", "preview", "there are no previews yet", "leave it out")
         pending = Pending((encoding, check_maps(terms.pop("maps"))))
 
-        def on_event(work: Any) -> None:
-            self._events.put((pending, work, work.row, work.state))
+        def on_event(work: Any) -> None:  # on the engine's thread; only an end wakes who waits
+            pending.row = work.row
+            if work.state not in ("waiting", "running"):
+                self._ended.put((pending, work))
 
         work = self.runtime.submit(recipe, on_event=on_event, **terms)
         pending.rows, pending.position, pending.expected_ms = work.rows, work.position, work.expected_ms
         self._works[id(pending)] = (pending, work)
         return pending
 
-    def _take(self, pending: Pending, work: Any, row: int, state: str) -> None:
-        pending.row = row
-        if state in ("waiting", "running"):
-            return
+    def _take(self, pending: Pending, work: Any) -> None:
         self._works.pop(id(pending), None)
-        if state != "done":
+        if work.state != "done":
             pending.end(work.error)
             return
         try:
