@@ -17,7 +17,7 @@ Bytes = NDArray[np.uint8]
 
 
 def encode(name: str, image: Bytes, format: str) -> bytes:
-    """A map (H, W) or (H, W, 3) as a file; `name` says whether it is colour (albedo: sRGB), a normal, or data."""
+    """A map (H, W), (H, W, 3) or (H, W, 4) as a file; `name` says whether it is colour (albedo: sRGB), a normal, or data."""
     if format not in FORMATS:
         raise Unknown("format", format, FORMATS)
     return FORMATS[format](name, np.ascontiguousarray(image))
@@ -36,25 +36,30 @@ def _png(name: str, image: Bytes) -> bytes:
 
 def _texels(image: Bytes) -> Bytes:
     """One channel as it is, three with an opaque fourth."""
-    if image.ndim == 2:
+    if image.ndim == 2 or image.shape[-1] == 4:
         return image
     return np.concatenate([image, np.full((*image.shape[:2], 1), 255, np.uint8)], axis=-1)
 
 
-_DXGI = {(1, False): 61, (4, False): 28, (4, True): 29}  # R8_UNORM, R8G8B8A8_UNORM, R8G8B8A8_UNORM_SRGB
-_VULKAN = {(1, False): 9, (4, False): 37, (4, True): 43}
+_VULKAN = {(1, False): 9, (4, False): 37, (4, True): 43}  # R8_UNORM, R8G8B8A8_UNORM, R8G8B8A8_SRGB
 
 
 def _dds(name: str, image: Bytes) -> bytes:
-    """Microsoft's DDS with the DX10 header [https://learn.microsoft.com/windows/win32/direct3ddds/dx-graphics-dds-pguide]."""
+    """Microsoft's DDS [https://learn.microsoft.com/windows/win32/direct3ddds/dx-graphics-dds-pguide].
+
+    Four channels have the DX10 header, which says sRGB or linear; one channel is the older luminance, which more readers know.
+    """
     levels = chain(name, image)
     height, width = image.shape[:2]
     texel = 1 if image.ndim == 2 else 4
     flags = 0x1 | 0x2 | 0x4 | 0x8 | 0x1000 | 0x20000  # caps, height, width, pitch, pixel format, mip count
-    pixel_format = struct.pack("<II4s5I", 32, 0x4, b"DX10", 0, 0, 0, 0, 0)
+    pixel_format = struct.pack("<II4s5I", 32, 0x20000, b"", 8, 255, 0, 0, 0)  # luminance
+    dx10 = b""
+    if texel == 4:
+        pixel_format = struct.pack("<II4s5I", 32, 0x4, b"DX10", 0, 0, 0, 0, 0)
+        dx10 = struct.pack("<5I", 29 if name == "albedo" else 28, 3, 0, 1, 0)  # R8G8B8A8_UNORM_SRGB, R8G8B8A8_UNORM
     head = struct.pack("<4s7I44x", b"DDS ", 124, flags, height, width, width * texel, 0, len(levels)) + pixel_format
     caps = struct.pack("<5I", 0x1000 | 0x8 | 0x400000, 0, 0, 0, 0)
-    dx10 = struct.pack("<5I", _DXGI[texel, name == "albedo" and texel == 4], 3, 0, 1, 0)
     return head + caps + dx10 + b"".join(_texels(level).tobytes() for level in levels)
 
 
@@ -64,8 +69,9 @@ def _ktx2(name: str, image: Bytes) -> bytes:
     height, width = image.shape[:2]
     texel, srgb = (1 if image.ndim == 2 else 4), name == "albedo" and image.ndim == 3
     descriptor = _data_format(texel, srgb)
-    start = 80 + 24 * len(data) + len(descriptor)
-    offsets, at = {}, start
+    facts = b"".join(_entry(key, value) for key, value in ((b"KTXorientation", b"rd"), (b"KTXwriter", b"cadenza")))
+    index_end = 80 + 24 * len(data)
+    offsets, at = {}, index_end + len(descriptor) + len(facts)
     for level in reversed(range(len(data))):
         at += -at % 4
         offsets[level] = at
@@ -73,12 +79,18 @@ def _ktx2(name: str, image: Bytes) -> bytes:
     head = b"\xabKTX 20\xbb\r\n\x1a\n" + struct.pack(
         "<9I", _VULKAN[texel, srgb], 1, width, height, 0, 0, 1, len(data), 0
     )
-    head += struct.pack("<4I2Q", 80 + 24 * len(data), len(descriptor), 0, 0, 0, 0)
+    head += struct.pack("<4I2Q", index_end, len(descriptor), index_end + len(descriptor), len(facts), 0, 0)
     index = b"".join(struct.pack("<3Q", offsets[i], len(d), len(d)) for i, d in enumerate(data))
-    out = bytearray(head + index + descriptor)
+    out = bytearray(head + index + descriptor + facts)
     for level in reversed(range(len(data))):
         out += bytes(offsets[level] - len(out)) + data[level]
     return bytes(out)
+
+
+def _entry(key: bytes, value: bytes) -> bytes:
+    """A key and its value, with its length before and zeros up to the next multiple of 4 behind."""
+    text = key + b"\0" + value + b"\0"
+    return struct.pack("<I", len(text)) + text + bytes(-len(text) % 4)
 
 
 def _data_format(texel: int, srgb: bool) -> bytes:

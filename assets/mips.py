@@ -17,20 +17,33 @@ def to_linear(image: Bytes) -> NDArray[np.float64]:
 
 
 def chain(name: str, image: Bytes) -> list[Bytes]:
-    """All levels of a map, the image itself first, down to 1 x 1; an odd side keeps its last row or column."""
+    """All levels of a map (H, W) or (H, W, C), the image itself first, down to 1 x 1; each half as large, rounded down."""
     levels = [image]
     while max(levels[-1].shape[:2]) > 1:
         levels.append(_half(name, levels[-1]))
     return levels
 
 
+def _halve(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means of pairs of rows; of an odd number n, n / 2 rows rounded down, each the mean of n / that many.
+
+    [Guthe and Heckbert, "Non-Power-of-Two Mipmapping", NVIDIA 2005]
+    """
+    n, m = len(values), len(values) // 2
+    first, second = values[: 2 * m : 2], values[1 : 2 * m : 2]
+    if n % 2 == 0:
+        return (first + second) / 2
+    third = values[2::2]
+    place = np.arange(m, dtype=np.float64).reshape(-1, *[1] * (values.ndim - 1))
+    mean: NDArray[np.float64] = ((m - place) * first + m * second + (place + 1) * third) / n
+    return mean
+
+
 def _half(name: str, image: Bytes) -> Bytes:
     values = _LINEAR[image] if name == "albedo" else image / 255.0
     for axis in (0, 1):
         if values.shape[axis] > 1:
-            even = np.take(values, range(0, values.shape[axis] - 1, 2), axis)
-            odd = np.take(values, range(1, values.shape[axis], 2), axis)
-            values = (even + odd) / 2
+            values = np.swapaxes(_halve(np.swapaxes(values, 0, axis)), 0, axis)
     if name == "albedo":
         values = np.where(values <= 0.0031308, values * 12.92, 1.055 * values ** (1 / 2.4) - 0.055)
     if name.startswith("normal"):

@@ -49,7 +49,7 @@ def sphere(texture: Texture, size: int = 512) -> Picture:
     def height(at: Field) -> Field:
         """Above the relief, in units of the ball's radius."""
         u, v, up = place(at)
-        return up - depth * lookup(u, v, 3)
+        return up - depth * lookup(u, v)
 
     closest = -dot(ray, eye)
     outside = 1 - (dot(eye, eye) - closest**2)
@@ -82,7 +82,7 @@ def plane(texture: Texture, width: int = 640, height: int = 400) -> Picture:
     ray = ray.reshape(-1, 3)
 
     def above(at: Field) -> Field:
-        return at[..., 1] + depth - depth * lookup(at[..., 0], at[..., 2], 3)
+        return at[..., 1] + depth - depth * lookup(at[..., 0], at[..., 2])
 
     begin, end = -eye[1] / ray[:, 1:2], -(eye[1] + depth) / ray[:, 1:2]
     at, _ = _march(eye, ray, begin, end, above, steps=16)
@@ -134,7 +134,7 @@ Lookup = Callable[..., Field]
 
 
 def _prepare(texture: Texture) -> tuple[Lookup, np.float32]:
-    """A look-up of all maps by place in tiles, and the relief's depth in tiles (of the width)."""
+    """A look-up of all maps by place, and the relief's depth; the unit is the texture's width."""
     given = texture.maps()
     layers = [to_linear(given["albedo"]), given["height"][..., None] / 255, given["normal"] / 127.5 - 1]
     layers += [given[name][..., None] / 255 for name in ("roughness", "metallic", "occlusion")]
@@ -142,21 +142,24 @@ def _prepare(texture: Texture) -> tuple[Lookup, np.float32]:
     for axis in (0, 1):
         table = _enlarge(table, axis)
     rows, columns, channels = table.shape
-    flat = np.ascontiguousarray(table).reshape(-1, channels)
+    stride = columns + 1
+    flat = np.pad(table, ((0, 1), (0, 1), (0, 0)), mode="wrap").reshape(-1, channels)
     heights = np.clip(flat[:, 3], 0.01, 1)  # above the floor, so that every ray that reaches it has met something
 
-    def lookup(u: Field, v: Field, channel: int | None = None) -> Field:
-        """Bilinear at u to the right and v down; one channel, or all (..., 10)."""
-        x, y = u * columns - np.float32(0.5), v * rows - np.float32(0.5)
-        left, top = np.floor(x).astype(np.int32), np.floor(y).astype(np.int32)
+    def lookup(u: Field, v: Field, everything: bool = False) -> Field:
+        """Bilinear at u to the right and v down; all channels (N, 10), or only the height (N,)."""
+        x, y = u * columns - np.float32(0.5), v * columns - np.float32(0.5)
+        x, y = x - columns * np.floor(x / columns), y - rows * np.floor(y / rows)
+        left, top = np.minimum(np.floor(x), columns - 1), np.minimum(np.floor(y), rows - 1)
         x, y = x - left, y - top
-        left, right = left % columns, (left + 1) % columns
-        top, bottom = top % rows * columns, (top + 1) % rows * columns
-        source = flat if channel is None else heights
-        if channel is None:
+        at = (top * stride + left).astype(np.int32)
+        source = flat if everything else heights
+        if everything:
             x, y = x[..., None], y[..., None]
-        above = source[top + left] * (1 - x) + source[top + right] * x
-        out: Field = above + (source[bottom + left] * (1 - x) + source[bottom + right] * x - above) * y
+        above, below = source.take(at, 0), source.take(at + stride, 0)
+        above = above + (source.take(at + 1, 0) - above) * x
+        below = below + (source.take(at + stride + 1, 0) - below) * x
+        out: Field = above + (below - above) * y
         return out
 
     return lookup, np.float32(NORMAL_STRENGTH / texture.albedo.shape[1])
@@ -216,7 +219,7 @@ def _shadow(at: Field, up: Field, light: Field, depth: np.float32, height: Calla
 
 def _surface(lookup: Lookup, u: Field, v: Field, east: Field, north: Field, up: Field) -> Surface:
     """The maps at places (N,) in tiles, normals turned into the frame (N, 3) given."""
-    found = lookup(u, v)
+    found = lookup(u, v, everything=True)
     bump = found[:, 4:7]
     normal = unit(east * bump[:, :1] + north * bump[:, 1:2] + up * bump[:, 2:3])
     return Surface(np.clip(found[:, :3], 0, 1), normal, *(np.clip(found[:, i : i + 1], 0, 1) for i in (7, 8, 9)))

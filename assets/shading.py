@@ -99,7 +99,7 @@ def _sun(normal: Field, view: Field, light: Field, facing: Field, alpha: Field, 
     incidence = np.clip((normal @ light)[..., None], 0, 1)
     wide = np.clip(alpha + SUN_WIDTH, 0, 1) ** 2
     peak = np.clip(dot(normal, half), 0, 1) ** 2 * (wide - 1) + 1
-    distribution = wide / (np.pi * peak**2) * (alpha**2 / wide) ** 0.5  # the disc's energy stays what it was
+    distribution = wide / (np.pi * peak**2)
     masking = incidence * np.sqrt(facing**2 * (1 - wide) + wide) + facing * np.sqrt(incidence**2 * (1 - wide) + wide)
     fresnel = base + (1 - base) * (1 - np.clip(dot(view, half), 0, 1)) ** 5
     mirror = distribution * 0.5 / np.maximum(masking, 1e-4) * fresnel

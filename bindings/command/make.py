@@ -43,6 +43,10 @@ def make(
     variation_seed: dials.VariationSeed = None,
     variation_strength: dials.VariationStrength = None,
     noise: dials.Noise = None,
+    guidance_interval: dials.GuidanceInterval = None,
+    corrector: dials.Corrector = None,
+    x: dials.X = None,
+    y: dials.Y = None,
     option: dials.Options = None,
     out: Out = None,
     format: Format = None,
@@ -69,6 +73,10 @@ def make(
         variation_seed=variation_seed,
         variation_strength=variation_strength,
         noise=noise,
+        guidance_interval=guidance_interval,
+        corrector=corrector,
+        x=x,
+        y=y,
         options=option,
     )
     path, format = target(out, prompt, seed, format)
