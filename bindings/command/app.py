@@ -11,14 +11,13 @@ import click
 import typer
 
 from ...assets.refusal import Refusal
-from . import compare, demo, listing, make, replay, serve
+from . import demo, listing, make, replay, serve
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
     "serve": serve.serve,
     "make": make.make,
     "replay": replay.replay,
-    "compare": compare.compare,
     "samplers": listing.samplers,
     "spacings": listing.spacings,
     "bundles": listing.bundles,
