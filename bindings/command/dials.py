@@ -14,9 +14,22 @@ Prompt = Annotated[str, typer.Argument(help='What to make, such as "wet mossy co
 Seed = Annotated[int, typer.Option(help="Whole number from 0; the same seed gives the same bytes.")]
 Size = Annotated[str, typer.Option(help="Pixels: 128, or WIDTHxHEIGHT.")]
 Steps = Annotated[int | None, typer.Option(help="Model steps; the bundle's own table has the best ones.")]
-Sampler = Annotated[str | None, typer.Option(help="A sampler by any of its names; see `cadenza samplers`.")]
-Spacing = Annotated[str | None, typer.Option(help="A spacing by name, or noise ratios: 14.6,5,1,0.2,0.")]
-Guidance = Annotated[float | None, typer.Option(help="1 is none.")]
+Sampler = Annotated[
+    str | None, typer.Option(help='A sampler by any of its names, "DPM++ 2M Karras" too; see `cadenza samplers`.')
+]
+Spacing = Annotated[
+    str | None,
+    typer.Option(
+        help="A spacing by name, karras:rho=5 with options; noise ratios 14.6,5,1,0.2,0; or times:999,749,499."
+    ),
+]
+Guidance = Annotated[str | None, typer.Option(help="1 is none; one number, or one a step: 1,4,4,2.")]
+GuidanceInterval = Annotated[
+    str | None, typer.Option(help="Noise ratios, lowest and highest, outside which guidance is 1: 0.3,5.")
+]
+Corrector = Annotated[str | None, typer.Option(help="unic: a higher order without another evaluation.")]
+X = Annotated[int | None, typer.Option("--x", help="Pixels: where on the seed's endless noise the left edge lies.")]
+Y = Annotated[int | None, typer.Option("--y", help="The same for the top edge.")]
 Negative = Annotated[str | None, typer.Option(help="What to lead away from; works with guidance above 1.")]
 Eta = Annotated[float | None, typer.Option(help="How much fresh noise a stochastic sampler adds.")]
 VariationSeed = Annotated[int | None, typer.Option(help="Turn the seed's noise towards this one's.")]
@@ -42,6 +55,13 @@ def request(kind: str, prompt: str, size: str, **dials: Any) -> dict[str, Any]:
     asked["width"], asked["height"] = parse_size(size)
     if "spacing" in asked:
         asked["spacing"] = parse_spacing(asked["spacing"])
+    if "guidance" in asked:
+        strengths = parse_numbers(asked["guidance"], "guidance", "a number, or one a step such as 1,4,4,2")
+        asked["guidance"] = strengths if len(strengths) > 1 else strengths[0]
+    if "guidance_interval" in asked:
+        asked["guidance_interval"] = parse_numbers(
+            asked["guidance_interval"], "guidance_interval", "two, such as 0.3,5"
+        )
     if "options" in asked:
         asked["options"] = dict(parse_option(text) for text in asked["options"])
     return asked
@@ -54,15 +74,21 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(sides[0]), int(sides[-1])
 
 
-def parse_spacing(text: str) -> str | list[float]:
-    if "," not in text:
-        return text
+def parse_spacing(text: str) -> str | list[float] | dict[str, Any]:
+    """A name, NAME:option=value,..., times:NUMBERS, or noise ratios."""
+    name, colon, rest = text.partition(":")
+    if name == "times":
+        return {"times": parse_numbers(rest, "spacing", "times such as times:999,749,499,249")}
+    if colon:
+        return {"name": name, **dict(parse_option(each) for each in rest.split(","))}
+    return parse_numbers(text, "spacing", "noise ratios such as 14.6,5,1,0.2,0") if "," in text else text
+
+
+def parse_numbers(text: str, field: str, example: str) -> list[float]:
     try:
-        return [float(level) for level in text.split(",")]
+        return [float(number) for number in text.split(",")]
     except ValueError:
-        raise Refusal(
-            "type", "spacing", f"{text!r} is no list of numbers", "give noise ratios such as 14.6,5,1,0.2,0"
-        ) from None
+        raise Refusal("type", field, f"{text!r} is no list of numbers", f"give {example}") from None
 
 
 def parse_option(text: str) -> tuple[str, Any]:
