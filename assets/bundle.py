@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -76,11 +76,23 @@ def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         _write(folder / name, data)
-    digests = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
+    return seal(folder, manifest, files)
+
+
+def seal(folder: Path, manifest: Manifest, names: Iterable[str]) -> Bundle:
+    """Writes the manifest with the digests of these files, which are in the folder; from then on it is a bundle."""
+    digests = {name: _digest(folder / name) for name in sorted(names)}
     complete = msgspec.structs.replace(manifest, files=digests)
     manifest_format.check(complete)
     _write(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(complete, order="sorted"), indent=1) + b"\n")
     return load_bundle(folder)
+
+
+def add_files(bundle: Bundle, files: Mapping[str, bytes]) -> Bundle:
+    """The bundle with these files added or replaced. Its digest changes, so recipes made with it before name another one."""
+    for name, data in files.items():
+        _write(bundle.folder / name, data)
+    return seal(bundle.folder, bundle.manifest, {*bundle.manifest.files, *files})
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -96,9 +108,13 @@ def _check_file(folder: Path, name: str, digest: str) -> None:
     path = folder / name
     if not path.is_file():
         raise Corrupt(f"files.{name}", "is missing", "copy the whole bundle, or export it again")
-    with path.open("rb") as file:
-        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    actual = _digest(path)
     if actual != digest:
         raise Corrupt(
             f"files.{name}", f"has the digest {actual[:12]}, the manifest says {digest[:12]}", "copy it again"
         )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,9 +7,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from .refusal import Corrupt, OutOfRange
+from .refusal import Corrupt, OutOfRange, Unknown
 
 FORMAT = 1
+NEEDED = ("step", "decode")
+OPTIONAL = ("loop", "encode", "encode_text", "encode_image")
+"""Graphs of a bundle: one model evaluation and the decoder; the whole solver loop, pictures to latents, prompts to conditions."""
 
 
 class Vp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="vp"):
@@ -116,6 +119,9 @@ def check(manifest: Manifest) -> None:
             )
     if not 0 < manifest.conditioning.materials <= len(manifest.conditioning.words):
         raise OutOfRange("conditioning.materials", manifest.conditioning.materials, "1 to the number of words")
-    for name in ("step", "decode"):
+    for name in NEEDED:
         if name not in manifest.graphs:
             raise Corrupt("graphs", f"{name!r} is missing", "export the bundle again")
+    for name in manifest.graphs:
+        if name not in (*NEEDED, *OPTIONAL):
+            raise Unknown("graphs", name, (*NEEDED, *OPTIONAL))

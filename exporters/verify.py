@@ -1,0 +1,237 @@
+"""`cadenza verify`: every sampler through the engine's arithmetic and the loop graph, against the float64 reference.
+
+All three run the same step graph of the bundle on each backend that is installed: the reference combines in float64
+(`Plan.run`), the host loop is the engine's own `Job`, the loop graph does everything in one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from ..assets.bundle import Bundle
+from ..runtime.engine.backends import BACKENDS, Graph, open_backend
+from ..runtime.engine.job import Job, start
+from ..runtime.engine.loop import loop_inputs
+from ..runtime.resolve import process_of
+from ..runtime.solver import Plan, compile_plan
+from ..runtime.solver.samplers import SAMPLERS
+
+TOLERANCE = 1e-4
+"""Largest difference over the largest value at a stage: a float32 graph against float64."""
+STEPS = 4
+GUIDANCES = (1.0, 3.0)
+PROCESSORS = ("onnxruntime", "openvino")
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One plan on one backend. Errors are relative; `diverges` names the first stage outside the tolerance."""
+
+    backend: str
+    sampler: str
+    steps: int
+    guidance: float
+    host: float
+    loop: float | None  # None where the bundle has no loop graph
+    decoded: float
+    diverges: str | None
+
+
+def check_bundle(bundle: Bundle, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The report: a check for every sampler, guidance and backend, the bits' independence of company, and `more`."""
+    backends = [name for name in PROCESSORS if find_spec(BACKENDS[name][0]) is not None]
+    plans = list(_plans(bundle))
+    checks: list[Check] = []
+    bits: dict[str, Any] = {}
+    with tqdm(total=len(backends) * len(plans), desc="verify", unit="plan", delay=1.0) as bar:
+        for backend in backends:
+            graphs = {name: open_backend(backend)(bundle.path(name), 1) for name in bundle.manifest.graphs}
+            bits[backend] = {**graphs["step"].identity.to_dict(), **_bits(bundle, backend, graphs["step"])}
+            for sampler, guidance, plan in plans:
+                checks.append(_check(bundle, backend, graphs, sampler, guidance, plan))
+                bar.update()
+    failed = [check for check in checks if check.diverges]
+    return {
+        "bundle": bundle.manifest.name,
+        "tolerance": TOLERANCE,
+        "passed": not failed,
+        "first_divergence": f"{failed[0].backend}, {failed[0].sampler}: {failed[0].diverges}" if failed else None,
+        "bits": bits,
+        **(more or {}),
+        "checks": [asdict(check) for check in checks],
+        "bytes": {name: (bundle.folder / name).stat().st_size for name in sorted(bundle.manifest.files)},
+    }
+
+
+def _plans(bundle: Bundle) -> Iterator[tuple[str, float, Plan]]:
+    manifest = bundle.manifest
+    process = process_of(manifest)
+    for table in manifest.recommended:
+        yield (
+            table.sampler,
+            table.guidance,
+            compile_plan(
+                table.sampler,
+                {"times": table.times},
+                table.steps,
+                process,
+                manifest.prediction,
+                guidance=table.guidance,
+                eta=table.eta,
+                **dict[str, Any](table.options),
+            ),
+        )
+    for sampler in SAMPLERS:
+        for guidance in GUIDANCES:
+            yield (
+                sampler,
+                guidance,
+                compile_plan(sampler, "sgm_uniform", STEPS, process, manifest.prediction, guidance=guidance),
+            )
+
+
+def _check(
+    bundle: Bundle, backend: str, graphs: Mapping[str, Graph], sampler: str, guidance: float, plan: Plan
+) -> Check:
+    rng = np.random.default_rng(7)
+    shape = (bundle.manifest.latent.channels, *_cells(bundle))
+    given = {name: rng.random((2, 1, *size), np.float32) for name, size in _conditions(bundle).items()}
+    first = rng.standard_normal((1, *shape), np.float32)
+    draws = rng.standard_normal((max(1, plan.noise_draws), 1, *shape), np.float32)
+    step = graphs["step"]
+
+    def model(x: NDArray[Any], time: float, conditional: bool) -> Array:
+        which = 0 if conditional else 1
+        inputs = {"latent": x.astype(np.float32), "time": np.full(1, time, np.float32)}
+        return step.run({**inputs, **{name: value[which] for name, value in given.items()}})["raw"]
+
+    seen: list[NDArray[Any]] = []
+
+    def watched(x: NDArray[Any], time: float, conditional: bool) -> Array:
+        if conditional:
+            seen.append(x)
+        return model(x, time, conditional)
+
+    latent = plan.run(watched, first, lambda k: draws[k])
+    inputs, host = _host(plan, model, first[0], draws[:, 0])
+    expected = [*seen, latent]
+    errors = [relative(ours, theirs) for ours, theirs in zip([*inputs, host[None]], expected, strict=True)]
+    stages = [*(f"input of row {row + 1} of {plan.rows}" for row in range(plan.rows)), "latent"]
+    diverges = next((f"host loop, {s}" for s, e in zip(stages, errors, strict=True) if not e <= TOLERANCE), None)
+    looped = None
+    if "loop" in graphs:
+        looped = relative(_loop(graphs["loop"], plan, first, draws, given), latent)
+        if not looped <= TOLERANCE and diverges is None:
+            diverges = f"loop graph, {_first_row(graphs['loop'], plan, model, first, draws, given)}"
+    maps, wanted = (graphs["decode"].run({"latent": x.astype(np.float32)})["maps"] for x in (host[None], latent))
+    decoded = relative(maps, wanted)
+    if not decoded <= TOLERANCE and diverges is None:
+        diverges = "decoded maps"
+    return Check(
+        backend,
+        sampler,
+        plan.rows,
+        guidance,
+        short(max(errors)),
+        None if looped is None else short(looped),
+        short(decoded),
+        diverges,
+    )
+
+
+def _host(plan: Plan, model: Any, first: Array, draws: Array) -> tuple[list[Array], Array]:
+    """(model inputs (1, C, h, w) a row, latent (C, h, w)) as the engine computes them."""
+    job = Job(
+        network=None,  # type: ignore[arg-type]  # the model is called here
+        plan=plan,
+        shape=first.shape,
+        begin=lambda: start(plan, first, None, lambda k: draws[k]),
+        condition=np.zeros((2, 0), np.float32),
+        draw=lambda k: draws[k],
+    )
+    inputs = []
+    for row in range(plan.rows):
+        x = job.inputs()[None]
+        inputs.append(x)
+        time = float(job.table.time[row])
+        job.advance(model(x, time, True)[0], model(x, time, False)[0] if job.table.guided[row] else None)
+    return inputs, job.latent
+
+
+def _loop(graph: Graph, plan: Plan, first: Array, draws: Array, given: Mapping[str, Array]) -> Array:
+    return graph.run(loop_inputs(plan, first, lambda k: draws[k], given))["latent"]
+
+
+def _first_row(graph: Graph, plan: Plan, model: Any, first: Array, draws: Array, given: Mapping[str, Array]) -> str:
+    """The first row after which slot 0 of the loop graph is not the reference's."""
+    for rows in range(1, plan.rows + 1):
+        part = _cut(plan, rows)
+        if (
+            not relative(_loop(graph, part, first, draws, given), part.run(model, first, lambda k: draws[k]))
+            <= TOLERANCE
+        ):
+            return f"row {rows} of {plan.rows}"
+    return "latent"
+
+
+def _cut(plan: Plan, rows: int) -> Plan:
+    """The plan's first rows; draws that are needed no more keep their numbers."""
+    part = {name: getattr(plan, name)[:rows] for name in ("read", "time", "mix", "blend")}
+    draws = plan.draws[: rows + 1]
+    return replace(plan, **part, draws=draws, intervals=plan.intervals[: int(draws.max(initial=-1)) + 1])
+
+
+def _bits(bundle: Bundle, backend: str, step: Graph) -> dict[str, bool]:
+    """Whether a sample has the same bits alone, in a batch of 3, in another slot, and with 2 threads."""
+    rng = np.random.default_rng(3)
+    inputs = {
+        "latent": rng.standard_normal((3, bundle.manifest.latent.channels, *_cells(bundle)), np.float32),
+        "time": np.array([0.9, 0.5, 0.1], np.float32),
+        **{name: rng.random((3, *size), np.float32) for name, size in _conditions(bundle).items()},
+    }
+    two = open_backend(backend)(bundle.path("step"), 2)
+    alone = [step.run({name: array[i : i + 1] for name, array in inputs.items()})["raw"][0] for i in range(3)]
+    batch = step.run(inputs)["raw"]
+    turned = step.run({name: np.ascontiguousarray(array[::-1]) for name, array in inputs.items()})["raw"][::-1]
+    return {
+        "same_in_any_batch": np.array_equal(alone, batch) and np.array_equal(batch, turned),
+        "same_with_two_threads": np.array_equal(two.run(inputs)["raw"], batch),
+    }
+
+
+def _conditions(bundle: Bundle) -> dict[str, tuple[int, ...]]:
+    """Conditions of the step graph by name, without the batch axis; an axis of any length gets 8."""
+    step = onnx.load(bundle.path("step"), load_external_data=False)
+    return {
+        value.name: tuple(dim.dim_value or 8 for dim in value.type.tensor_type.shape.dim[1:])
+        for value in step.graph.input
+        if value.name not in ("latent", "time")
+    }
+
+
+def _cells(bundle: Bundle) -> tuple[int, int]:
+    """The smallest latent (height, width) the bundle makes, one side longer by one multiple."""
+    latent = bundle.manifest.latent
+    longer = min(latent.minimum + latent.multiple, latent.maximum)
+    return latent.minimum // latent.factor, longer // latent.factor
+
+
+def relative(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
+    """Largest difference over the largest value; infinite where a number is not finite."""
+    if not (np.all(np.isfinite(ours)) and np.all(np.isfinite(theirs))):
+        return float("inf")
+    return float(np.abs(ours - theirs).max() / max(float(np.abs(theirs).max()), 1e-30))
+
+
+def short(error: float) -> float:
+    """Two digits: the report is a file of the bundle and should not change with every rounding."""
+    return float(f"{error:.1e}")
