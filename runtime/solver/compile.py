@@ -8,17 +8,20 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from ...assets.refusal import OutOfRange, Refusal, Unknown, WrongType
+from ...assets.refusal import OutOfRange, Unknown, WrongType
+from .guidance import Guidance, check_guidance, refuse_not_affine
 from .levels import Grid, check_spacing, levels_of
 from .plan import Plan
 from .process import PREDICTIONS, Process
 from .samplers import SAMPLERS
+from .samplers.dials import parameters, settings
+from .samplers.unipc import unic
 from .tracing import Trace
 
 Spacing = str | Sequence[float] | Mapping[str, Any]
 STEPS = 1000
-GIVEN = ("denoise", "x", "levels", "noise", "process")
-"""Parameters of sampler functions that are not dials."""
+CORRECTORS = {"unic": unic}
+"""Forms of any deterministic sampler that use the evaluation at a step's end to make the step again."""
 
 
 def compile_plan(
@@ -30,6 +33,8 @@ def compile_plan(
     guidance: float | Sequence[float] = 1.0,
     eta: float | None = None,
     denoise: float = 1.0,
+    corrector: str | None = None,
+    guidance_interval: tuple[float, float | None] | None = None,
     **options: Any,
 ) -> Plan:
     """A sampler with all its dials as a `Plan`.
@@ -40,16 +45,22 @@ def compile_plan(
                 added, or steps + 1)
     steps       1 to 1000
     prediction  what the model's output means: epsilon, v, x0 or flow
-    guidance    1 is none and costs no second evaluation; a sequence gives each evaluation its own
+    guidance    1 is none and costs no second evaluation; a sequence gives each step its own
     eta         fresh noise of a stochastic sampler; None for the sampler's own default
     denoise     above 0 to 1: how much of the noise range is run; below 1 the run starts from the image
+    corrector   "unic" raises the order of a deterministic sampler by one without another evaluation
+    guidance_interval  (lowest, highest) noise ratio that guidance works at, the highest None for no end; outside it is 1
     options     the sampler's own dials
     """
     _check_names(sampler, prediction, steps, denoise)
-    settings = _settings(sampler, eta, options)
-    strengths = _guidance(guidance)
+    if corrector is not None and corrector not in CORRECTORS:
+        raise Unknown("corrector", corrector, CORRECTORS)
+    refuse_not_affine(options)
+    asked = dict(options) if eta is None else {**options, "eta": eta}
+    dials = tuple(settings(sampler, SAMPLERS[sampler].run, asked).items())
+    strengths = check_guidance(guidance, guidance_interval, steps)
     return _compiled(
-        sampler, check_spacing(spacing, steps), steps, process, prediction, strengths, float(denoise), settings
+        sampler, check_spacing(spacing, steps), steps, process, prediction, strengths, float(denoise), corrector, dials
     )
 
 
@@ -60,19 +71,23 @@ def _compiled(
     steps: int,
     process: Process,
     prediction: str,
-    guidance: tuple[float, ...],
+    guidance: Guidance,
     denoise: float,
-    settings: tuple[tuple[str, Any], ...],
+    corrector: str | None,
+    dials: tuple[tuple[str, Any], ...],
 ) -> Plan:
     levels = levels_of(grid, steps, process, denoise)
-    trace = Trace(prediction, guidance)
+    trace = Trace(prediction, guidance.over(levels))
     x = trace.start(
         process.start_scale(levels[0]) if denoise == 1.0 else levels[0].sigma, levels[0].alpha if denoise < 1.0 else 0.0
     )
-    function = SAMPLERS[sampler].run
-    given: dict[str, Any] = {"noise": trace.noise, "process": process}
-    wanted = inspect.signature(function).parameters
-    result = function(trace.denoise, x, levels, **{k: v for k, v in given.items() if k in wanted}, **dict(settings))
+    run = SAMPLERS[sampler].run
+    own = dict(dials)
+    given = trace.given(process, own.pop("s_noise", 1.0))
+    wanted = inspect.signature(run).parameters
+    if corrector is not None:
+        run = CORRECTORS[corrector](run, SAMPLERS[sampler].order or 1, trace.keep)
+    result = run(trace.denoise, x, levels, **{name: given[name] for name in given if name in wanted}, **own)
     return trace.plan(result, levels[-1])
 
 
@@ -98,38 +113,6 @@ def _number(field: str, value: object) -> float:
     return float(value)
 
 
-def _guidance(guidance: object) -> tuple[float, ...]:
-    if isinstance(guidance, Sequence) and not isinstance(guidance, str) and guidance:
-        return tuple(_number("guidance", g) for g in guidance)
-    return (_number("guidance", guidance),)
-
-
 def dials(sampler: str) -> dict[str, Any]:
     """A sampler's own dials with their defaults."""
-    parameters = inspect.signature(SAMPLERS[sampler].run).parameters
-    return {name: p.default for name, p in parameters.items() if name not in GIVEN}
-
-
-def _settings(sampler: str, eta: object, options: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    known = dials(sampler)
-    asked = dict(options) if eta is None else {**options, "eta": eta}
-    for name, value in asked.items():
-        if name not in known:
-            raise (
-                Unknown(name, value, known or ["(none)"])
-                if name != "eta"
-                else Refusal(
-                    "unknown",
-                    "eta",
-                    f"{sampler!r} adds no noise and has no eta",
-                    "leave it out or take a stochastic sampler",
-                )
-            )
-        default = known[name]
-        if isinstance(default, float):
-            asked[name] = _number(name, value)
-            if not 0 <= asked[name] <= (1 if sampler == "tcd" else 10):
-                raise OutOfRange(name, value, "a number from 0 to " + ("1" if sampler == "tcd" else "10"))
-        elif type(default) is not type(value):
-            raise WrongType(name, value, type(default).__name__)
-    return tuple(sorted({**known, **asked}.items()))
+    return {name: p.default for name, p in parameters(SAMPLERS[sampler].run).items()}

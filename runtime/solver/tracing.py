@@ -8,13 +8,14 @@ gives its slot up, as registers do in a compiler.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from .plan import Plan
-from .process import Level, coefficients
+from .process import Level, Process, coefficients
 
 Sum = dict[int, float]
 
@@ -27,17 +28,19 @@ class Vector:
     def __init__(self, terms: Sum) -> None:
         self.terms = terms
 
-    def _plus(self, other: Vector, sign: float) -> Vector:
-        terms = dict(self.terms)
+    def __add__(self, other: Vector) -> Vector:
+        terms = self.terms.copy()
         for symbol, weight in other.terms.items():
-            terms[symbol] = terms.get(symbol, 0.0) + sign * weight
+            terms[symbol] = terms.get(symbol, 0.0) + weight
         return Vector(terms)
 
-    def __add__(self, other: Vector) -> Vector:
-        return self._plus(other, 1.0)
+    def __iadd__(self, other: Vector) -> Vector:
+        """In place, as on arrays: how a form of a sampler changes the latent that the sampler holds."""
+        self.terms = (self + other).terms
+        return self
 
     def __sub__(self, other: Vector) -> Vector:
-        return self._plus(other, -1.0)
+        return self + other * -1.0
 
     def __mul__(self, factor: float) -> Vector:
         return Vector({symbol: weight * factor for symbol, weight in self.terms.items()})
@@ -51,9 +54,24 @@ class Vector:
         return self * -1.0
 
 
-@dataclass
+Denoise = Callable[[Vector, Level], Vector]
+"""denoise(x, level): the clean estimate, under guidance."""
+Estimates = Callable[[Vector, Level], tuple[Vector, Vector]]
+"""estimates(x, level): the clean estimates under guidance and without the condition."""
+Noise = Callable[[Level, Level], Vector]
+"""noise(higher, lower): a fresh unit draw; Brownian noise is a function of the two levels."""
+Keep = Callable[[Vector], Vector]
+"""keep(v): v, remembered as one value, such as an old slope."""
+
+GIVEN = ("denoise", "x", "levels", "noise", "process", "keep", "estimates")
+"""What a sampler function is given where it names it; its other parameters are its dials."""
+
+
+@dataclass(frozen=True)
 class Row:
-    read: int  # the symbol the model reads
+    """One evaluation: the symbol that the model reads, and the symbols of its outputs."""
+
+    read: int
     level: Level
     raw: int
     raw_uncond: int
@@ -64,9 +82,11 @@ class Trace:
     """What a sampler did. `segment[s]` is where a symbol comes to be: 0 before the first row, r + 1 after row r."""
 
     prediction: str
-    guidance: Sequence[float]
+    guidance: Callable[[Level], float]  # its strength at a level
     rows: list[Row] = field(default_factory=list)
-    sums: dict[int, Sum] = field(default_factory=dict)  # of defined symbols
+    sums: dict[int, Sum] = field(
+        default_factory=dict
+    )  # of defined symbols, over what stands in columns in their segment
     segment: list[int] = field(default_factory=lambda: [0, 0])  # symbols 0 and 1 are the start and the image
     draw_of: dict[int, int] = field(default_factory=dict)
     intervals: list[tuple[float, float]] = field(default_factory=list)
@@ -74,17 +94,15 @@ class Trace:
     def start(self, noise: float, image: float) -> Vector:
         return Vector({0: noise, 1: image} if image else {0: noise})
 
-    def _symbol(self) -> int:
-        self.segment.append(len(self.rows))
-        return len(self.segment) - 1
+    def given(self, process: Process, s_noise: float = 1.0) -> dict[str, Any]:
+        """What sampler functions may ask for by name, besides denoise, x and levels; s_noise is a factor on each draw."""
 
-    def _define(self, terms: Sum) -> int:
-        symbol = self._symbol()
-        self.sums[symbol] = {s: w for s, w in terms.items() if w != 0.0}
-        return symbol
+        def noise(higher: Level, lower: Level) -> Vector:
+            return s_noise * self.noise(higher, lower)
+
+        return {"noise": noise, "process": process, "keep": self.keep, "estimates": self.estimates}
 
     def keep(self, value: Vector) -> Vector:
-        """A value to be remembered as one, such as an old derivative."""
         return Vector({self._define(value.terms): 1.0})
 
     def noise(self, here: Level, there: Level) -> Vector:
@@ -94,101 +112,107 @@ class Trace:
         return Vector({symbol: 1.0})
 
     def denoise(self, x: Vector, level: Level) -> Vector:
-        a, b = coefficients(self.prediction, level)
-        guidance = self.guidance[min(len(self.rows), len(self.guidance) - 1)]
-        read = self._define(x.terms)
-        x.terms = {read: 1.0}
-        self.rows.append(Row(read, level, 0, 0))
-        raw, raw_uncond = self._symbol(), self._symbol()
-        self.rows[-1] = Row(read, level, raw, raw_uncond)
-        return Vector({self._define({read: a * level.scale, raw: b * guidance, raw_uncond: b * (1.0 - guidance)}): 1.0})
+        return self._estimate(self._evaluate(x, level), self.guidance(level))
+
+    def estimates(self, x: Vector, level: Level) -> tuple[Vector, Vector]:
+        guided = self.denoise(x, level)
+        return guided, self._estimate(self.rows[-1], 0.0)
 
     def plan(self, result: Vector, final: Level) -> Plan:
         last = self._define((result * final.scale).terms)
-        return _Table(self, [*(row.read for row in self.rows), last]).plan()
+        return _table(self, [*(row.read for row in self.rows), last])
+
+    def _symbol(self) -> int:
+        self.segment.append(len(self.rows))
+        return len(self.segment) - 1
+
+    def _define(self, terms: Sum) -> int:
+        """A new symbol; parts that were defined in this segment have no column and are replaced by what they are made of."""
+        now, total = len(self.rows), dict[int, float]()
+        for part, weight in terms.items():
+            if weight != 0.0:
+                if self.segment[part] == now and part in self.sums:
+                    for base, inner in self.sums[part].items():
+                        total[base] = total.get(base, 0.0) + weight * inner
+                else:
+                    total[part] = total.get(part, 0.0) + weight
+        symbol = self._symbol()
+        self.sums[symbol] = {base: weight for base, weight in total.items() if weight != 0.0}
+        return symbol
+
+    def _evaluate(self, x: Vector, level: Level) -> Row:
+        read = self._define(x.terms)
+        x.terms = {read: 1.0}
+        raw = len(self.segment)
+        self.rows.append(Row(read, level, raw, raw + 1))
+        self.segment += [len(self.rows)] * 2
+        return self.rows[-1]
+
+    def _estimate(self, row: Row, guidance: float) -> Vector:
+        a, b = coefficients(self.prediction, row.level)
+        terms = {row.read: a * row.level.scale, row.raw: b * guidance, row.raw_uncond: b * (1.0 - guidance)}
+        return Vector({self._define(terms): 1.0})
 
 
-class _Table:
-    """Slot allocation and the numbers of the table."""
-
-    def __init__(self, trace: Trace, reads: list[int]) -> None:
-        self.trace, self.reads = trace, reads
-        self.bases = [_Bases() for _ in range(len(trace.rows) + 1)]
-
-    def plan(self) -> Plan:
-        trace, rows = self.trace, len(self.trace.rows)
-        wanted = self._alive()
-        slots = max(len(symbols) for symbols in wanted)
-        columns = [self._columns(segment, wanted) for segment in range(rows + 1)]
-        drawn = [[s for s in used if s in trace.draw_of] for used in columns]
-        noise = max(map(len, drawn))
-        head, mix = np.zeros((slots, 2 + noise)), np.zeros((rows, slots, slots + 2 + noise))
-        draws = np.full((rows + 1, noise), -1, np.int64)
-        for segment in range(rows + 1):
-            at, matrix = self._places(segment, wanted, slots, head, mix)
-            for k, symbol in enumerate(drawn[segment]):
-                at[symbol], draws[segment, k] = matrix.shape[1] - noise + k, trace.draw_of[symbol]
-            for slot, symbol in enumerate(wanted[segment]):
-                for base, weight in self._in_bases(symbol, segment).items():
-                    matrix[slot, at[base]] = weight
-        read = np.zeros((rows, slots))
-        read[:, 0] = [row.level.scale for row in trace.rows]
-        ab = [coefficients(trace.prediction, row.level) for row in trace.rows]
-        blend = np.array([[1.0 / b, -a / b] for a, b in ab])
-        time = np.array([row.level.time for row in trace.rows])
-        draws, intervals = _renumbered(draws, trace.intervals)
-        return Plan(head, read, time, mix, draws, blend, intervals)
-
-    def _places(
-        self, segment: int, wanted: list[list[int]], slots: int, head: np.ndarray, mix: np.ndarray
-    ) -> tuple[dict[int, int], np.ndarray]:
-        if segment == 0:
-            return {0: 0, 1: 1}, head
-        row = self.trace.rows[segment - 1]
-        at = {symbol: slot for slot, symbol in enumerate(wanted[segment - 1])}
-        return {**at, row.raw: slots, row.raw_uncond: slots + 1}, mix[segment - 1]
-
-    def _in_bases(self, symbol: int, segment: int) -> Sum:
-        """The symbol over what stands in columns during a segment: slots, outputs and draws."""
-        trace, done = self.trace, self.bases[segment].done
-        if trace.segment[symbol] < segment or symbol not in trace.sums:
-            return {symbol: 1.0}
-        if symbol not in done:
-            total: Sum = {}
-            for part, weight in trace.sums[symbol].items():
-                for base, inner in self._in_bases(part, segment).items():
-                    total[base] = total.get(base, 0.0) + weight * inner
-            done[symbol] = {base: weight for base, weight in total.items() if weight != 0.0}
-        return done[symbol]
-
-    def _alive(self) -> list[list[int]]:
-        """Symbols in slots after each segment: first what is read next, then what a later segment needs, oldest first."""
-        alive: list[list[int]] = [[] for _ in self.reads]
-        needed: set[int] = set()
-        for segment in range(len(self.reads) - 1, -1, -1):
-            first = self.reads[segment]
-            alive[segment] = [first, *sorted(needed - {first})]
-            bases = {base for symbol in alive[segment] for base in self._in_bases(symbol, segment)}
-            needed = {base for base in bases if self.trace.segment[base] < segment}
-        return alive
-
-    def _columns(self, segment: int, wanted: list[list[int]]) -> list[int]:
-        used = {base for symbol in wanted[segment] for base in self._in_bases(symbol, segment)}
-        return sorted(used)
+def _table(trace: Trace, reads: list[int]) -> Plan:
+    """Slot allocation and the numbers of the table; `reads` are the symbols that each row and the result read."""
+    rows, draw_of = len(trace.rows), trace.draw_of
+    alive = _alive(trace, reads)
+    slots = max(map(len, alive))
+    sums = [[_in_columns(trace, symbol, r) for symbol in symbols] for r, symbols in enumerate(alive)]
+    drawn = [sorted({s for total in each for s in total if s in draw_of}) for each in sums]
+    number = {symbol: k for k, symbol in enumerate(sorted({s for each in drawn for s in each}))}
+    noise = max(map(len, drawn))
+    width = slots + 2 + noise
+    head, mix = np.zeros((slots, 2 + noise)), np.zeros((rows, slots, width))
+    draws = np.full((rows + 1, noise), -1, np.int64)
+    places: list[int] = []
+    values: list[float] = []  # flat, for one assignment
+    for r, each in enumerate(sums):
+        if r == 0:
+            column = {0: 0, 1: 1}
+        else:
+            column = {symbol: slot for slot, symbol in enumerate(alive[r - 1])}
+            column[trace.rows[r - 1].raw], column[trace.rows[r - 1].raw_uncond] = slots, slots + 1
+        for k, symbol in enumerate(drawn[r]):
+            column[symbol] = (2 if r == 0 else slots + 2) + k
+            draws[r, k] = number[symbol]
+        for slot, total in enumerate(each):
+            if r == 0:
+                for base, weight in total.items():
+                    head[slot, column[base]] = weight
+            else:
+                start = ((r - 1) * slots + slot) * width
+                places += [start + column[base] for base in total]
+                values += total.values()
+    mix.reshape(-1)[places] = values
+    read = np.zeros((rows, slots))
+    read[:, 0] = [row.level.scale for row in trace.rows]
+    ab = [coefficients(trace.prediction, row.level) for row in trace.rows]
+    return Plan(
+        head,
+        read,
+        time=np.array([row.level.time for row in trace.rows]),
+        mix=mix,
+        draws=draws,
+        blend=np.array([[1.0 / b, -a / b] for a, b in ab]),
+        intervals=np.array([trace.intervals[draw_of[symbol]] for symbol in number], np.float64).reshape(-1, 2),
+    )
 
 
-@dataclass
-class _Bases:
-    done: dict[int, Sum] = field(default_factory=dict)
+def _in_columns(trace: Trace, symbol: int, segment: int) -> Sum:
+    """The symbol over what stands in columns during a segment: slots, outputs and draws."""
+    if trace.segment[symbol] == segment and symbol in trace.sums:
+        return trace.sums[symbol]
+    return {symbol: 1.0}
 
 
-def _renumbered(draws: np.ndarray, intervals: list[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
-    """Draws that no weight uses are dropped and the others counted from 0 in order."""
-    used = sorted({int(k) for k in draws.ravel() if k >= 0})
-    number = {k: i for i, k in enumerate(used)}
-    renumbered = np.array([[number.get(int(k), -1) for k in row] for row in draws], np.int64).reshape(draws.shape)
-    return renumbered, np.array([intervals[k] for k in used], np.float64).reshape(-1, 2)
-
-
-Denoise = Callable[[Vector, Level], Vector]
-Noise = Callable[[Level, Level], Vector]
+def _alive(trace: Trace, reads: list[int]) -> list[list[int]]:
+    """Symbols in slots after each segment: first what is read next, then what a later segment needs, oldest first."""
+    alive: list[list[int]] = [[] for _ in reads]
+    needed: set[int] = set()
+    for r in range(len(reads) - 1, -1, -1):
+        needed.discard(reads[r])
+        alive[r] = [reads[r], *sorted(needed)]
+        needed = {base for symbol in alive[r] for base in _in_columns(trace, symbol, r) if trace.segment[base] < r}
+    return alive

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 from ..process import Level, Process, pairs
 from ..tracing import Denoise, Noise, Vector
+from .dials import Between
 
 
 def lcm(denoise: Denoise, x: Vector, levels: Sequence[Level], noise: Noise, boundary: bool = False) -> Vector:
@@ -27,8 +29,30 @@ def lcm(denoise: Denoise, x: Vector, levels: Sequence[Level], noise: Noise, boun
     return x
 
 
+def pingpong(denoise: Denoise, x: Vector, levels: Sequence[Level], noise: Noise) -> Vector:
+    """Ping-pong sampling of distilled flow models: the clean estimate and all the noise new; lcm without its boundary.
+
+    Novack et al., "Fast text-to-audio generation with adversarial post-training", 2025, https://arxiv.org/abs/2505.08175
+    """
+    return lcm(denoise, x, levels, noise)
+
+
+def scm(denoise: Denoise, x: Vector, levels: Sequence[Level], noise: Noise) -> Vector:
+    """Continuous-time consistency models: the same step on the angles of `Process.trig` with prediction v.
+
+    Lu, Song, "Simplifying, stabilizing and scaling continuous-time consistency models", 2024,
+    https://arxiv.org/abs/2410.11081
+    """
+    return lcm(denoise, x, levels, noise)
+
+
 def tcd(
-    denoise: Denoise, x: Vector, levels: Sequence[Level], noise: Noise, process: Process, eta: float = 0.3
+    denoise: Denoise,
+    x: Vector,
+    levels: Sequence[Level],
+    noise: Noise,
+    process: Process,
+    eta: Annotated[float, Between(0, 1)] = 0.3,
 ) -> Vector:
     """Trajectory consistency distillation: the ODE to time (1 - eta) of the next level, then noise up to it.
 

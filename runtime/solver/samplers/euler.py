@@ -1,12 +1,12 @@
-"""Euler, Heun and their ancestral forms; DDIM is the same step written over alpha and sigma."""
+"""Euler's method and its stochastic relatives; DDIM is the same step written over alpha and sigma."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from ..process import Level, pairs
 from ..tracing import Denoise, Noise, Vector
+from .forms import split
 
 
 def euler(denoise: Denoise, x: Vector, levels: Sequence[Level]) -> Vector:
@@ -21,29 +21,11 @@ def euler(denoise: Denoise, x: Vector, levels: Sequence[Level]) -> Vector:
     return x
 
 
-def heun(denoise: Denoise, x: Vector, levels: Sequence[Level]) -> Vector:
-    """Heun's method: Euler, corrected by the slope at its end; the last step to no noise is Euler's. Order 2.
-
-    Karras et al. 2022, algorithm 1, https://arxiv.org/abs/2206.00364
-    """
-    for here, there in pairs(levels):
-        slope = (x - denoise(x, here)) / here.ratio
-        ahead = x + slope * (there.ratio - here.ratio)
-        if there.ratio > 0:
-            slope = (slope + (ahead - denoise(ahead, there)) / there.ratio) / 2
-            ahead = x + slope * (there.ratio - here.ratio)
-        x = ahead
-    return x
-
-
-def ancestral(here: Level, there: Level, eta: float) -> tuple[float, float]:
-    """(kept, fresh) deviations after a step: eta 1 is the reverse of the noising process, 0 the ODE.
-
-    fresh = eta sigma' sqrt(1 - e^-2h), e^-h = (alpha sigma') / (alpha' sigma); it holds on any process, pure noise included.
-    """
-    decay = here.alpha * there.sigma / (there.alpha * here.sigma)
-    fresh = min(there.sigma, eta * there.sigma * math.sqrt(1.0 - decay * decay))
-    return math.sqrt(there.sigma**2 - fresh**2), fresh
+def back(x: Vector, here: Level, there: Level, denoised: Vector, noise: Noise, eta: float) -> Vector:
+    """To the clean estimate and back to the next level, a part of the noise made new."""
+    kept, fresh = split(here, there, eta)
+    x = there.alpha * denoised + (kept / here.sigma) * (x - here.alpha * denoised)
+    return x + fresh * noise(here, there) if fresh > 0 else x
 
 
 def ddim(denoise: Denoise, x: Vector, levels: Sequence[Level], noise: Noise, eta: float = 0.0) -> Vector:
@@ -53,11 +35,17 @@ def ddim(denoise: Denoise, x: Vector, levels: Sequence[Level], noise: Noise, eta
     """
     for here, there in pairs(levels):
         denoised = denoise(x, here)
-        kept, fresh = ancestral(here, there, eta)
-        x = there.alpha * denoised + (kept / here.sigma) * (x - here.alpha * denoised)
-        if fresh > 0:
-            x = x + fresh * noise(here, there)
+        x = back(x, here, there, denoised, noise, eta)
     return x
+
+
+def ddpm(denoise: Denoise, x: Vector, levels: Sequence[Level], noise: Noise) -> Vector:
+    """Denoising diffusion probabilistic models: the posterior of the next level given the clean estimate; ddim at eta 1.
+
+    Ho, Jain, Abbeel, "Denoising diffusion probabilistic models", 2020, eq. 7, https://arxiv.org/abs/2006.11239 (its smaller
+    variance, "fixed_small" in diffusers, the one with the right marginals).
+    """
+    return ddim(denoise, x, levels, noise, 1.0)
 
 
 def euler_ancestral(denoise: Denoise, x: Vector, levels: Sequence[Level], noise: Noise, eta: float = 1.0) -> Vector:
