@@ -9,19 +9,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from ...assets.refusal import Refusal
-from ...assets.store import Store, default_folder
 from ...assets.texture import MAPS
 from ...bridge import Game, connect
 from . import dials
-from .make import watched
-from .output import show, write_previews, write_texture
+from .make import summary, watched
+from .output import remember, show, writable, write_previews, write_texture
 
 ASKED = {"kind": "texture", "prompt": "mossy stone", "seed": 7, "size": 256}
 START_S = 50.0
@@ -34,7 +33,7 @@ def demo(
     json: dials.Json = False,
 ) -> None:
     """Start a server, make a texture through it, write it down, and replay its seed on a server started anew."""
-    out.mkdir(parents=True, exist_ok=True)
+    writable(out, "out")
     took: dict[str, float] = {}
     with timed(took, "all", silent=True), interruptible():
         with playing(bundle, took, "server", json) as game, timed(took, "texture", json):
@@ -45,26 +44,34 @@ def demo(
             files += write_previews(texture, out / "mossy-stone-7.png")
         with playing(bundle, took, "second server", json) as game, timed(took, "replay", json):
             again = watched(game, dict(texture.recipe))
-    Store(default_folder() / "store").put(texture.record, None)
+    remember(texture)
     same = again.digest == texture.digest
-    show(
-        {
-            "recipe": texture.recipe,
-            "id": texture.id,
-            "made_by": texture.made_by,
-            "files": [str(path) for path in files],
-            "digest": texture.digest,
-            "replayed": again.digest,
-            "same": same,
-            "milliseconds": {
-                **took,
-                **{f"texture.{stage}": round(ms, 1) for stage, ms in texture.milliseconds.items()},
-            },
-        },
-        json,
-    )
+    stages = {f"texture.{stage}": round(ms, 1) for stage, ms in texture.milliseconds.items()}
+    told = {**summary(texture, files, {**took, **stages}), "replayed": again.digest, "same": same}
+    if json:
+        show(told, json)
+    else:
+        tell(told)
     if not same:
         raise typer.Exit(1)
+
+
+def tell(told: Mapping[str, Any]) -> None:
+    """The result for people."""
+    recipe, ms, by = told["recipe"], told["milliseconds"], told["made_by"]
+    parts = ", ".join(f"{stage} {ms['texture.' + stage]:.0f}" for stage in ("model", "decode", "finish"))
+    lines = {
+        "made": f"{recipe['prompt']!r}, seed {recipe['seed']}, {recipe['width']} x {recipe['height']} px, "
+        f"{recipe['steps']} steps of {recipe['sampler']}",
+        "by": f"{by['backend']} {by['version']}, {by['device']}, {by['precision']}",
+        "in": f"{ms['texture.total']:.0f} ms ({parts})",
+        "files": "\n              ".join(told["files"]),
+        "digest": told["digest"],
+        "replayed": f"{told['replayed']}, by a second server: {'the same bytes' if told['same'] else 'OTHER BYTES'}",
+        "all": f"{ms['all'] / 1e3:.1f} s",
+    }
+    for name, text in lines.items():
+        typer.echo(f"{name:<14}{text}")
 
 
 @contextlib.contextmanager

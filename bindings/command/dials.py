@@ -52,7 +52,7 @@ Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads; wit
 def request(kind: str, prompt: str, size: str, **dials: Any) -> dict[str, Any]:
     """A request for `submit`: what was not given is left out, text forms are read."""
     asked: dict[str, Any] = {"kind": kind, "prompt": prompt, **{k: v for k, v in dials.items() if v is not None}}
-    asked["width"], asked["height"] = parse_size(size)
+    asked["size"] = parse_size(size)
     if "spacing" in asked:
         asked["spacing"] = parse_spacing(asked["spacing"])
     if "guidance" in asked:

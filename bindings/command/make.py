@@ -12,11 +12,10 @@ from tqdm import tqdm
 
 from ...assets.files import FORMATS
 from ...assets.refusal import Refusal
-from ...assets.store import Store, default_folder
 from ...assets.texture import Texture
 from ...bridge import Game, connect
 from . import dials
-from .output import check_format, choose_maps, show, write_previews, write_texture
+from .output import check_format, choose_maps, remember, show, writable, write_previews, write_texture
 
 Out = Annotated[
     Path | None, typer.Option(help="File of the colour map, or a folder; the other files are named after it.")
@@ -80,6 +79,7 @@ def make(
         options=option,
     )
     path, format = target(out, prompt, seed, format)
+    writable(path.parent, "out")
     maps = choose_maps(pack or (), directx)
     with open_game(server, bundle, backend) as game:
         texture = watched(game, asked)
@@ -91,7 +91,7 @@ def make(
         began = time.perf_counter()
         files += write_previews(texture, path)
         milliseconds["preview"] = 1e3 * (time.perf_counter() - began)
-    Store(default_folder() / "store").put(texture.record, None)
+    remember(texture)
     show(summary(texture, files, milliseconds), json)
 
 
@@ -110,6 +110,9 @@ def target(out: Path | None, prompt: str, seed: int, format: str | None) -> tupl
 
 def open_game(server: str | None, bundles: list[Path] | None, backend: str = "auto") -> Game:
     """A running server, or an engine in this process."""
+    if server and (bundles or backend != "auto"):
+        named = "bundle" if bundles else "backend"
+        raise Refusal("contradiction", named, "is the server's to choose", "leave out --server, or give it to serve")
     return connect(server) if server else connect("inproc", bundles=bundles, backend=backend)
 
 

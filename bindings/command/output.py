@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as json_format
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,8 @@ from tqdm import tqdm
 
 from ...assets.files import FORMATS, encode
 from ...assets.preview import PREVIEWS, png
-from ...assets.refusal import Unknown
+from ...assets.refusal import Refusal, Unknown
+from ...assets.store import Store, default_folder
 from ...assets.texture import MAPS, PACKINGS, Texture
 
 
@@ -25,6 +27,22 @@ def show(result: Mapping[str, Any], json: bool) -> None:
         for line in value if isinstance(value, list) and value else [value]:
             text = json_format.dumps(line) if isinstance(line, dict) else line
             typer.echo(f"{name:<14}{text}")
+
+
+def writable(folder: Path, field: str) -> Path:
+    """The folder, made where it is not there yet."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sentence = f"{str(folder)!r} cannot be a folder to write to ({error.strerror})"
+        raise Refusal("unwritable", field, sentence, "choose another") from error
+    return folder
+
+
+def remember(texture: Texture) -> None:
+    """Notes the digest under the recipe id on this machine, for `replay`; where nothing can be kept, goes on."""
+    with contextlib.suppress(OSError):
+        Store(default_folder() / "store").put(texture.record, None)
 
 
 def check_format(format: str) -> str:
@@ -44,7 +62,6 @@ def choose_maps(packings: Sequence[str], directx: bool) -> list[str]:
 
 def write_texture(texture: Texture, out: Path, format: str, maps: Sequence[str] = MAPS) -> list[Path]:
     """The maps named, and the record (recipe, digest, who made it). The colour map is `out` itself."""
-    out.parent.mkdir(parents=True, exist_ok=True)
     files = []
     for name in waited(maps, "map"):
         path = out if name == "albedo" else out.with_name(f"{out.stem}_{name}.{format}")

@@ -11,6 +11,7 @@ from ...assets.store import Store
 from ...bridge.server import serve as run_server
 from ...runtime.runtime import Runtime
 from . import dials
+from .output import writable
 
 DEFAULT_ADDRESS = "tcp://127.0.0.1:5557"
 
@@ -26,7 +27,8 @@ def serve(
     insecure_public: Annotated[bool, typer.Option(help="Listen beyond this machine without keys.")] = False,
 ) -> None:
     """Serve bundles over ZeroMQ."""
-    with Runtime(bundle, backend, threads, Store(store) if store else None) as runtime:
+    keep = Store(writable(store, "store")) if store else None
+    with Runtime(bundle, backend, threads, keep) as runtime:
         run_server(runtime, bind, insecure_public=insecure_public, ready=_announce)
 
 
