@@ -1,4 +1,4 @@
-"""The training set: procedural materials drawn from seeds, kept as one file of bytes that the trainings map into memory."""
+"""The training set: procedural materials drawn from seeds, kept as one file of bytes."""
 
 from __future__ import annotations
 
@@ -99,7 +99,9 @@ def generate(folder: Path, count: int, first_seed: int = 0) -> Dataset:
         part.replace(folder / "maps.npy")
         np.save(folder / "conditions.npy", conditions)
         about.write_text(json.dumps({"count": count, "first_seed": first_seed, "size": SIZE}))
-    maps = np.load(folder / "maps.npy", mmap_mode="r")[:count]
+    maps = np.load(folder / "maps.npy")[
+        :count
+    ]  # in memory: reading samples at random from a disk is slower than training
     return Dataset(maps, np.load(folder / "conditions.npy")[:count], np.ones(count, bool))
 
 

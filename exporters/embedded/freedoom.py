@@ -44,7 +44,10 @@ def find_wad() -> Path:
 
 
 def read_wad(path: Path) -> Wad:
-    data = path.read_bytes()
+    return read_wad_bytes(path.read_bytes())
+
+
+def read_wad_bytes(data: bytes) -> Wad:
     _, count, directory = struct.unpack_from("<4sii", data)
     entries = [struct.unpack_from("<ii8s", data, directory + 16 * i) for i in range(count)]
     return Wad(tuple((_name(raw), data[offset : offset + size]) for offset, size, raw in entries))

@@ -1,0 +1,48 @@
+"""Everything from nothing: data, autoencoder, teacher, student, bundle, quality report.
+
+    python -m cadenza.exporters.embedded.build                     # about four hours on two cores
+    python -m cadenza.exporters.embedded.build --minutes 30        # a rough one
+
+Each training goes on from its last checkpoint in `--out`, and from the weights in the repository where there is none.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...runtime.bundles import EMBEDDED
+
+SHARES = {"autoencoder": 0.35, "teacher": 0.4, "student": 0.125, "sharpen": 0.125}
+"""Of the time budget."""
+
+
+def main(
+    minutes: Annotated[float, typer.Option(help="time budget of all trainings")] = 240.0,
+    out: Annotated[Path, typer.Option(help="where sets and checkpoints are kept")] = Path("training"),
+    bundle: Annotated[Path, typer.Option(help="folder of the bundle")] = EMBEDDED / "texture",
+    fresh: Annotated[bool, typer.Option(help="start from random weights, not from the repository's")] = False,
+) -> None:
+    budget = {name: f"{minutes * share:.1f}" for name, share in SHARES.items()}
+    where = ["--out", str(out)]
+    if not fresh:
+        stage("keep", "--restore", *where)
+    stage("train_autoencoder", "--minutes", budget["autoencoder"], *where)
+    stage("train_teacher", "--minutes", budget["teacher"], *where)
+    stage("train_student", "--minutes", budget["student"], "--sharpen", budget["sharpen"], *where)
+    stage("keep", *where)
+    stage("bundle", "--training", str(out), "--out", str(bundle))
+    stage("quality", "--training", str(out), "--bundle", str(bundle))
+
+
+def stage(module: str, *arguments: str) -> None:
+    """Each in a process of its own, which gives its memory back."""
+    subprocess.run([sys.executable, "-m", f"{__package__}.{module}", *arguments], check=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,64 @@
+"""The embedded texture bundle from trained networks.
+
+python -m cadenza.exporters.embedded.bundle
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ...assets.bundle import Bundle
+from ...assets.manifest import Channel, Flow, Latent, Recommended, Words
+from ...runtime.bundles import EMBEDDED
+from ..texture import export_texture_bundle
+from .materials import CHANNELS
+from .networks import FACTOR, fold
+from .sampling import load_networks, student_times
+from .train_student import GUIDANCE
+from .vocabulary import MATERIALS, SYNONYMS, WORDS
+
+STEPS = (1, 2, 4)
+LICENCE = "MIT; trained in part on Freedoom's textures, BSD-3-Clause, see NOTICE"
+
+
+def export(training: Path, folder: Path) -> Bundle:
+    """The student and the decoder of a training folder as a verified bundle."""
+    student, autoencoder = load_networks(training, "student")
+    notice = (files(__package__) / "NOTICE").read_text()
+    return export_texture_bundle(folder, fold(student), fold(autoencoder.decoder), {"NOTICE": notice}, **fields())
+
+
+def fields() -> dict[str, Any]:
+    """Of the manifest: what the runtime must know of these networks."""
+    tables = [Recommended(steps=n, sampler="lcm", times=student_times(n)) for n in STEPS]
+    return {
+        "name": "texture",
+        "process": Flow(),
+        "prediction": "flow",
+        "latent": Latent(channels=16, factor=FACTOR, minimum=64, maximum=512, multiple=2 * FACTOR),
+        "conditioning": Words(words=list(WORDS), materials=len(MATERIALS), synonyms=SYNONYMS),
+        "recommended": tables,
+        "channels": [Channel(name=n, encoding="srgb" if n.startswith("albedo") else "linear") for n in CHANNELS],
+        "licence": LICENCE,
+        "provenance": {
+            "made_by": "exporters/embedded",
+            "data": "procedural materials; Freedoom 0.13 textures",
+            "guidance_distilled": GUIDANCE,
+        },
+    }
+
+
+def main(
+    training: Annotated[Path, typer.Option(help="where the trained networks are")] = Path("training"),
+    out: Annotated[Path, typer.Option(help="folder of the bundle")] = EMBEDDED / "texture",
+) -> None:
+    bundle = export(training, out)
+    print(f"{bundle.folder}: {bundle.digest}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,104 @@
+"""The embedded networks: seamless by construction, of unit variance, the same folded."""
+
+import copy
+
+import pytest
+import torch
+
+from cadenza.exporters.embedded.keep import pack, unpack
+from cadenza.exporters.embedded.networks import (
+    Autoencoder,
+    AutoencoderShape,
+    Block,
+    Critic,
+    Denoiser,
+    DenoiserShape,
+    fold,
+    renormalise,
+)
+
+SMALL = DenoiserShape(latent=4, words=6, wide=(16, 32), embedding=16, blocks=1, inner=2)
+SMALL_AUTOENCODER = AutoencoderShape(latent=4, encoder=(16, 16), decoder=(16, 16, 16), blocks=(1, 1, 1))
+
+
+@pytest.fixture(scope="module")
+def denoiser():
+    torch.manual_seed(0)
+    model = Denoiser(SMALL)
+    with torch.no_grad():
+        model.gain.fill_(0.7)
+        for block in (m for m in model.modules() if isinstance(m, Block)):
+            block.strength.fill_(0.3)
+    return model.eval()
+
+
+def given(h, w, batch=2):
+    draw = torch.Generator().manual_seed(h * w)
+    latent = torch.randn(batch, 4, h, w, generator=draw)
+    return latent, torch.rand(batch, generator=draw), torch.rand(batch, 6, generator=draw)
+
+
+@torch.no_grad()
+def test_a_shifted_latent_gives_a_shifted_flow_so_there_is_no_border(denoiser):
+    latent, time, condition = given(8, 12)
+    shifted = denoiser(latent.roll((2, 6), (2, 3)), time, condition)  # by whole cells of the inner scale
+    torch.testing.assert_close(shifted, denoiser(latent, time, condition).roll((2, 6), (2, 3)), rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_shifted_latent_decodes_to_a_shifted_texture():
+    torch.manual_seed(0)
+    decoder = Autoencoder(SMALL_AUTOENCODER).decoder.eval()
+    latent = torch.randn(1, 4, 6, 10)
+    maps = decoder(latent)
+    assert maps.shape == (1, 6, 48, 80)
+    torch.testing.assert_close(decoder(latent.roll((1, 3), (2, 3))), maps.roll((8, 24), (2, 3)), rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_activations_keep_unit_variance_without_normalisation():
+    torch.manual_seed(0)
+    model = Denoiser(DenoiserShape())
+    seen = {}
+    for name, block in model.named_modules():
+        if isinstance(block, Block):
+            block.register_forward_hook(lambda _, __, y, name=name: seen.__setitem__(name, float(y.std())))
+    model(torch.randn(4, 16, 16, 16), torch.rand(4), (torch.rand(4, 44) < 0.08).float())
+    assert all(0.7 < deviation < 1.3 for deviation in seen.values()), seen
+
+
+@torch.no_grad()
+def test_folding_and_renormalising_change_nothing(denoiser):
+    inputs = given(4, 6)
+    before = denoiser(*inputs)
+    torch.testing.assert_close(fold(copy.deepcopy(denoiser))(*inputs), before, rtol=1e-5, atol=1e-6)
+    again = copy.deepcopy(denoiser)
+    renormalise(again)
+    torch.testing.assert_close(again(*inputs), before, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_kept_weights_come_back_close_enough_to_go_on_from(denoiser):
+    back = copy.deepcopy(denoiser)
+    back.load_state_dict(unpack(pack(denoiser, 8)))
+    inputs = given(4, 6)
+    torch.testing.assert_close(back(*inputs), denoiser(*inputs), rtol=0.1, atol=0.08)
+
+
+@torch.no_grad()
+def test_hidden_data_maps_do_not_reach_the_latent():
+    torch.manual_seed(0)
+    encoder = Autoencoder(SMALL_AUTOENCODER).encoder.eval()
+    maps = torch.rand(2, 6, 32, 32)
+    other = torch.cat([maps[:, :3], torch.rand(2, 3, 32, 32)], 1)
+    assert torch.equal(encoder(maps, torch.zeros(2)), encoder(other, torch.zeros(2)))
+    assert not torch.equal(encoder(maps, torch.ones(2)), encoder(other, torch.ones(2)))
+
+
+@torch.no_grad()
+def test_the_critic_scores_every_place_for_a_condition():
+    critic = Critic(SMALL)
+    latent, _, condition = given(8, 8)
+    scores = critic(latent, condition)
+    assert scores.shape == (2, 1, 4, 4)
+    assert not torch.allclose(scores, critic(latent, condition.flip(0))) or not condition.equal(condition.flip(0))
