@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .brownian import brownian
-from .noise import INITIAL, STEP, VARIATION, normals
+from .noise import INITIAL, STEP, normals
 from .recipe import Recipe
 from .solver import Plan
 
@@ -18,18 +19,30 @@ BLOCK_NUMBERS = 1 << 18
 
 
 def initial(recipe: Recipe, shape: tuple[int, int, int]) -> Field:
-    """The unit-variance start (channels, height, width), turned towards the variation seed where one is asked for.
+    """The unit-variance start (channels, height, width)."""
+    field: Field = _turned(recipe, lambda seed: normals(seed, INITIAL, [0], *shape, **_corner(recipe, shape)))[0]
+    return field
 
-    Independent normal fields are at right angles, so the spherical interpolation has the fixed angle pi / 2. The two
+
+def _turned(recipe: Recipe, of: Callable[[int], Field]) -> Field:
+    """The seed's noise, turned towards the variation seed's by the strength: at 1 it is the other's, bit for bit.
+
+    Normal fields of two seeds are at right angles, so the spherical interpolation has the fixed angle pi / 2. The two
     weights are rounded to 12 decimals, where every machine's sine agrees.
     """
-    own: Field = normals(recipe.seed, INITIAL, [0], *shape)[0]
-    if recipe.variation_strength == 0.0:
-        return own
-    other: Field = normals(recipe.variation_seed, VARIATION, [0], *shape)[0]
+    if recipe.variation_strength == 0.0 or recipe.variation_seed == recipe.seed:
+        return of(recipe.seed)
+    if recipe.variation_strength == 1.0:
+        return of(recipe.variation_seed)
     angle = recipe.variation_strength * math.pi / 2
     keep, turn = np.float32(round(math.cos(angle), 12)), np.float32(round(math.sin(angle), 12))
-    return own * keep + other * turn
+    return of(recipe.seed) * keep + of(recipe.variation_seed) * turn
+
+
+def _corner(recipe: Recipe, shape: tuple[int, int, int]) -> dict[str, int]:
+    """The window's top left corner in latent cells."""
+    factor = recipe.width // shape[2]
+    return {"x": recipe.x // factor, "y": recipe.y // factor}
 
 
 class StepDraws:
@@ -48,6 +61,7 @@ class StepDraws:
 
     def _make(self, wanted: range) -> Field:
         intervals = [(float(high), float(low)) for high, low in self._plan.intervals[wanted.start : wanted.stop]]
+        corner = _corner(self._recipe, self._shape)
         if self._recipe.noise == "brownian":
-            return brownian(self._recipe.seed, intervals, *self._shape)
-        return normals(self._recipe.seed, STEP, wanted, *self._shape)
+            return _turned(self._recipe, lambda seed: brownian(seed, intervals, *self._shape, **corner))
+        return _turned(self._recipe, lambda seed: normals(seed, STEP, wanted, *self._shape, **corner))

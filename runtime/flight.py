@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .engine.job import Job
 from .engine.network import Network
 from .resolve import Resolved
@@ -32,9 +35,9 @@ class Flight:
     @property
     def expected_ms(self) -> float:
         """Model and decoder time still to come."""
-        plan = self.resolved.plan
-        done = self.job.row if self.job is not None else 0
-        left = plan.evaluations * (plan.rows - done) / plan.rows
+        plan, left = self.resolved.plan, float(self.resolved.evaluations)
+        if self.job is not None and self.job.plan is plan:  # and not the one of an image it starts from
+            left = plan.evaluations * (plan.rows - self.job.row) / plan.rows
         return 1e3 * self.network.expected_seconds(cells(self.resolved), left)
 
 
@@ -74,6 +77,17 @@ def shape(resolved: Resolved) -> tuple[int, int, int]:
     """Latent (channels, height, width) of a recipe."""
     latent, recipe = resolved.bundle.manifest.latent, resolved.recipe
     return latent.channels, recipe.height // latent.factor, recipe.width // latent.factor
+
+
+def mask_of(resolved: Resolved) -> NDArray[np.float32] | None:
+    """(1, height, width) of the latent: 1 inside the recipe's rectangle, which is made anew; across edges it wraps."""
+    if resolved.recipe.mask is None:
+        return None
+    _, height, width = shape(resolved)
+    x, y, wide, high = (value // resolved.bundle.manifest.latent.factor for value in resolved.recipe.mask)
+    mask = np.zeros((1, height, width), np.float32)
+    mask[:, (y + np.arange(high))[:, None] % height, (x + np.arange(wide)) % width] = 1.0
+    return mask
 
 
 def cells(resolved: Resolved) -> int:

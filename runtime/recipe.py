@@ -15,8 +15,8 @@ import msgspec
 
 from ..assets.refusal import Refusal, Unknown
 
-Spacing = str | tuple[float, ...] | dict[str, tuple[float, ...]]
-"""A name, noise ratios sigma/alpha, or {"times": [...]}: what the model is told."""
+Spacing = str | tuple[float, ...] | dict[str, float | int | bool | str | tuple[float, ...]]
+"""A name, {"name": ..., option: value}, noise ratios sigma/alpha, or {"times": [...]}: what the model is told."""
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -29,14 +29,21 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     seed: int
     variation_seed: int = 0
     variation_strength: float = 0.0  # 0 the seed's own noise, 1 the variation seed's
+    x: int = 0  # pixels: where on the seed's endless plane of noise the window's top left corner lies
+    y: int = 0
     width: int  # pixels
     height: int
     sampler: str
     spacing: Spacing
     steps: int
-    guidance: float
+    guidance: float | tuple[float, ...]  # one number, or one a step
+    guidance_interval: tuple[float, float | None] | None = None  # noise ratios; outside guidance is 1
+    corrector: str | None = None
     eta: float | None = None
     options: dict[str, float | int | bool | str] = {}
+    image: Recipe | None = None  # whose result the run starts from, or keeps outside the mask
+    denoise: float = 1.0  # above 0 to 1: how much of the noise range is run; below 1 it starts from the image
+    mask: tuple[int, int, int, int] | None = None  # pixels x, y, width, height of what is made anew
     noise: str = "independent"  # or "brownian": step noise refines with the step count
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +15,19 @@ from ..assets.refusal import OutOfRange, Refusal, Unknown, WrongType
 from .noise import check_seed
 from .recipe import FIELDS, Recipe, Spacing, from_dict
 from .solver import Plan, Process, compile_plan
+from .solver.levels import options_of
+from .solver.names import resolve_names, resolve_spacing
 
 ASKED = (*FIELDS, "size")
 NOISES = ("independent", "brownian")
 DEFAULT_SPACING = "sgm_uniform"
 """For a sampler or step count that the bundle has no explicit table for."""
 PROMPT_LIMIT = 1000
+CORNER_LIMIT = 2**24
+IMAGE_DEPTH = 4
+"""An image may be of a recipe that has an image itself, so many times."""
+RATIO_LIMIT = 1e6
+"""Of explicit spacings, which are JSON in a recipe and so have no infinity; flow's t = 1 is said by {"times": [1.0, ...]}."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +39,19 @@ class Resolved:
     plan: Plan
     condition: NDArray[np.float32]
     ignored: tuple[str, ...]  # words of the prompts that the bundle does not know
+    source: Resolved | None = None  # the recipe's image
+
+    @property
+    def evaluations(self) -> int:
+        """Model evaluations, those of the image it starts from too."""
+        return self.plan.evaluations + (self.source.evaluations if self.source is not None else 0)
 
 
-def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle]) -> Resolved:
+def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle], depth: int = 0) -> Resolved:
     """Completes a request (any part of a recipe, and `size` for width and height) or refuses it in words.
 
-    `bundles` maps digests to bundles; a request may name one by its digest, its name, or only say the kind.
+    `bundles` maps digests to bundles; a request may name one by its digest, its name, or only say the kind. `depth`
+    counts images of images.
     """
     for field in request:
         if field not in ASKED:
@@ -47,8 +60,9 @@ def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle]) -> Resolv
     bundle = _bundle(asked, bundles)
     manifest = bundle.manifest
     width, height = _size(asked, manifest)
-    dials = _dials(asked, manifest)
+    dials = _dials(asked, manifest, width * height)
     condition, ignored = _condition(asked, bundle)
+    source = _source(asked, bundle, (width, height), depth)
     recipe = from_dict(
         {
             "kind": manifest.kind,
@@ -58,13 +72,19 @@ def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle]) -> Resolv
             "seed": check_seed(asked.get("seed", 0)),
             "variation_seed": check_seed(asked.get("variation_seed", 0), "variation_seed"),
             "variation_strength": _number(asked.get("variation_strength", 0.0), "variation_strength", 0.0, 1.0),
+            "x": _corner(asked.get("x", 0), "x", manifest),
+            "y": _corner(asked.get("y", 0), "y", manifest),
             "width": width,
             "height": height,
+            "image": None if source is None else source.recipe.to_dict(),
+            "denoise": _number(asked.get("denoise", 1.0), "denoise", 0.001, 1.0),
+            "mask": _mask(asked.get("mask"), manifest, (width, height)),
             "noise": _one_of(asked.get("noise", NOISES[0]), "noise", NOISES),
             **dials,
         }
     )
-    return Resolved(recipe, bundle, plan_of(recipe, manifest), condition, ignored)
+    _check_image(recipe)
+    return Resolved(recipe, bundle, plan_of(recipe, manifest), condition, ignored, source)
 
 
 def plan_of(recipe: Recipe, manifest: Manifest) -> Plan:
@@ -76,6 +96,9 @@ def plan_of(recipe: Recipe, manifest: Manifest) -> Plan:
         process=process_of(manifest),
         prediction=manifest.prediction,
         guidance=recipe.guidance,
+        denoise=recipe.denoise,
+        guidance_interval=recipe.guidance_interval,
+        corrector=recipe.corrector,
         eta=recipe.eta,
         **dict[str, Any](recipe.options),
     )
@@ -135,6 +158,50 @@ def _size(asked: Mapping[str, Any], manifest: Manifest) -> tuple[int, int]:
     return width, height
 
 
+def _source(asked: Mapping[str, Any], bundle: Bundle, size: tuple[int, int], depth: int) -> Resolved | None:
+    """The recipe that `image` is, of the same bundle and size as the request."""
+    image = asked.get("image")
+    if image is None:
+        return None
+    if not isinstance(image, Mapping):
+        raise WrongType("image", image, "a recipe, whose result is started from")
+    if depth >= IMAGE_DEPTH:
+        raise OutOfRange("image", f"an image of an image {depth + 1} deep", f"at most {IMAGE_DEPTH} deep")
+    try:
+        source = resolve({"size": size, **image} if "width" not in image else image, {bundle.digest: bundle}, depth + 1)
+    except Refusal as refusal:
+        raise Refusal(refusal.code, f"image.{refusal.field}", refusal.sentence, refusal.remedy) from refusal
+    if (source.recipe.width, source.recipe.height) != size:
+        sentence = f"is {source.recipe.width} x {source.recipe.height} pixels, the request {size[0]} x {size[1]}"
+        raise Refusal("contradiction", "image", sentence, "ask for its size")
+    return source
+
+
+def _mask(value: Any, manifest: Manifest, size: tuple[int, int]) -> tuple[int, ...] | None:
+    """x, y, width, height in pixels, whole latent cells."""
+    if value is None:
+        return None
+    whole = isinstance(value, list | tuple) and all(type(each) is int for each in value)
+    if not whole or len(value) != 4:
+        raise WrongType("mask", value, "four whole numbers of pixels: x, y, width, height")
+    factor = manifest.latent.factor
+    fits = 0 <= value[0] < size[0] and 0 <= value[1] < size[1] and 0 < value[2] <= size[0] and 0 < value[3] <= size[1]
+    if not fits or any(each % factor for each in value):
+        raise OutOfRange("mask", list(value), f"multiples of {factor}, a corner inside and a size up to the image's")
+    return tuple(value)
+
+
+def _check_image(recipe: Recipe) -> None:
+    """Image, mask and denoise must go together, so that none of them is without effect."""
+    if recipe.image is None and (recipe.denoise < 1.0 or recipe.mask is not None):
+        field = "mask" if recipe.mask is not None else "denoise"
+        raise Refusal(
+            "missing", "image", f"{field} is set and there is no image", "give `image`, a recipe to start from"
+        )
+    if recipe.image is not None and recipe.denoise == 1.0 and recipe.mask is None:
+        raise Refusal("contradiction", "image", "has no effect on a whole run", "set `denoise` below 1, or a `mask`")
+
+
 def _condition(asked: Mapping[str, Any], bundle: Bundle) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     prompt = _text(asked.get("prompt"), "prompt")
     negative = _text(asked.get("negative", ""), "negative")
@@ -146,44 +213,71 @@ def _condition(asked: Mapping[str, Any], bundle: Bundle) -> tuple[NDArray[np.flo
     return np.stack([positive, unconditional]), ignored
 
 
-def _dials(asked: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
+def _corner(value: Any, field: str, manifest: Manifest) -> int:
+    factor = manifest.latent.factor
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise WrongType(field, value, "a whole number of pixels")
+    if value % factor or abs(value) > CORNER_LIMIT:
+        raise OutOfRange(field, value, f"a multiple of {factor} from {-CORNER_LIMIT} to {CORNER_LIMIT} pixels")
+    return value
+
+
+def _dials(asked: Mapping[str, Any], manifest: Manifest, pixels: int) -> dict[str, Any]:
     """Sampler, spacing, steps, guidance, eta and options: what was asked, else the bundle's table for that step count."""
     tables = {table.steps: table for table in manifest.recommended}
     steps = asked.get("steps", manifest.recommended[-1].steps)
     table = tables.get(steps) if isinstance(steps, int) else None
-    family = manifest.recommended[-1]
-    sampler, spacing, options = family.sampler, None, dict(family.options)
+    family = table or manifest.recommended[-1]
+    sampler, options, spacing = family.sampler, dict(manifest.recommended[-1].options), asked.get("spacing")
     if "sampler" in asked:
-        if not isinstance(asked["sampler"], str):
-            raise WrongType("sampler", asked["sampler"], "the name of a sampler")
-        sampler, options = asked["sampler"], {}
-    if sampler == (table or family).sampler and table is not None and "spacing" not in asked and spacing is None:
+        named = resolve_names(asked["sampler"], spacing if isinstance(spacing, str) else None)
+        sampler, options = named.sampler, dict(named.options)
+        spacing = named.spacing if spacing is None else spacing
+    if spacing is None and table is not None and sampler == table.sampler:
         spacing = {"times": tuple(table.times)}
         options = {**table.options, **options}
     options |= _options(asked.get("options", {}))
-    default_guidance = (table or family).guidance
+    implied_eta = options.pop("eta", None)
     return {
         "sampler": sampler,
-        "spacing": _spacing(asked.get("spacing", spacing or DEFAULT_SPACING)),
+        "spacing": _spacing(DEFAULT_SPACING if spacing is None else spacing, manifest, pixels),
         "steps": steps,
-        "guidance": _number(asked.get("guidance", default_guidance), "guidance", 0.0, 30.0),
-        "eta": _eta(asked, table, sampler),
+        "guidance": _guidance(asked.get("guidance", family.guidance)),
+        "guidance_interval": asked.get("guidance_interval"),
+        "corrector": asked.get("corrector"),
+        "eta": _eta(asked, implied_eta, table, sampler),
         "options": options,
     }
 
 
-def _eta(asked: Mapping[str, Any], table: Recommended | None, sampler: str) -> float | None:
-    if "eta" in asked:
-        return _number(asked["eta"], "eta", 0.0, 10.0)
+def _eta(asked: Mapping[str, Any], implied: Any, table: Recommended | None, sampler: str) -> float | None:
+    eta = asked.get("eta", implied)
+    if eta is not None:
+        return _number(eta, "eta", 0.0, 10.0)
     return table.eta if table is not None and table.sampler == sampler else None
 
 
-def _spacing(value: Any) -> Spacing:
-    if isinstance(value, str | dict):
-        return value
+def _guidance(value: Any) -> float | tuple[float, ...]:
     if isinstance(value, list | tuple):
-        return tuple(_number(level, "spacing", 0.0, math.inf) for level in value)
-    raise WrongType("spacing", value, "the name of a spacing or a list of noise ratios")
+        return tuple(_number(each, "guidance", 0.0, 30.0) for each in value)
+    return _number(value, "guidance", 0.0, 30.0)
+
+
+def _spacing(value: Any, manifest: Manifest, pixels: int) -> Spacing:
+    """As the registry spells it; a spacing that depends on resolution is told the recipe's."""
+    if isinstance(value, list | tuple):
+        return tuple(_number(level, "spacing", 0.0, RATIO_LIMIT) for level in value)
+    if isinstance(value, str):
+        value = {"name": value}
+    if not isinstance(value, Mapping):
+        raise WrongType("spacing", value, "the name of a spacing, a mapping of its options, or a list of noise ratios")
+    if "name" not in value:
+        return dict(value)
+    name = resolve_spacing(value["name"])
+    given = {**value, "name": name}
+    if "tokens" in options_of(name):
+        given.setdefault("tokens", max(1, pixels // (2 * manifest.latent.factor) ** 2))
+    return name if list(given) == ["name"] else given
 
 
 def _options(value: Any) -> dict[str, Any]:

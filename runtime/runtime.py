@@ -16,6 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..assets.refusal import Refusal
 from ..assets.store import Store, default_folder
 from .bundles import load_bundles, open_network
@@ -23,9 +26,11 @@ from .draws import StepDraws, initial
 from .engine.engine import Engine
 from .engine.job import Job, start, table_of
 from .finish import finish
-from .flight import Backlog, Flight, cells, shape
+from .flight import Backlog, Flight, cells, mask_of, shape
 from .resolve import Resolved, resolve
 from .work import Work, cancelled, check_terms, too_late
+
+OnRow = Callable[[Job], None]
 
 WORK_LIMIT = 4096
 """Requests waiting or running at one time; one more is refused."""
@@ -166,7 +171,7 @@ class Runtime:
         """The first candidate that is in time, else the last one, with the milliseconds expected until it is done."""
         for candidate in candidates:
             network = self.networks[candidate.bundle.digest]
-            own_ms = 1e3 * network.expected_seconds(cells(candidate), candidate.plan.evaluations)
+            own_ms = 1e3 * network.expected_seconds(cells(candidate), candidate.evaluations)
             if deadline_ms is None or backlog_ms + own_ms <= deadline_ms:
                 return candidate, backlog_ms + own_ms
         if late == "fail" and deadline_ms is not None:
@@ -197,20 +202,37 @@ class Runtime:
                 self._engine.tick()
 
     def _take_off(self, flight: Flight) -> None:
-        resolved = flight.resolved
+        self._prepare(flight, flight.resolved, partial(self._row, flight), partial(self._done, flight))
+
+    def _prepare(self, flight: Flight, resolved: Resolved, on_row: OnRow, on_done: OnRow) -> None:
+        """Enters the job of a recipe; that of the image it starts from comes first and hands its latent on."""
+        if resolved.source is None:
+            self._enter(flight, resolved, None, on_row, on_done)
+        else:
+            then = partial(self._enter_from, flight, resolved, on_row, on_done)
+            self._prepare(flight, resolved.source, _quiet, then)
+
+    def _enter_from(self, flight: Flight, resolved: Resolved, on_row: OnRow, on_done: OnRow, source: Job) -> None:
+        self._enter(flight, resolved, source.latent, on_row, on_done)
+
+    def _enter(
+        self, flight: Flight, resolved: Resolved, image: NDArray[np.float32] | None, on_row: OnRow, on_done: OnRow
+    ) -> None:
         recipe, plan, latent = resolved.recipe, resolved.plan, shape(resolved)
         draw = StepDraws(recipe, plan, latent)
         flight.job = Job(
             network=flight.network,
             plan=plan,
             shape=latent,
-            begin=lambda: start(plan, initial(recipe, latent), None, draw),
+            begin=lambda: start(plan, initial(recipe, latent), image, draw),
             condition=resolved.condition,
             draw=draw,
+            image=image,
+            mask=mask_of(resolved),
             priority=flight.priority,
             deadline=flight.deadline,
-            on_row=partial(self._row, flight),
-            on_done=partial(self._done, flight),
+            on_row=on_row,
+            on_done=on_done,
             on_error=partial(self._failed, flight),
         )
         if flight.works:  # else cancelled before it began
@@ -286,6 +308,10 @@ class Runtime:
     def _describe(self, digest: str) -> dict[str, Any]:
         bundle, network = self.bundles[digest], self.networks[digest]
         return {**bundle.describe(), "made_by": network.made_by, "batch": network.proof.strategy}
+
+
+def _quiet(job: Job) -> None:
+    """Rows of an image that a request starts from are not the request's own."""
 
 
 def _unexpected(error: Exception) -> Refusal:

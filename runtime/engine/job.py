@@ -34,6 +34,8 @@ class Job:
     begin: Callable[[], Latent]
     condition: NDArray[np.float32]  # (2, K): conditional, unconditional
     draw: Draw
+    image: Latent | None = None  # a clean latent, where the plan starts from one or a mask keeps parts of it
+    mask: Latent | None = None  # (1, height, width): 1 is made anew, 0 stays the image's
     priority: int = 0  # higher goes first
     deadline: float = float("inf")  # seconds on the engine's clock
     arrived: float = 0.0
@@ -70,10 +72,18 @@ class Job:
 
     def advance(self, raw: Latent, raw_uncond: Latent | None) -> None:
         """Applies the row's matrix: slots = mix @ [slots, raw, raw_uncond, noise...], columns summed in order."""
-        columns: list[Latent | None] = [*self.slots, raw, raw_uncond]
+        columns: list[Latent | None] = [*self.slots, self._masked(raw), self._masked(raw_uncond)]
         columns += [None if k < 0 else self.draw(k) for k in self.table.draws[self.row]]
         self.slots = np.stack([combine(weights, columns) for weights in self.table.mix[self.row]])
         self.row += 1
+
+    def _masked(self, raw: Latent | None) -> Latent | None:
+        """The output, and where the mask keeps the image the one that says so: raw = blend . [image, model input]."""
+        if raw is None or self.mask is None or self.image is None:
+            return raw
+        to_image, to_input = self.table.blend[self.row]
+        kept = self.image * to_image + combine(self.table.read[self.row], self.slots) * to_input
+        return np.where(self.mask > 0, raw, kept)
 
 
 class Table:
@@ -84,6 +94,7 @@ class Table:
         self.time = plan.time.astype(np.float32)
         weights = _sparse(plan.mix.reshape(plan.rows * plan.slots, -1))
         self.mix = [weights[at : at + plan.slots] for at in range(0, len(weights), plan.slots)]
+        self.blend = plan.blend.astype(np.float32)
         self.draws: list[list[int]] = plan.draws[1:].tolist()
         self.guided: list[bool] = plan.guided.tolist()
 

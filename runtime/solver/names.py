@@ -6,6 +6,7 @@ A name is compared in a plain form: lower case, "++" as "pp", letters and digits
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -33,13 +34,13 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "dpm_2_ancestral": ("DPM2 a", "KDPM2 a", "KDPM2AncestralDiscrete"),
     "lms": ("k_lms", "LMSDiscrete"),
     "plms": ("PLMS", "PNDM"),
-    "pndm": ("PNDM", "PLMS"),
     "ddim": ("DDIM", "DDIMParallel"),
     "ddpm": ("DDPM", "DDPMParallel"),
     "deis": ("DEIS", "DEISMultistep"),
     "ipndm": ("iPNDM",),
     "dpmpp_2m": ("DPM++ 2M", "DPMSolverMultistep", "EDMDPMSolverMultistep", "DPM-Solver++"),
     "dpmpp_2m_sde": ("DPM++ 2M SDE", "CosineDPMSolverMultistep"),
+    "dpmpp_2m_sde_heun": ("DPM++ 2M SDE Heun",),
     "dpmpp_2s_ancestral": ("DPM++ 2S a",),
     "dpmpp_sde": ("DPM++ SDE", "DPMSolverSDE"),
     "dpmpp_3m_sde": ("DPM++ 3M SDE",),
@@ -56,7 +57,6 @@ ALIASES: dict[str, tuple[str, ...]] = {
 """Other names by the registry's; spelling, case and a final "Scheduler" or "_gpu" do not matter."""
 
 IMPLIED: dict[str, tuple[str, dict[str, Any]]] = {
-    "DPM++ 2M SDE Heun": ("dpmpp_2m_sde", {"solver_type": "heun"}),
     "DPM++ 3M": ("dpmpp_3m_sde", {"eta": 0.0}),
     "DPM++ 2S": ("dpmpp_2s_ancestral", {"eta": 0.0}),
     "DPMSolverSinglestep": ("dpmpp_2s_ancestral", {"eta": 0.0}),
@@ -95,7 +95,8 @@ def resolve_spacing(name: str) -> str:
     known = _spacing_names()
     found = known.get(_plain(name).removeprefix("getsigmas"))
     if found is None:
-        raise _unknown("spacing", name, known, SPACINGS)
+        near = get_close_matches(_plain(name), list(known), n=6, cutoff=0.5)
+        raise _unknown("spacing", name, (known[each] for each in near), SPACINGS)
     return found
 
 
@@ -118,7 +119,7 @@ def _parse(name: str) -> Named:
         if plain[:cut] in samplers and (not rest or rest in spacings):
             sampler, options = samplers[plain[:cut]]
             return Named(sampler, spacings.get(rest), dict(options))
-    raise _unknown("sampler", name, samplers, SAMPLERS)
+    raise _unknown("sampler", name, _near(plain, samplers, spacings), SAMPLERS)
 
 
 def _sampler_names() -> dict[str, tuple[str, dict[str, Any]]]:
@@ -135,12 +136,18 @@ def _spacing_names() -> dict[str, str]:
     return {_plain(name): spacing for name, spacing in names.items()}
 
 
-def _unknown(field: str, name: str, plain: Any, valid: Any) -> Refusal:
-    """With the registry's names of what is nearest by any name."""
+def _near(plain: str, samplers: dict[str, tuple[str, dict[str, Any]]], spacings: dict[str, str]) -> list[str]:
+    """What may be meant: a sampler that is named and a spacing nearly so, then samplers with a name like it."""
     near = []
-    for match in get_close_matches(_plain(name), list(plain), n=6, cutoff=0.5):
-        found = plain[match] if field == "spacing" else plain[match][0]
-        if found not in near:
-            near.append(found)
-    remedy = f"did you mean {' or '.join(map(repr, near[:3]))}? " if near else ""
+    for cut in range(len(plain), 0, -1):
+        if plain[:cut] in samplers:
+            nearly = get_close_matches(plain[cut:], list(spacings), n=1, cutoff=0.6)
+            near = [f"{samplers[plain[:cut]][0]} {spacings[each]}" for each in nearly]
+            break
+    return near + [samplers[match][0] for match in get_close_matches(plain, list(samplers), n=6, cutoff=0.5)]
+
+
+def _unknown(field: str, name: str, near: Iterable[str], valid: Iterable[str]) -> Refusal:
+    closest = [f"{each!r}" for each in list(dict.fromkeys(near))[:3]]
+    remedy = f"did you mean {' or '.join(closest)}? " if closest else ""
     return Refusal("unknown", field, f"{name!r} is not known", f"{remedy}valid: {', '.join(valid)}")
