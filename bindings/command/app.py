@@ -11,13 +11,14 @@ import click
 import typer
 
 from ...assets.refusal import Refusal
-from . import demo, listing, make, replay, serve
+from . import bench, demo, listing, make, replay, serve
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
     "serve": serve.serve,
     "make": make.make,
     "replay": replay.replay,
+    "bench": bench.bench,
     "samplers": listing.samplers,
     "spacings": listing.spacings,
     "bundles": listing.bundles,

@@ -1,0 +1,79 @@
+"""`cadenza bench`: what the engine costs, as ratios of things measured in turn in one run."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from tqdm import tqdm
+
+from ...assets.refusal import Refusal
+from ...runtime.bundles import load_bundles
+from ...runtime.runtime import Runtime
+from .. import figures
+from . import dials
+from .output import show
+
+TARGETS = {
+    "overhead_inproc": "at most 0.05",
+    "overhead_socket": "at most 0.10",
+    "torch_ratio_float32": "at least 2",
+    "torch_ratio_bfloat16": "at least 2",
+    "urgent_ticks_p99": "at most 2",
+    "ms_128": "at most 100",
+    "ms_256": "at most 400",
+    "cold_start_s": "below 2",
+    "resident_mb": "below 400",
+}
+
+
+def bench(
+    bundle: Annotated[Path | None, typer.Option(help="Bundle folder; without it the embedded texture bundle.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each comparison; medians are taken.")] = 15,
+    threads: dials.Threads = None,
+    json: dials.Json = False,
+) -> None:
+    """Measure overhead, speed, scheduling, start and memory. For steady figures let nothing else run."""
+    show(measure(bundle, rounds, threads), json)
+
+
+def measure(folder: Path | None, rounds: int, threads: int | None = None) -> dict[str, Any]:
+    """All figures of one run; where one cannot be had it is None and `reasons` says why."""
+    chosen = next(iter(load_bundles([folder] if folder else None).values()))
+    threads = threads or os.cpu_count() or 1
+    turns = 4 * (rounds + 1) + figures.URGENT_ROUNDS + figures.COLD_STARTS + 1
+    with tqdm(total=turns, desc="bench", unit="turn", delay=1.0, leave=False) as bar, ExitStack() as open_ones:
+        plan = figures.Bench(chosen.folder, chosen.manifest.conditioning.words[0], rounds, bar.update)
+        names = figures.installed_backends()
+        if not names:
+            raise Refusal("missing", "backend", "none is installed", "pip install onnxruntime")
+        runtimes = {n: open_ones.enter_context(Runtime([chosen.folder], n, threads)) for n in names}
+        backends = figures.speeds(plan, runtimes)
+        best = min(backends, key=lambda name: backends[name]["ms_128"])
+        found: dict[str, Any] = {**backends[best], **figures.through_the_socket(plan, best)}
+        found |= figures.urgent(plan, runtimes[best])
+        found["loop_ratio"], no_loop = figures.loop_ratio(plan, runtimes[best], best, threads)
+        torch, reasons = figures.torch_ratios(plan, runtimes[best], threads)
+        found |= {**torch, **figures.cold_starts(plan, best)}
+    if no_loop:
+        reasons["loop_ratio"] = no_loop
+    if found["resident_mb"] is None:
+        reasons["resident_mb"] = "read from /proc, which this system does not have"
+    sizes = figures.installed_mb(figures.OWN)
+    found["installed_mb"] = sum(sizes.values())
+    found["installed_with_openvino_mb"] = sum({**figures.installed_mb("openvino"), **sizes}.values())
+    return {
+        "bundle": chosen.manifest.name,
+        "backend": best,
+        "threads": threads,
+        "rounds": rounds,
+        **{name: round(value, 4) if isinstance(value, float) else value for name, value in found.items()},
+        "reasons": reasons,
+        "targets": TARGETS,
+        "backends": {name: {k: round(v, 4) for k, v in each.items()} for name, each in backends.items()},
+        "installed": {name: round(size, 1) for name, size in sorted(sizes.items())},
+        "machine": figures.machine(),
+    }

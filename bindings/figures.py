@@ -1,0 +1,330 @@
+"""What `cadenza bench` measures, a function a figure. Whatever is compared is timed in turn, in one run, and its median taken."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..assets.refusal import Refusal
+from ..bridge import Game, connect
+from ..bridge.inproc import InprocGame
+from ..runtime.draws import StepDraws, initial
+from ..runtime.engine.backends import AUTO, BACKENDS, open_backend
+from ..runtime.engine.engine import Account
+from ..runtime.engine.job import Job, start
+from ..runtime.engine.loop import loop_inputs
+from ..runtime.flight import shape
+from ..runtime.runtime import Runtime
+from ..runtime.work import Work
+
+STEPS = 4
+WAITING = 64
+"""Requests that wait while an urgent one is measured."""
+URGENT_ROUNDS = 100
+COLD_STARTS = 5
+OWN = "cadenza"
+TORCH = "cadenza.exporters.embedded.baseline"
+"""Run as a program of its own: nothing of the runtime imports the exporters or torch."""
+
+COLD = """
+import sys
+import cadenza
+with cadenza.connect("inproc", bundles=[sys.argv[1]], backend=sys.argv[2]) as game:
+    game.texture(sys.argv[3], seed=1, size=128, steps=int(sys.argv[4]))
+    print("made", flush=True)
+    sys.stdin.read()
+"""
+
+Turn = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A bundle to measure with: every request has the same prompt and step count and a seed of its own."""
+
+    folder: Path
+    prompt: str
+    rounds: int
+    tick: Turn  # called after each round, for a progress bar
+
+    def request(self, seed: int, size: int = 128) -> dict[str, Any]:
+        return {"prompt": self.prompt, "seed": seed, "size": size, "steps": STEPS}
+
+
+@dataclass(frozen=True)
+class Made:
+    """Milliseconds of one request: as its caller saw it, and of that the model's and the decoder's calls."""
+
+    whole: float
+    calls: float
+
+    @property
+    def overhead(self) -> float:
+        return 1.0 - self.calls / self.whole
+
+
+def make(game: Game, request: dict[str, Any]) -> Made:
+    began = time.perf_counter()
+    texture = game.submit(request).result()
+    whole = 1e3 * (time.perf_counter() - began)
+    return Made(whole, texture.milliseconds["model"] + texture.milliseconds["decode"])
+
+
+def in_turn(bench: Bench, turns: dict[Any, Callable[[int], Any]]) -> dict[Any, list[Any]]:
+    """What each turn gives for the seeds 1, 2, ...; the first round of all is warming up and not counted."""
+    found: dict[Any, list[Any]] = {name: [] for name in turns}
+    for seed in range(bench.rounds + 1):
+        for name, turn in turns.items():
+            result = turn(seed)
+            if seed:
+                found[name].append(result)
+        bench.tick()
+    return found
+
+
+def median(values: Sequence[float]) -> float:
+    return statistics.median(values)
+
+
+def ratio(above: Sequence[float], below: Sequence[float]) -> float:
+    """Median of the ratios of what was measured in one round."""
+    return median([a / b for a, b in zip(above, below, strict=True)])
+
+
+def installed_backends() -> list[str]:
+    return [name for name in AUTO if find_spec(BACKENDS[name][0]) is not None]
+
+
+def speeds(bench: Bench, runtimes: dict[str, Runtime]) -> dict[str, dict[str, float]]:
+    """Milliseconds of a request in process for every backend, at 128 and 256 px, and the overhead at 128."""
+    games = {name: InprocGame(runtime, owned=False) for name, runtime in runtimes.items()}
+    found = in_turn(
+        bench,
+        {
+            (name, size): lambda seed, game=game, size=size: make(game, bench.request(seed, size))  # type: ignore[misc]
+            for size in (128, 256)
+            for name, game in games.items()
+        },
+    )
+    return {
+        name: {
+            "ms_128": median([m.whole for m in found[name, 128]]),
+            "ms_256": median([m.whole for m in found[name, 256]]),
+            "overhead_inproc": median([m.overhead for m in found[name, 128]]),
+            "overhead_inproc_ms": median([m.whole - m.calls for m in found[name, 128]]),
+        }
+        for name in games
+    }
+
+
+def through_the_socket(bench: Bench, backend: str) -> dict[str, float | None]:
+    """Overhead of a request to a server in a process of its own, and that process's largest resident memory."""
+    with server(bench.folder, backend) as (address, process), connect(address, timeout=30) as game:
+        made = in_turn(bench, {"socket": lambda seed: make(game, bench.request(seed))})["socket"]
+        game.submit(bench.request(0, 256)).result()
+        resident = resident_mb(process.pid)
+    return {
+        "overhead_socket": median([m.overhead for m in made]),
+        "overhead_socket_ms": median([m.whole - m.calls for m in made]),
+        "ms_128_socket": median([m.whole for m in made]),
+        "resident_mb": resident,
+    }
+
+
+@contextmanager
+def server(folder: Path, backend: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """`cadenza serve` on a free port; gives its address."""
+    command = [sys.executable, "-m", "cadenza", "serve", "--bind", "tcp://127.0.0.1:*"]
+    command += ["--bundle", str(folder), "--backend", backend]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            line = process.stderr.readline()
+            if not line.startswith("serving on "):
+                raise Refusal("internal", "server", f"did not start: {line.strip()}", "run `cadenza serve` to see why")
+            yield line.removeprefix("serving on ").partition(";")[0], process
+        finally:
+            process.terminate()
+
+
+def resident_mb(pid: int) -> float | None:
+    """The largest resident memory of a process so far, in MB; None where there is no /proc."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
+    kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(kilobytes) / 1e3
+
+
+def urgent(bench: Bench, runtime: Runtime) -> dict[str, float]:
+    """A request of high priority while 64 others wait: how much later than alone it is done, in ticks of the engine."""
+    game, draw = InprocGame(runtime, owned=False), random.Random(0)
+    alone = [make(game, bench.request(seed)).whole for seed in range(1, bench.rounds + 1)]
+    own = median(alone)
+    account, waiting, late, ticks_before = runtime._engine.account, [], [], []
+    seeds = iter(range(10**6, 10**9))
+    began = begun_ticks = 0.0
+    for number in range(URGENT_ROUNDS):
+        while runtime.stats()["unfinished"] < WAITING + 16:
+            waiting.append(runtime.submit(bench.request(next(seeds))))
+        if not number:
+            began, begun_ticks = time.perf_counter(), account.ticks
+        time.sleep(draw.random() * own / 1e3)
+        at, first = account.ticks, list[int]()
+        asked = time.perf_counter()
+        note = partial(_append_ticks, first, account)
+        runtime.submit(bench.request(next(seeds)), priority=50, on_event=note).wait()
+        late.append(1e3 * (time.perf_counter() - asked) - own)
+        ticks_before.append(first[0] - at - 1)
+        bench.tick()
+    tick_ms = 1e3 * (time.perf_counter() - began) / (account.ticks - begun_ticks)
+    for work in waiting:
+        runtime.cancel(work)
+    ticks = sorted(each / tick_ms for each in late)
+    return {
+        "urgent_ticks_p50": median(ticks),
+        "urgent_ticks_p99": ticks[int(0.99 * len(ticks)) - 1],
+        "urgent_ticks_before_its_first_max": max(ticks_before),
+        "tick_ms": tick_ms,
+    }
+
+
+def _append_ticks(seen: list[int], account: Account, _: Work) -> None:
+    seen.append(account.ticks)
+
+
+def loop_ratio(bench: Bench, runtime: Runtime, backend: str, threads: int) -> tuple[float | None, str]:
+    """The whole loop as one graph over the engine's loop on the host, noise made before in both; or why there is none."""
+    bundle = next(iter(runtime.bundles.values()))
+    if "loop" not in bundle.manifest.graphs:
+        return None, "the bundle has no loop graph"
+    graph = open_backend(backend)(bundle.path("loop"), threads)
+    network = runtime.networks[bundle.digest]
+    resolved = runtime.resolve(bench.request(1))
+    plan, latent = resolved.plan, shape(resolved)
+    first, draws = initial(resolved.recipe, latent), StepDraws(resolved.recipe, resolved.plan, latent)
+    made = [draws(k) for k in range(plan.noise_draws)]
+
+    def host(_: int) -> float:
+        began = time.perf_counter()
+        slots = start(plan, first, None, made.__getitem__)
+        job = Job(network, plan, latent, lambda: slots, resolved.condition, made.__getitem__)
+        for row in range(plan.rows):
+            x, time_now = job.inputs()[None], job.table.time[row : row + 1]
+            raw = network.evaluate(x, time_now, job.condition[:1])[0]
+            job.advance(raw, network.evaluate(x, time_now, job.condition[1:])[0] if job.table.guided[row] else None)
+        return time.perf_counter() - began
+
+    def looped(_: int) -> float:
+        began = time.perf_counter()
+        condition = {"condition": resolved.condition[:, None]}
+        graph.run(loop_inputs(plan, first[None], lambda k: made[k][None], condition))
+        return time.perf_counter() - began
+
+    found = in_turn(bench, {"host": host, "loop": looped})
+    return ratio(found["loop"], found["host"]), ""
+
+
+def torch_ratios(bench: Bench, runtime: Runtime, threads: int) -> tuple[dict[str, float | None], dict[str, str]]:
+    """The same weights in a plain torch loop over a request in process, a dtype each; and why where there is none."""
+    names = {dtype: f"torch_ratio_{dtype}" for dtype in ("float32", "bfloat16")}
+    if find_spec("torch") is None:
+        return dict.fromkeys(names.values()), dict.fromkeys(names.values(), "torch is not installed")
+    game = InprocGame(runtime, owned=False)
+    command = [sys.executable, "-m", TORCH, str(bench.folder), "--threads", str(threads), "--steps", str(STEPS)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        ready = json.loads(child.stdout.readline() or '{"float32": "it ended", "bfloat16": "it ended"}')
+        reasons = {names[dtype]: reason for dtype, reason in ready.items() if reason}
+
+        def torch(dtype: str) -> float:
+            print(dtype, file=child.stdin, flush=True)
+            return float(child.stdout.readline())  # type: ignore[union-attr]
+
+        turns: dict[Any, Callable[[int], float]] = {"own": lambda seed: make(game, bench.request(seed)).whole}
+        turns |= {dtype: lambda _, dtype=dtype: torch(dtype) for dtype, reason in ready.items() if not reason}
+        found = in_turn(bench, turns) if len(turns) > 1 else {}
+        child.stdin.close()
+    ratios = {name: ratio(found[d], found["own"]) if d in found else None for d, name in names.items()}
+    return ratios, reasons
+
+
+def cold_starts(bench: Bench, backend: str) -> dict[str, float]:
+    """Seconds from the start of a process to its first texture: on a fresh machine, where bits are proved, and later."""
+    with tempfile.TemporaryDirectory() as home:
+        seconds = [_cold_start(bench, backend, home) for _ in range(COLD_STARTS + 1)]
+    return {"first_start_s": seconds[0], "cold_start_s": median(seconds[1:])}
+
+
+def _cold_start(bench: Bench, backend: str, home: str) -> float:
+    command = [sys.executable, "-c", COLD, str(bench.folder), backend, bench.prompt, str(STEPS)]
+    environment = {**os.environ, "CADENZA_HOME": home}
+    began = time.perf_counter()
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        if not process.stdout.readline():
+            raise Refusal("internal", "bench", "a fresh process made no texture", "see what it printed above")
+        seconds = time.perf_counter() - began
+    bench.tick()
+    return seconds
+
+
+def installed_mb(package: str) -> dict[str, float]:
+    """MB on disk of a package and of all that it requires, by package; of this one only what the runtime is made of."""
+    found: dict[str, float] = {}
+    wanted = [package]
+    while wanted:
+        name = wanted.pop()
+        if name in found:
+            continue
+        try:
+            distribution = metadata.distribution(name)
+        except metadata.PackageNotFoundError:  # required on other platforms only
+            continue
+        found[name] = sum(_size(Path(str(distribution.locate_file(file)))) for file in distribution.files or ()) / 1e6
+        for requirement in distribution.requires or ():
+            if "extra ==" not in requirement:
+                end = next((i for i, letter in enumerate(requirement) if letter in " ;<>=!~[("), len(requirement))
+                wanted.append(requirement[:end].lower())
+    if package != OWN:
+        return found
+    root = Path(__file__).resolve().parents[1]
+    folders = [root / folder for folder in ("assets", "runtime", "bridge", "bindings")]
+    own = [path for folder in folders for path in folder.rglob("*") if "__pycache__" not in path.parts]
+    return {**found, OWN: sum(map(_size, own)) / 1e6}
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def machine() -> dict[str, Any]:
+    import platform
+
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
