@@ -11,16 +11,19 @@ import click
 import typer
 
 from ...assets.refusal import Refusal
-from . import bench, demo, listing, make, replay, serve
+from . import bench, compare, demo, listing, make, replay, serve, travel
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
     "serve": serve.serve,
     "make": make.make,
     "replay": replay.replay,
+    "travel": travel.travel,
+    "compare": compare.compare,
     "bench": bench.bench,
     "samplers": listing.samplers,
     "spacings": listing.spacings,
+    "names": listing.names,
     "bundles": listing.bundles,
 }
 

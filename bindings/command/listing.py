@@ -1,10 +1,19 @@
-"""`cadenza samplers`, `spacings` and `bundles`: what there is."""
+"""`cadenza samplers`, `spacings`, `names` and `bundles`: what there is, and what it is called."""
 
 from __future__ import annotations
 
+import json as json_format
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
 
+from ...assets.refusal import Refusal
 from ...runtime.solver.catalogue import describe_samplers, describe_spacings
+from ...runtime.solver.names import resolve_names
+from ...runtime.solver.process import Process
+from ...runtime.solver.scheduler_config import read_scheduler_config
 from . import dials
 from .make import open_game
 from .output import show
@@ -31,7 +40,40 @@ def spacings(json: dials.Json = False) -> None:
         show({"spacings": rows}, json)
         return
     for row in rows:
-        typer.echo(f"{row['name']:<24}{row['title']}")
+        options = (
+            "  " + ", ".join(f"{name}={value}" for name, value in row["options"].items()) if row["options"] else ""
+        )
+        typer.echo(f"{row['name']:<18}{row['title']}{options}")
+
+
+def names(
+    name: Annotated[str, typer.Argument(help="A sampler's name of any world, or a diffusers scheduler_config.json.")],
+    json: dials.Json = False,
+) -> None:
+    """Say what a name or a scheduler configuration means here, and which of its settings had no effect there."""
+    show(_configured(Path(name)) if name.endswith(".json") else vars(resolve_names(name)), json)
+
+
+def _configured(path: Path) -> dict[str, Any]:
+    try:
+        config = json_format.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Refusal("corrupt", str(path), f"is no JSON ({error})", "give a scheduler_config.json") from error
+    if not isinstance(config, dict):
+        raise Refusal("type", str(path), "is no JSON object", "give a scheduler_config.json")
+    read = read_scheduler_config(config)
+    return {**vars(read), "process": _process(read.process)}
+
+
+def _process(process: Process) -> dict[str, Any]:
+    match process.kind:
+        case "flow":
+            return {"kind": "flow", "shift": process.shift}
+        case "ve":
+            return {"kind": "ve", "noise_ratio": [process.low, process.high]}
+        case "vp":
+            ends = [math.exp(process.table[0]), math.exp(process.table[-1])]
+            return {"kind": "vp", "timesteps": len(process.table), "noise_ratio": ends}
 
 
 def bundles(bundle: dials.Bundles = None, server: dials.Server = None, json: dials.Json = False) -> None:

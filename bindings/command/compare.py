@@ -1,0 +1,226 @@
+"""`cadenza compare`: pictures and charts of what samplers, step counts and spacings do on a bundle."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from ...assets.preview import Picture, png, sheet
+from ...assets.refusal import Unknown
+from ...assets.store import default_folder
+from ...runtime.looking import Bench, Run, distance
+from ...runtime.resolve import process_of
+from ...runtime.solver.levels import check_spacing, levels_of
+from ...runtime.solver.names import resolve_names
+from ...runtime.solver.spacings import SPACINGS
+from . import dials
+from .charts import chart
+from .output import show, waited
+
+What = Annotated[list[str] | None, typer.Argument(help="What to draw, one or several; without it everything quick.")]
+Samplers = Annotated[
+    str | None, typer.Option("--samplers", help="Names with commas between; a word each draws for itself.")
+]
+Counts = Annotated[str | None, typer.Option("--steps", help="Step counts: 1,2,4,8.")]
+Out = Annotated[Path, typer.Option(help="Folder of the pictures.")]
+
+SHOWN = ("euler", "heun", "ddim", "dpmpp_2m", "deis", "uni_pc", "res_multistep", "rk4")
+
+
+@dataclass
+class Table:
+    """What every drawing works from: a bundle on a bench, one request, and the samplers and step counts to compare."""
+
+    bench: Bench
+    request: dict[str, Any]
+    out: Path
+    samplers: list[str] | None
+    steps: list[int] | None
+
+    def run(self, sampler: str, steps: int, **dials: Any) -> Run:
+        watch, step_seed = bool(dials.pop("watch", False)), dials.pop("step_seed", None)
+        return self.bench.run(
+            {**self.request, "sampler": sampler, "steps": steps, **dials}, watch=watch, step_seed=step_seed
+        )
+
+    @cached_property
+    def exact(self) -> Run:
+        return self.bench.converged(self.request)
+
+    def albedo(self, run: Run, estimate: int | None = None) -> Picture:
+        return self.bench.texture(run, None if estimate is None else run.estimates[estimate]).albedo
+
+    def warm(self) -> None:
+        """One run, so that no compilation is in the times."""
+        self.run("euler", 2)
+
+    def write(self, name: str, pictures: Iterable[tuple[str, Picture]], columns: int) -> Path:
+        path = self.out / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(sheet(list(pictures), columns, 160)))
+        return path
+
+
+Drawn = tuple[Path, dict[str, Any]]
+"""A picture, and the numbers in it."""
+
+
+def contact_sheet(table: Table) -> Drawn:
+    """Samplers down, step counts across: the same seed each time."""
+    samplers, steps = table.samplers or list(SHOWN), table.steps or [2, 4, 8, 16]
+    cells = [(sampler, n) for sampler in samplers for n in steps]
+    pictures = [(f"{sampler} {n}", table.albedo(table.run(sampler, n))) for sampler, n in waited(cells, "run")]
+    return table.write("sheet", pictures, len(steps)), {"samplers": samplers, "steps": steps}
+
+
+def error(table: Table) -> Drawn:
+    """Distance to the converged result against evaluations, of samplers that draw no noise: what a step costs counts."""
+    samplers, steps = table.samplers or list(SHOWN), table.steps or [2, 3, 4, 6, 8, 12, 16, 24, 32]
+    lines: dict[str, tuple[list[float], list[float]]] = {}
+    for sampler in waited(samplers, "sampler"):
+        runs = [table.run(sampler, n) for n in steps]
+        if not runs[-1].resolved.plan.stochastic:
+            lines[sampler] = [float(r.evaluations) for r in runs], [distance(r, table.exact) for r in runs]
+    path = table.out / "error.png"
+    note = "converged: rk4 with 200 steps; root mean square over the latent, in its deviations"
+    axes = ("model evaluations (NFE)", "distance to the converged result")
+    chart(path, f"{table.bench.bundle.manifest.name}: error against cost", *axes, lines, log="xy", note=note,
+          ticks=(2, 4, 8, 16, 32, 64, 128))  # fmt: skip
+    return path, {"nfe_error": {name: list(zip(*line, strict=True)) for name, line in lines.items()}}
+
+
+def times(table: Table) -> Drawn:
+    """Milliseconds against steps, decoder not counted; compare lines of one run only."""
+    samplers, steps = table.samplers or ["euler", "heun", "dpmpp_2m", "rk4"], table.steps or [1, 2, 4, 8, 16, 32]
+    table.warm()
+    measured = {
+        s: [1e3 * min(table.run(s, n).seconds for _ in range(2)) for n in steps] for s in waited(samplers, "sampler")
+    }
+    lines = {sampler: ([float(n) for n in steps], ms) for sampler, ms in measured.items()}
+    path = chart(
+        table.out / "time.png", f"{table.bench.bundle.manifest.name}: time against steps", "steps", "ms", lines
+    )
+    return path, {"steps": steps, "milliseconds": measured}
+
+
+def strip(table: Table) -> Drawn:
+    """The clean estimate at every row of a 10-step run: ddim above, ddpm below."""
+    samplers, steps = table.samplers or ["ddim", "ddpm"], (table.steps or [10])[0]
+    pictures = []
+    for sampler in samplers:
+        run = table.run(sampler, steps, watch=True)
+        told = run.resolved.plan.time
+        pictures += [(f"{sampler}, t = {t:.4g}", table.albedo(run, k)) for k, t in enumerate(told)]
+    return table.write("strip", pictures, len(pictures) // len(samplers)), {"samplers": samplers, "steps": steps}
+
+
+def spacings(table: Table) -> Drawn:
+    """The noise levels that every spacing visits in 12 steps."""
+    steps, process = (table.steps or [12])[0], process_of(table.bench.bundle.manifest)
+    lines, levels = {}, {}
+    for name in SPACINGS:
+        levels[name] = [level.sigma for level in levels_of(check_spacing(name, steps), steps, process, 1.0)]
+        lines[name] = [float(k) for k in range(steps)], levels[name][:-1]
+    y = "t" if process.kind == "flow" else "noise ratio sigma / alpha"
+    path = chart(
+        table.out / "spacings.png", f"Noise levels of {steps} steps on {process.kind}", "step", y, lines, log="y"
+    )
+    return path, {"levels": levels}
+
+
+def exercise_1(table: Table) -> Drawn:
+    """One model, one seed: ddpm with 1,000 steps, ddim with 50, a DPM-Solver with 20."""
+    table.warm()
+    runs = [table.run(sampler, n) for sampler, n in waited([("ddpm", 1000), ("ddim", 50), ("dpmpp_2m", 20)], "run")]
+    labels = [f"{r.resolved.recipe.sampler} {r.resolved.recipe.steps}: {1e3 * r.seconds:.0f} ms" for r in runs]
+    pictures = [(label, table.albedo(run)) for label, run in zip(labels, runs, strict=True)]
+    return table.write("exercise-1", pictures, 3), {"runs": labels}
+
+
+def exercise_2(table: Table) -> Drawn:
+    """One start: ddim is the same whatever the step noise, ddpm is not; and both give the same bits for the same seed."""
+    seed, same, pictures = table.request["seed"], {}, []
+    for sampler in ("ddim", "ddpm"):
+        first, again = table.run(sampler, 20), table.run(sampler, 20)
+        other = table.run(sampler, 20, step_seed=seed + 1)
+        same[sampler] = {
+            "same seed, same bits": bool(np.array_equal(first.latent, again.latent)),
+            "other step noise, same bits": bool(np.array_equal(first.latent, other.latent)),
+        }
+        labels = (f"{sampler} seed {seed}", "again", "other step noise")
+        pictures += [(label, table.albedo(run)) for label, run in zip(labels, (first, again, other), strict=True)]
+    return table.write("exercise-2", pictures, 3), same
+
+
+def exercise_3(table: Table) -> Drawn:
+    """Quality and time at 5, 10, 20, 50, 100 and 200 steps."""
+    sampler, counts = (table.samplers or ["ddim"])[0], table.steps or [5, 10, 20, 50, 100, 200]
+    table.warm()
+    runs = [table.run(sampler, n) for n in waited(counts, "run")]
+    figures = [(n, 1e3 * run.seconds, distance(run, table.exact)) for n, run in zip(counts, runs, strict=True)]
+    pictures = [
+        (f"{n}: {ms:.0f} ms, error {off:.3g}", table.albedo(r)) for (n, ms, off), r in zip(figures, runs, strict=True)
+    ]
+    return table.write("exercise-3", pictures, len(pictures)), {"sampler": sampler, "steps_ms_error": figures}
+
+
+def exercise_4(table: Table) -> Drawn:
+    """What the model thinks at every step: `strip` under its name in the course."""
+    path, numbers = strip(table)
+    return path.replace(path.with_name("exercise-4.png")), numbers
+
+
+DRAWINGS: dict[str, Callable[[Table], Drawn]] = {
+    "sheet": contact_sheet,
+    "error": error,
+    "time": times,
+    "strip": strip,
+    "spacings": spacings,
+    "exercise-1": exercise_1,
+    "exercise-2": exercise_2,
+    "exercise-3": exercise_3,
+    "exercise-4": exercise_4,
+}
+QUICK = ("sheet", "error", "time", "strip", "spacings")
+
+
+def compare(
+    what: What = None,
+    prompt: Annotated[str, typer.Option(help="What to make; without it the bundle's first word.")] = "",
+    seed: dials.Seed = 7,
+    size: dials.Size = "128",
+    samplers: Samplers = None,
+    steps: Counts = None,
+    spacing: dials.Spacing = None,
+    guidance: dials.Guidance = None,
+    out: Out = Path("compare"),
+    bundle: Annotated[Path | None, typer.Option(help="Bundle folder; without it the embedded one.")] = None,
+    backend: dials.Backend = "auto",
+    threads: dials.Threads = None,
+    json: dials.Json = False,
+) -> None:
+    """Draw what samplers, step counts and spacings do: sheet, error, time, strip, spacings, exercise-1 to exercise-4."""
+    chosen = what or list(QUICK)
+    for name in chosen:
+        if name not in DRAWINGS:
+            raise Unknown("what", name, DRAWINGS)
+    names = [resolve_names(each.strip()).sampler for each in samplers.split(",")] if samplers else None
+    counts = [int(n) for n in dials.parse_numbers(steps, "steps", "step counts such as 1,2,4,8")] if steps else None
+    bench = Bench(bundle, backend, default_folder() / "proofs", threads or os.cpu_count() or 1)
+    asked = dials.request(
+        bench.bundle.manifest.kind, prompt or bench.bundle.manifest.conditioning.words[0], size,
+        seed=seed, guidance=guidance, spacing=spacing or "sgm_uniform",
+    )  # fmt: skip
+    table = Table(bench, asked, out, names, counts)
+    results: dict[str, Any] = {}
+    for name in chosen:
+        path, numbers = DRAWINGS[name](table)
+        results[name] = {"file": str(path), **numbers}
+    show(results, json)

@@ -1,0 +1,122 @@
+"""`cadenza compare`, `travel` and `names` on a small real bundle: files that are pictures, numbers that say something."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from click.testing import CliRunner
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import toy
+
+from cadenza.assets.refusal import Refusal
+from cadenza.bindings.command.compare import DRAWINGS, Table
+from cadenza.bindings.command.listing import names
+from cadenza.bindings.command.travel import travel
+from cadenza.runtime.looking import Bench
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compare")
+    bench = Bench(toy.write(folder / "toy").folder, "onnxruntime", folder / "proofs")
+    request = {"kind": "texture", "prompt": "stone", "seed": 7, "size": 64, "spacing": "sgm_uniform"}
+    return lambda **chosen: Table(bench, request, folder / "out", **{"samplers": None, "steps": None, **chosen})
+
+
+def picture(path):
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def test_the_contact_sheet_has_a_cell_for_every_sampler_and_step_count(table):
+    path, _ = DRAWINGS["sheet"](table(samplers=["euler", "heun"], steps=[1, 2, 4]))
+    assert picture(path).shape[1] > 3 * 160
+    one, _ = DRAWINGS["sheet"](table(samplers=["euler"], steps=[1]))
+    assert picture(one).shape[1] < 200
+
+
+def test_the_error_falls_with_the_evaluations_and_faster_for_a_higher_order(table):
+    path, numbers = DRAWINGS["error"](table(samplers=["euler", "dpmpp_2m", "ddpm"], steps=[4, 8, 16]))
+    lines = numbers["nfe_error"]
+    assert set(lines) == {"euler", "dpmpp_2m"}  # what draws noise converges to nothing
+    assert [nfe for nfe, _ in lines["euler"]] == [4, 8, 16]
+    errors = {name: [off for _, off in line] for name, line in lines.items()}
+    assert all(a > b for line in errors.values() for a, b in zip(line, line[1:], strict=False))
+    assert errors["dpmpp_2m"][-1] < 0.5 * errors["euler"][-1]
+    assert picture(path).std() > 10
+
+
+def test_the_strip_shows_an_estimate_a_step_and_its_last_one_is_the_result_of_ddim(table):
+    board = table()
+    path, numbers = DRAWINGS["strip"](board)
+    assert numbers == {"samplers": ["ddim", "ddpm"], "steps": 10}
+    assert picture(path).shape[1] > 10 * 160
+    run = board.run("ddim", 10, watch=True)
+    assert len(run.estimates) == 10
+    np.testing.assert_allclose(run.estimates[-1], run.latent, atol=1e-5)
+
+
+def test_the_chart_of_spacings_has_every_spacing(table):
+    path, numbers = DRAWINGS["spacings"](table())
+    assert all(len(levels) == 13 and levels[-1] == 0 for levels in numbers["levels"].values())
+    assert picture(path).shape[0] > 400
+
+
+def test_times_are_measured_for_every_count(table):
+    _, numbers = DRAWINGS["time"](table(samplers=["euler"], steps=[1, 2]))
+    assert all(ms > 0 for ms in numbers["milliseconds"]["euler"])
+
+
+def test_ddim_needs_no_step_noise_ddpm_does_and_both_repeat_bit_for_bit(table):
+    _, same = DRAWINGS["exercise-2"](table())
+    assert same["ddim"] == {"same seed, same bits": True, "other step noise, same bits": True}
+    assert same["ddpm"] == {"same seed, same bits": True, "other step noise, same bits": False}
+
+
+def test_quality_and_time_are_shown_for_every_step_count(table):
+    path, numbers = DRAWINGS["exercise-3"](table(steps=[5, 10, 20]))
+    errors = [error for _, _, error in numbers["steps_ms_error"]]
+    assert errors == sorted(errors, reverse=True)
+    assert path.name == "exercise-3.png"
+
+
+def run(function, *words, **given):
+    app = typer.Typer()
+    app.command()(function)
+    done = CliRunner().invoke(typer.main.get_command(app), [*words, "--json"], standalone_mode=False)
+    if done.exception is not None:
+        raise done.exception
+    return json.loads(done.stdout)
+
+
+def test_travel_writes_its_frames_and_a_sheet(tmp_path, monkeypatch):
+    monkeypatch.setenv("CADENZA_HOME", str(tmp_path))
+    toy.write(tmp_path / "toy")
+    words = ["texture", "stone", "--seeds", "1,2", "--frames", "3", "--size", "64", "--bundle", str(tmp_path / "toy")]
+    files = run(travel, *words, "--out", str(tmp_path / "walk"))["files"]
+    assert [path.rsplit("/", 1)[-1] for path in files] == [
+        "frame-000.png",
+        "frame-001.png",
+        "frame-002.png",
+        "sheet.png",
+    ]
+    first, middle, last = (picture(path).astype(float) for path in files[:3])
+    assert np.abs(first - middle).mean() < np.abs(first - last).mean()
+
+
+def test_names_says_what_a_name_or_a_scheduler_config_means(tmp_path):
+    assert run(names, "DPM++ 2M SDE Karras") == {"sampler": "dpmpp_2m_sde", "spacing": "karras", "options": {}}
+    config = tmp_path / "scheduler_config.json"
+    config.write_text(json.dumps({"_class_name": "LCMScheduler", "timestep_spacing": "trailing"}))
+    read = run(names, str(config))
+    assert (read["sampler"], read["process"]["kind"]) == ("lcm", "vp")
+    assert "timestep_spacing" in read["no_effect"]
+    config.write_text("{")
+    with pytest.raises(Refusal, match="no JSON"):
+        run(names, str(config))
