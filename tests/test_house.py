@@ -16,7 +16,9 @@ MAY_IMPORT = {
     "bindings": {"assets", "runtime", "bridge", "bindings"},
 }
 HEAVY = {"torch", "diffusers", "transformers", "onnx", "onnxscript", "scipy", "safetensors"}
-FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+FILES = [
+    path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")) if "examples" not in path.parts
+]  # examples are what a user writes, and import the package by its name
 
 
 def imported(path):
