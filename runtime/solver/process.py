@@ -3,7 +3,7 @@
 Samplers work on x / scale, in a frame where the formulas read like the papers: variance-preserving and -exploding
 processes divide by alpha (frame alpha 1, frame sigma the noise ratio; the coordinates of Karras et al. 2022, "Elucidating
 the design space of diffusion-based generative models", https://arxiv.org/abs/2206.00364), flow models by alpha + sigma,
-which is 1 (frame alpha 1 - t, frame sigma t), so that t = 1 is finite. In both, dx / d sigma = (x - denoised) / sigma.
+which is 1 (frame alpha 1 - t, frame sigma t), so that t = 1 is finite; trigonometric ones too. In both, dx / d sigma = (x - denoised) / sigma.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...assets.refusal import OutOfRange, WrongType
 
-Kind = Literal["vp", "ve", "flow"]
+Kind = Literal["vp", "ve", "flow", "trig"]
 FLOW_STEPS = 1000
 """Training steps that flow models count, as SD3 and Flux do; the smallest time of a named spacing is 1 / 1000."""
 
@@ -53,12 +53,12 @@ class Level:
 
 @dataclass(frozen=True)
 class Process:
-    """Made by `Process.vp`, `Process.ve` or `Process.flow`. `table` is log(sigma / alpha) at each training timestep (vp)."""
+    """Made by `Process.vp`, `.ve`, `.flow` or `.trig`. `table` is log(sigma / alpha) at each training timestep (vp)."""
 
     kind: Kind
     table: tuple[float, ...] = ()
     shift: float = 1.0
-    low: float = 0.002  # the noise ratios that named spacings span on ve
+    low: float = 0.002  # the noise ratios that named spacings span on ve and trig
     high: float = 80.0
 
     @staticmethod
@@ -85,8 +85,19 @@ class Process:
             raise OutOfRange("shift", shift, "a number above 0")
         return Process("flow", shift=float(shift))
 
+    @staticmethod
+    def trig() -> Process:
+        """TrigFlow: alpha = cos t, sigma = sin t for data of unit deviation; the model is told t in [0, pi / 2], and its
+        output, cos t noise - sin t x0, is prediction v. Lu, Song 2024, https://arxiv.org/abs/2410.11081
+        """
+        return Process("trig")
+
     def level(self, ratio: float) -> Level:
-        """The level of a noise ratio sigma / alpha, 0 to infinity (infinity on flow only: t = 1)."""
+        """The level of a noise ratio sigma / alpha, 0 to infinity (infinity, pure noise, on flow and trig only)."""
+        if self.kind == "trig":
+            t = math.atan(ratio)
+            scale = 1.0 if math.isinf(ratio) else math.cos(t) + math.sin(t)
+            return Level(0.0 if math.isinf(ratio) else math.cos(t) / scale, math.sin(t) / scale, scale, t)
         if self.kind == "flow":
             t = 1.0 if math.isinf(ratio) else ratio / (1.0 + ratio)
             return Level(1.0 - t, t, 1.0, t)
@@ -102,6 +113,10 @@ class Process:
             if not 0 <= time <= 1:
                 raise OutOfRange("times", time, "a flow time from 0 to 1")
             return Level(1.0 - time, time, 1.0, time)
+        if self.kind == "trig":
+            if not 0 <= time <= 1.5708:  # published tables round pi / 2 up
+                raise OutOfRange("times", time, "an angle from 0 to pi / 2")
+            return self.level(math.inf if time > math.pi / 2 - 1e-6 else math.tan(time))
         if self.kind == "ve":
             return self.level(time)
         if not 0 <= time <= len(self.table) - 1:
@@ -112,11 +127,13 @@ class Process:
 
     def inside(self, sigma: float) -> Level:
         """The level of a frame sigma, such as a stage between two levels."""
+        if self.kind == "trig":
+            return self.level(sigma / (1.0 - sigma) if sigma < 1.0 else math.inf)
         return self.at(sigma) if self.kind == "flow" else self.level(sigma)
 
     @property
     def top(self) -> float:
-        """The largest noise ratio that there is: the training's on vp; ve and flow have no end."""
+        """The largest noise ratio that there is: the training's on vp; others have no end."""
         return math.exp(self.table[-1]) if self.kind == "vp" else math.inf
 
     @property

@@ -21,10 +21,13 @@ PROCESSES = {
     "vp": (Process.vp(ALPHAS), "epsilon"),
     "ve": (Process.ve(), "x0"),
     "flow": (Process.flow(), "flow"),
+    "trig": (Process.trig(), "v"),
 }
 ESTIMATING = ("lcm", "tcd", "pingpong", "scm")
 """Few-step samplers, which end on an estimate of the mean given little noise: all but its small variance."""
 CFG_PP = [name for name in SAMPLERS if name.endswith("_cfg_pp")]
+ENDLESS = ("flow", "trig")
+"""Processes that start from pure noise, an infinite noise ratio."""
 STOCHASTIC = [name for name in SAMPLERS if "noise" in inspect.signature(SAMPLERS[name].run).parameters]
 
 
@@ -114,8 +117,8 @@ def moments(name, kind, steps, mean, deviation, **settings):
     """(mean, deviation) of what a sampler makes of Gaussian data, exactly: the model is then affine, so the result is a
     weighted sum of the start, every draw and a constant, and a run on unit vectors gives the weights."""
     process, prediction = PROCESSES[kind]
-    ratios = np.append(np.geomspace(14, 0.02, steps - (kind == "flow")), 0.0)
-    ratios = np.insert(ratios, 0, np.inf) if kind == "flow" else ratios
+    ratios = np.append(np.geomspace(14, 0.02, steps - (kind in ENDLESS)), 0.0)
+    ratios = np.insert(ratios, 0, np.inf) if kind in ENDLESS else ratios
     plan = compile_plan(name, ratios, steps, process, prediction, **settings)
     exact = exact_model(process, prediction, Mixture((1.0,), (mean,), (deviation,)))
     unit = np.eye(plan.noise_draws + 2)
