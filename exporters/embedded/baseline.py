@@ -18,32 +18,41 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
 
 from .networks import FACTOR, AutoencoderShape, Decoder, Denoiser, DenoiserShape, fold
 from .sampling import student_times
 
-WEIGHTS = "weights.npz"
-"""Beside bundle.json: float16 arrays `denoiser.NAME` and `decoder.NAME`, names as in the modules' state."""
+GRAPHS = {"step": (Denoiser, DenoiserShape, ""), "decode": (Decoder, AutoencoderShape, "decoder.")}
+"""Where the bundle keeps each network's weights, under the names of its state: a graph, and what stands before the names."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
 WARM = 2
 
 
-def load_networks(folder: Path) -> tuple[nn.Module, nn.Module]:
-    """The denoiser and the decoder of a bundle, weights folded."""
-    with np.load(folder / WEIGHTS) as arrays:
-        weights = {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in arrays.files}
-    networks = Denoiser(DenoiserShape()), Decoder(AutoencoderShape())
-    for name, network in zip(("denoiser", "decoder"), networks, strict=True):
-        network.load_state_dict(_part(weights, f"{name}."))
-        fold(network)
+def load_networks(folder: Path) -> list[nn.Module]:
+    """The denoiser and the decoder with the weights of a bundle, which are folded already.
+
+    Gains are in the weights; the mean and deviation of latents became constants of the graph without a name, stay 0 and 1
+    here and cost the same.
+    """
+    networks = []
+    for graph, (network, shape, prefix) in GRAPHS.items():
+        made: nn.Module = fold(network(shape()))
+        model = onnx.load(str(folder / f"{graph}.onnx"))
+        arrays = {t.name.removesuffix(".half"): numpy_helper.to_array(t) for t in model.graph.initializer}
+        state = {name: arrays.get(prefix + name) for name in made.state_dict()}
+        missing = [name for name, array in state.items() if array is None and name.endswith("weight")]
+        if missing:
+            raise KeyError(f"{graph}.onnx has no {missing[0]}")
+        made.load_state_dict(
+            {n: torch.from_numpy(a.astype(np.float32)) for n, a in state.items() if a is not None}, False
+        )
+        networks.append(made)
     return networks
-
-
-def _part(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
 
 @torch.inference_mode()
@@ -95,8 +104,10 @@ def main() -> None:
     reasons: dict[str, str | None] = dict.fromkeys(DTYPES)
     if not torch.cpu._is_avx512_bf16_supported() and not torch.cpu._is_amx_tile_supported():
         reasons["bfloat16"] = "this processor has no bfloat16"
-    if not (asked.bundle / WEIGHTS).is_file():
-        reasons = dict.fromkeys(DTYPES, f"the bundle has no {WEIGHTS} with torch weights")
+    try:
+        load_networks(asked.bundle)
+    except (OSError, KeyError, RuntimeError) as error:  # RuntimeError: torch's word for other shapes
+        reasons = dict.fromkeys(DTYPES, f"no bundle of the embedded networks: {str(error)[:200]}")
     ready = {
         name: prepare(asked.bundle, dtype, asked.steps, asked.size)
         for name, dtype in DTYPES.items()
