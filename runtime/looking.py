@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..assets.bundle import Bundle
+from ..assets.manifest import Words
 from ..assets.texture import Texture
 from .bundles import load_bundles, open_network
 from .draws import StepDraws, initial
@@ -25,6 +26,7 @@ from .resolve import Resolved, resolve
 
 Latent = NDArray[np.float32]
 
+PROMPTS = ("stone", "brick", "wood planks", "grass", "rusty metal", "sand", "cracked marble", "leather")
 CONVERGED = {"sampler": "rk4", "steps": 200, "spacing": "sgm_uniform"}
 """What stands for the exact solution: 800 evaluations of a fourth-order method."""
 
@@ -66,6 +68,12 @@ class Bench:
         self.bundles: Mapping[str, Bundle] = load_bundles(None if folder is None else [folder])
         self.bundle = next(iter(self.bundles.values()))
         self.network = open_network(self.bundle, backend, threads, cache)
+
+    @property
+    def prompts(self) -> list[str]:
+        """Things to ask this bundle for: the materials of a closed vocabulary, or a few plain ones."""
+        known = self.bundle.manifest.conditioning
+        return known.words[: known.materials] if isinstance(known, Words) else list(PROMPTS)
 
     def resolve(self, request: Mapping[str, Any]) -> Resolved:
         return resolve(request, {self.bundle.digest: self.bundle})

@@ -40,7 +40,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     guidance_interval: tuple[float, float | None] | None = None  # noise ratios; outside guidance is 1
     corrector: str | None = None
     eta: float | None = None
-    options: dict[str, float | int | bool | str] = {}
+    options: dict[str, float | int | bool | str | tuple[float, ...]] = {}
     image: Recipe | None = None  # whose result the run starts from, or keeps outside the mask
     denoise: float = 1.0  # above 0 to 1: how much of the noise range is run; below 1 it starts from the image
     mask: tuple[int, int, int, int] | None = None  # pixels x, y, width, height of what is made anew

@@ -11,7 +11,7 @@ import click
 import typer
 
 from ...assets.refusal import Refusal
-from . import bench, compare, demo, listing, make, replay, serve, travel
+from . import bench, compare, demo, fit, listing, make, replay, serve, travel
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
@@ -20,6 +20,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "replay": replay.replay,
     "travel": travel.travel,
     "compare": compare.compare,
+    "fit": fit.fit,
     "bench": bench.bench,
     "samplers": listing.samplers,
     "spacings": listing.spacings,

@@ -215,7 +215,7 @@ def compare(
     counts = [int(n) for n in dials.parse_numbers(steps, "steps", "step counts such as 1,2,4,8")] if steps else None
     bench = Bench(bundle, backend, default_folder() / "proofs", threads or os.cpu_count() or 1)
     asked = dials.request(
-        bench.bundle.manifest.kind, prompt or bench.bundle.manifest.conditioning.words[0], size,
+        bench.bundle.manifest.kind, prompt or bench.prompts[0], size,
         seed=seed, guidance=guidance, spacing=spacing or "sgm_uniform",
     )  # fmt: skip
     table = Table(bench, asked, out, names, counts)

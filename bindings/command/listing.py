@@ -66,14 +66,12 @@ def _configured(path: Path) -> dict[str, Any]:
 
 
 def _process(process: Process) -> dict[str, Any]:
-    match process.kind:
-        case "flow":
-            return {"kind": "flow", "shift": process.shift}
-        case "ve":
-            return {"kind": "ve", "noise_ratio": [process.low, process.high]}
-        case "vp":
-            ends = [math.exp(process.table[0]), math.exp(process.table[-1])]
-            return {"kind": "vp", "timesteps": len(process.table), "noise_ratio": ends}
+    if process.kind == "flow":
+        return {"kind": "flow", "shift": process.shift}
+    if process.kind == "vp":
+        ends = [math.exp(process.table[0]), math.exp(process.table[-1])]
+        return {"kind": "vp", "timesteps": len(process.table), "noise_ratio": ends}
+    return {"kind": process.kind, "noise_ratio": [process.low, process.high]}
 
 
 def bundles(bundle: dials.Bundles = None, server: dials.Server = None, json: dials.Json = False) -> None:

@@ -16,6 +16,7 @@ import toy
 
 from cadenza.assets.refusal import Refusal
 from cadenza.bindings.command.compare import DRAWINGS, Table
+from cadenza.bindings.command.fit import fit
 from cadenza.bindings.command.listing import names
 from cadenza.bindings.command.travel import travel
 from cadenza.runtime.looking import Bench
@@ -120,3 +121,13 @@ def test_names_says_what_a_name_or_a_scheduler_config_means(tmp_path):
     config.write_text("{")
     with pytest.raises(Refusal, match="no JSON"):
         run(names, str(config))
+
+
+def test_fitted_numbers_err_less_than_the_method_they_correct(tmp_path, monkeypatch):
+    monkeypatch.setenv("CADENZA_HOME", str(tmp_path))
+    toy.write(tmp_path / "toy")
+    words = ["--bundle", str(tmp_path / "toy"), "--seeds", "4", "--steps", "4", "--fine", "4"]
+    (found,) = run(fit, *words).values()
+    assert len(found["corrections"]) == 12
+    assert len(found["spacing"]["times"]) == 4
+    assert found["error"]["fitted"] < 0.6 * found["error"]["dpmpp_2m"] < found["error"]["euler"]

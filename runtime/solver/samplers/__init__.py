@@ -11,6 +11,7 @@ from .consistency import lcm, pingpong, scm, tcd
 from .dpm import dpm_2, dpm_fast
 from .dpmpp import dpmpp_2m, dpmpp_2m_sde, dpmpp_2m_sde_heun, dpmpp_2s, dpmpp_3m_sde, dpmpp_sde
 from .euler import ddim, ddpm, euler, euler_ancestral
+from .fitted import fitted
 from .forms import ancestral, cfg_pp, churn, wear
 from .res import res_multistep, res_multistep_ancestral, res_singlestep
 from .restart import restart
@@ -107,6 +108,7 @@ SAMPLERS: dict[str, Sampler] = {
     "dpmpp_2s_ancestral_cfg_pp": Sampler(_cfg_pp(_ancestral(dpmpp_2s)), "DPM-Solver++ 2S ancestral CFG++", 2),
     "res_multistep_cfg_pp": Sampler(_cfg_pp(res_multistep), "RES multistep CFG++", 2),
     "gradient_estimation_cfg_pp": Sampler(_cfg_pp(gradient_estimation), "Gradient estimation CFG++", 1),
+    "fitted": Sampler(fitted, "Fitted multistep", 2),
     "lcm": Sampler(lcm, "LCM", None),
     "tcd": Sampler(tcd, "TCD", None),
     "pingpong": Sampler(pingpong, "Ping-pong", None),

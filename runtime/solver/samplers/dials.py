@@ -53,6 +53,12 @@ def _checked(parameter: inspect.Parameter, value: Any) -> Any:
         if value not in get_args(kind) or isinstance(value, bool):
             raise Unknown(name, value, map(str, get_args(kind)))
         return value
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple) or not all(type(each) in (int, float) for each in value):
+            raise WrongType(name, value, "a list of numbers")
+        if not all(map(math.isfinite, value)):
+            raise OutOfRange(name, value, "finite numbers")
+        return tuple(map(float, value))
     limits = RANGES.get(name)
     if hasattr(kind, "__metadata__"):
         limits, kind = kind.__metadata__[0], kind.__origin__
