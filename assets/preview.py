@@ -22,6 +22,8 @@ from .texture import NORMAL_STRENGTH, Texture
 Picture = NDArray[np.uint8]
 SAMPLES = 2
 """Rays a pixel, along each side."""
+BLOCK = 1 << 14
+"""Rays followed together: few enough to stay in a processor's cache."""
 FINER = 3
 """Maps are enlarged so many times by a cubic before they are looked up, so that relief close to the eye is smooth."""
 
@@ -35,62 +37,60 @@ def sphere(texture: Texture, size: int = 512) -> Picture:
     """A ball with two tiles across its face, in a studio; `size` pixels a side."""
     lookup, relief = _prepare(texture)
     depth = relief * np.float32(np.pi / 2)  # a tile is a quarter of the circumference
-    eye, light = row(0, 0, 5.2), unit(row(-0.52, 0.62, 0.59))
-    across = _grid(size, size) * np.float32(0.238)
-    ray = unit(np.concatenate([across, np.full((*across.shape[:2], 1), -1, np.float32)], -1))
+    eye, light, zoom = row(0, 0, 5.2), unit(row(-0.52, 0.62, 0.59)), np.float32(0.238)
+    behind = dot(eye, eye)
 
     def place(at: Field) -> tuple[Field, Field, Field]:
         """u and v in tiles, and how far from the middle."""
-        far = shading.length(at)[..., 0]
-        u = np.arctan2(at[..., 0], at[..., 2]) * np.float32(2 / np.pi)
-        v = np.arccos(np.clip(at[..., 1] / far, -1, 1)) * np.float32(2 / np.pi)
-        return u, v, far - (1 - depth)
+        far = shading.length(at)[:, 0]
+        u = np.arctan2(at[:, 0], at[:, 2]) * np.float32(2 / np.pi)
+        v = np.arccos(np.clip(at[:, 1] / far, -1, 1)) * np.float32(2 / np.pi)
+        return u, v, far
 
     def height(at: Field) -> Field:
-        """Above the relief, in units of the ball's radius."""
-        u, v, up = place(at)
-        return up - depth * lookup(u, v)
+        u, v, far = place(at)
+        return far - (1 - depth) - depth * lookup(u, v)
 
-    closest = -dot(ray, eye)
-    outside = 1 - (dot(eye, eye) - closest**2)
-    inside = (1 - depth) ** 2 - (dot(eye, eye) - closest**2)
-    hit = outside[..., 0] > 0
-    out = _backdrop(size, size)
-    ray, closest, outside, inside = ray[hit], closest[hit], outside[hit], inside[hit]
-    begin = closest - np.sqrt(outside)
-    end = np.where(inside > 0, closest - np.sqrt(np.maximum(inside, 0)), closest + np.sqrt(outside))
-    at, met = _march(eye, ray, begin, end, height, steps=28)
-    at, ray = at[met], ray[met]
-    up = unit(at)
-    east = unit(np.stack([at[:, 2], np.zeros_like(at[:, 0]), -at[:, 0]], -1))
-    u, v, _ = place(at)
-    surface = _surface(lookup, u, v, east, np.cross(up, east).astype(np.float32), up)
-    radiance = shading.lit(surface, -ray, light, _shadow(at, up, light, depth, height))
-    where = np.flatnonzero(hit)[met]
-    out.reshape(-1, 3)[where] = radiance
-    return _develop(out)
+    def seen(across: Field) -> Field:
+        out = _backdrop(across)
+        ray = unit(np.concatenate([across * zoom, np.full((len(across), 1), -1, np.float32)], -1))
+        closest = -dot(ray, eye)
+        outer = 1 - (behind - closest**2)
+        hit = np.flatnonzero(outer[:, 0] > 0)
+        ray, closest, outer = ray[hit], closest[hit], outer[hit]
+        inner = (1 - depth) ** 2 - (behind - closest**2)
+        end = np.where(inner > 0, closest - np.sqrt(np.maximum(inner, 0)), closest + np.sqrt(outer))
+        at, met = _march(eye, ray, closest - np.sqrt(outer), end, height, steps=28)
+        at, ray = at[met], ray[met]
+        up = unit(at)
+        east = unit(np.stack([at[:, 2], np.zeros_like(at[:, 0]), -at[:, 0]], -1))
+        u, v, _ = place(at)
+        surface = _surface(lookup, u, v, east, np.cross(up, east).astype(np.float32), up)
+        out[hit[met]] = shading.lit(surface, -ray, light, _shadow(at, up, light, depth, height))
+        return out
+
+    return _draw(size, size, seen)
 
 
 def plane(texture: Texture, width: int = 640, height: int = 400) -> Picture:
-    """Ground seen at a slant, about four tiles wide, to the edges of the picture."""
+    """Ground seen at a slant, about three tiles wide, to the edges of the picture."""
     lookup, depth = _prepare(texture)
     eye, centre, light = row(0, 1.75, 1.5), row(0, 0, 0.06), unit(row(-0.72, 0.52, -0.46))
-    forward = unit(centre - eye)
-    right = row(1, 0, 0)
-    across = _grid(width, height) * np.float32(0.30)
-    ray = unit(across[..., :1] * right + across[..., 1:] * np.cross(right, forward).astype(np.float32) + forward)
-    ray = ray.reshape(-1, 3)
+    forward, right = unit(centre - eye), row(1, 0, 0)
+    down = np.cross(forward, right).astype(np.float32)
 
     def above(at: Field) -> Field:
-        return at[..., 1] + depth - depth * lookup(at[..., 0], at[..., 2])
+        return at[:, 1] + depth - depth * lookup(at[:, 0], at[:, 2])
 
-    begin, end = -eye[1] / ray[:, 1:2], -(eye[1] + depth) / ray[:, 1:2]
-    at, _ = _march(eye, ray, begin, end, above, steps=16)
-    up = np.broadcast_to(row(0, 1, 0), at.shape)
-    east, north = np.broadcast_to(right, at.shape), np.broadcast_to(row(0, 0, -1), at.shape)
-    surface = _surface(lookup, at[:, 0], at[:, 2], east, north, up)
-    radiance = shading.lit(surface, -ray, light, _shadow(at, up, light, depth, above))
-    return _develop(radiance.reshape(height * SAMPLES, width * SAMPLES, 3))
+    def seen(across: Field) -> Field:
+        ray = unit(forward + np.float32(0.30) * (across[:, :1] * right - across[:, 1:] * down))
+        begin, end = -eye[1] / ray[:, 1:2], -(eye[1] + depth) / ray[:, 1:2]
+        at, _ = _march(eye, ray, begin, end, above, steps=16)
+        east, north, up = (np.broadcast_to(axis, at.shape) for axis in (right, row(0, 0, -1), row(0, 1, 0)))
+        surface = _surface(lookup, at[:, 0], at[:, 2], east, north, up)
+        return shading.lit(surface, -ray, light, _shadow(at, up, light, depth, above))
+
+    return _draw(width, height, seen)
 
 
 def sheet(pictures: Sequence[tuple[str, Picture]], columns: int, side: int = 192) -> Picture:
@@ -123,9 +123,10 @@ def png(picture: Picture) -> bytes:
     return out.getvalue()
 
 
-def maps(texture: Texture, side: int = 192) -> Picture:
-    """Every map over its name."""
-    return sheet([*texture.maps().items(), ("orm", texture.packed("orm"))], 4, side)
+def maps(texture: Texture, side: int = 256) -> Picture:
+    """Every map over its name, and what they make together."""
+    together = ("together", sphere(texture, side))
+    return sheet([*texture.maps().items(), ("orm", texture.packed("orm")), together], 4, side)
 
 
 PREVIEWS: dict[str, Callable[[Texture], Picture]] = {"tiled": tiled, "sphere": sphere, "plane": plane, "maps": maps}
@@ -225,26 +226,24 @@ def _surface(lookup: Lookup, u: Field, v: Field, east: Field, north: Field, up: 
     return Surface(np.clip(found[:, :3], 0, 1), normal, *(np.clip(found[:, i : i + 1], 0, 1) for i in (7, 8, 9)))
 
 
-def _grid(width: int, height: int) -> Field:
-    """(x, y) of every ray (H, W, 2): x right, y up, from -1 to 1 along the shorter side."""
+def _draw(width: int, height: int, seen: Callable[[Field], Field]) -> Picture:
+    """The mean of each pixel's rays, on film. `seen` gives the radiance (N, 3) at places (N, 2): x right, y up, -1 to 1
+    along the shorter side."""
     wide, high = width * SAMPLES, height * SAMPLES
     x = (np.arange(wide, dtype=np.float32) + np.float32(0.5) - wide / 2) * np.float32(2 / min(wide, high))
     y = (high / 2 - np.arange(high, dtype=np.float32) - np.float32(0.5)) * np.float32(2 / min(wide, high))
-    return np.stack(np.broadcast_arrays(x[None], y[:, None]), -1).astype(np.float32)
+    places = np.stack(np.broadcast_arrays(x[None], y[:, None]), -1).reshape(-1, 2).astype(np.float32)
+    film = np.empty((len(places), 3), np.float32)
+    for first in range(0, len(places), BLOCK):
+        film[first : first + BLOCK] = shading.film(seen(places[first : first + BLOCK]))
+    exposed = film.reshape(height, SAMPLES, width, SAMPLES, 3)
+    picture: Picture = (exposed.mean((1, 3)) + np.float32(0.5)).astype(np.uint8)
+    return picture
 
 
-def _backdrop(width: int, height: int) -> Field:
+def _backdrop(place: Field) -> Field:
     """A wall with a soft light on it."""
-    place = _grid(width, height)
     away = ((place - row(-0.15, 0.2)) ** 2).sum(-1, keepdims=True)
     wall = row(0.055, 0.058, 0.066) + row(0.095, 0.100, 0.110) * np.exp(-away * 0.9)
     out: Field = wall.astype(np.float32)
     return out
-
-
-def _develop(radiance: Field) -> Picture:
-    """The mean of each pixel's rays, on film."""
-    high, wide = radiance.shape[0] // SAMPLES, radiance.shape[1] // SAMPLES
-    exposed = shading.film(radiance).reshape(high, SAMPLES, wide, SAMPLES, 3).astype(np.float32)
-    picture: Picture = (exposed.mean((1, 3)) + np.float32(0.5)).astype(np.uint8)
-    return picture

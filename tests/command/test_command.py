@@ -1,20 +1,29 @@
-"""The command line on a small real bundle: in process and against a server, replay, refusals."""
+"""The command line on a small real bundle: files, pictures, replay, refusals, a server, the demo."""
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import toy
 
 import cadenza
+from cadenza.assets import preview
 from cadenza.assets.refusal import Refusal
+from cadenza.assets.texture import MAPS
+from cadenza.bindings.command import app, output
+from cadenza.bindings.command.make import target
 
 
 @pytest.fixture(scope="module")
@@ -24,92 +33,206 @@ def home(tmp_path_factory):
     return folder
 
 
-def cadenza_command(home, *words):
-    environment = {**os.environ, "CADENZA_HOME": str(home)}
-    return subprocess.run(
-        [sys.executable, "-m", "cadenza", *words], capture_output=True, text=True, env=environment, check=False
-    )
+@pytest.fixture
+def run(home, monkeypatch, capsys):
+    """(exit status, standard output, standard error) of a command in this process."""
+    monkeypatch.setenv("CADENZA_HOME", str(home))
+
+    def run(*words):
+        status = app.run([str(word) for word in words])
+        return status, *capsys.readouterr()
+
+    return run
 
 
-def made(home, *words):
-    done = cadenza_command(home, *words, "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+@pytest.fixture
+def make(home, run):
+    """What `make texture` prints as JSON."""
+
+    def make(*words):
+        status, out, err = run(
+            "make", "texture", *words, "--bundle", home / "toy", "--backend", "onnxruntime", "--json"
+        )
+        assert status == 0, err
+        return json.loads(out)
+
+    return make
 
 
-def test_make_writes_maps_and_a_record_that_replays(home, tmp_path):
-    words = [
-        "make",
-        "texture",
-        "mossy stone",
-        "--seed",
-        "7",
-        "--bundle",
-        str(home / "toy"),
-        "--out",
-        str(tmp_path / "wall.png"),
-    ]
-    result = made(home, *words)
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_make_writes_maps_and_a_record_that_replays(make, run, home, tmp_path):
+    result = make("mossy stone", "--seed", 7, "--steps", 4, "--out", tmp_path / "wall.png")
     assert {"recipe", "digest", "files", "milliseconds", "id"} <= set(result)
-    assert all(Path(path).is_file() for path in result["files"])
-    for recipe in (str(tmp_path / "wall.json"), json.dumps(result["recipe"]), result["id"][:12]):
-        assert made(home, "replay", recipe, "--bundle", str(home / "toy"))["same"]
+    assert {"total", "model", "decode", "finish", "files"} <= set(result["milliseconds"])
+    assert [Path(path).name for path in result["files"]] == [
+        "wall.png", *(f"wall_{name}.png" for name in MAPS[1:]), "wall.json",
+    ]  # fmt: skip
+    serve = ["--bundle", home / "toy", "--backend", "onnxruntime", "--json"]
+    for recipe in (tmp_path / "wall.json", tmp_path / "wall.png", json.dumps(result["recipe"]), result["id"][:12]):
+        status, out, _ = run("replay", recipe, *serve)
+        told = json.loads(out)
+        assert (status, told["same"], told["digest"]) == (0, True, result["digest"])
     record = json.loads((tmp_path / "wall.json").read_text())
     (tmp_path / "wall.json").write_text(json.dumps({**record, "digest": "0" * 64}))
-    assert cadenza_command(home, "replay", str(tmp_path / "wall.json"), "--bundle", str(home / "toy")).returncode == 1
+    assert run("replay", tmp_path / "wall.json", *serve)[0] == 1
 
 
-@pytest.mark.parametrize(
-    ("word", "wrong"),
-    [
-        ("sampler", ["make", "texture", "stone", "--sampler", "eulerr"]),
-        ("size", ["make", "texture", "stone", "--size", "huge"]),
-        ("seed", ["make", "texture", "stone", "--seed", "-4"]),
-        ("kind", ["make", "sprite", "stone"]),
-        ("format", ["make", "texture", "stone", "--format", "gif"]),
-        ("recipe", ["replay", "zzz"]),
-        ("nonsense", ["nonsense"]),
-    ],
-)
-def test_a_wrong_argument_is_one_sentence_and_status_2(home, tmp_path, word, wrong):
-    bundle = ["--bundle", str(home / "toy")] if wrong[0] == "make" else []
-    done = cadenza_command(
-        home, *wrong, *bundle, *(["--out", str(tmp_path / "x.png")] if wrong[0] == "make" and word != "format" else [])
+def test_packed_maps_and_directx_normals_are_written_beside_the_others(make, tmp_path):
+    opengl = make("brick", "--out", tmp_path / "a.png")
+    directx = make("brick", "--out", tmp_path / "b.png", "--pack", "orm", "--pack", "unity_mask", "--directx")
+    assert opengl["digest"] == directx["digest"]
+    assert not (tmp_path / "b_normal.png").exists()
+    up, down = pixels(tmp_path / "a_normal.png"), pixels(tmp_path / "b_normal_directx.png")
+    np.testing.assert_array_equal(up[..., 1], 255 - down[..., 1])
+    np.testing.assert_array_equal(pixels(tmp_path / "b_orm.png")[..., 1], pixels(tmp_path / "a_roughness.png"))
+    assert pixels(tmp_path / "b_unity_mask.png").shape == (128, 128, 4)
+
+
+def test_previews_are_pictures_beside_the_maps(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        output, "PREVIEWS", {"tiled": preview.tiled, "ball": lambda texture: preview.sphere(texture, 32)}
     )
-    assert done.returncode == 2, done.stdout
-    assert word in done.stderr
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    result = make("sand", "--size", "64", "--out", tmp_path / "s.png", "--preview")
+    assert result["files"][-2:] == [str(tmp_path / "s-tiled.png"), str(tmp_path / "s-ball.png")]
+    np.testing.assert_array_equal(pixels(tmp_path / "s-tiled.png")[64:128, 128:192], pixels(tmp_path / "s.png"))
+    assert "preview" in result["milliseconds"]
 
 
-def test_samplers_are_listed_with_what_their_plans_say(home):
-    rows = {row["name"]: row for row in made(home, "samplers")["samplers"]}
+@pytest.mark.parametrize("format", ["dds", "ktx2"])
+def test_the_ending_says_the_format_and_a_folder_gets_a_name(make, tmp_path, format):
+    assert make("wet sand", "--out", tmp_path, "--format", format)["files"][0].endswith(f"wet-sand-0.{format}")
+    assert Path(make("wet sand", "--out", tmp_path / f"x.{format}")["files"][1]).name == f"x_normal.{format}"
+
+
+def test_file_names_come_from_prompts_without_what_windows_forbids(tmp_path):
+    path, _ = target(tmp_path, r'a/b\c: "wet*" <stone>|?', 7, None)
+    assert path.name == "a-b-c-wet-stone-7.png"
+    assert target(Path("wall"), "stone", 0, None)[0].name == "wall.png"
+
+
+WRONG = {
+    "no prompt": (["make", "texture"], "PROMPT"),
+    "a sampler that is none": (["make", "texture", "stone", "--sampler", "eulerr"], "did you mean 'euler'"),
+    "a spacing that is none": (["make", "texture", "stone", "--spacing", "karas"], "did you mean 'karras'"),
+    "a size in words": (["make", "texture", "stone", "--size", "huge"], "size"),
+    "a size between": (["make", "texture", "stone", "--size", "65"], "size: 65 .* multiple of 16 from 64 to 512"),
+    "a negative seed": (["make", "texture", "stone", "--seed", "-4"], "seed: -4"),
+    "a seed in words": (["make", "texture", "stone", "--seed", "x"], "'--seed'"),
+    "no steps": (["make", "texture", "stone", "--steps", "0"], "steps: 0"),
+    "guidance that is no number": (["make", "texture", "stone", "--guidance", "nan"], "guidance: nan"),
+    "an unknown word": (["make", "texture", "xyzzy"], "prompt: 'xyzzy' .* stone"),
+    "an unknown kind": (["make", "sprite", "stone"], "kind: 'sprite' .* texture"),
+    "an unknown format": (["make", "texture", "stone", "--format", "gif"], "format: 'gif' .* png, dds, ktx2"),
+    "an ending of no format": (["make", "texture", "stone", "--out", "x.gif"], "format: 'gif'"),
+    "two formats": (["make", "texture", "stone", "--out", "x.png", "--format", "dds"], "format: 'dds' .*x.png.*; give"),
+    "a packing that is none": (["make", "texture", "stone", "--pack", "rgb"], "pack: 'rgb' .* orm"),
+    "an option without value": (["make", "texture", "stone", "--option", "x"], "option: 'x' .* NAME=VALUE"),
+    "a file for a folder": (["make", "texture", "stone", "--out", f"{__file__}/x.png"], "out: .*; choose another"),
+    "no such server": (["make", "texture", "stone", "--server", "nowhere"], "address: 'nowhere'"),
+    "the server's business": (
+        ["make", "texture", "stone", "--server", "tcp://127.0.0.1:1", "--bundle", "x"], "bundle: .* --server",
+    ),
+    "no such bundle": (["make", "texture", "stone", "--bundle", "nowhere"], "bundle: nowhere has no bundle.json"),
+    "no such backend": (["make", "texture", "stone", "--backend", "cray"], "backend: 'cray' .* onnxruntime"),
+    "no such option": (["make", "texture", "stone", "--frobnicate"], "frobnicate.*cadenza make --help"),
+    "no recipe": (["replay", "zzz"], "recipe: 'zzz' .* file"),
+    "an unknown recipe": (["replay", "0" * 64], "recipe: .* file that make wrote"),
+    "no record": (["replay", __file__], "is no JSON .*; give a file"),
+    "half a recipe": (["replay", "{}"], "recipe: .*; give"),
+    "an address for the world": (["serve", "--bind", "tcp://0.0.0.0:1"], "bind: .*; bind to 127.0.0.1"),
+    "a store that cannot be": (["serve", "--store", __file__], "store: .*; choose another"),
+    "no such command": (["nonsense"], "nonsense"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_argument_is_one_sentence_with_field_and_remedy_and_status_2(run, home, tmp_path, monkeypatch, what):
+    monkeypatch.chdir(tmp_path)
+    words, sentence = WRONG[what]
+    needs_bundle = words[0] in ("make", "serve") and not {"--bundle", "--server"} & set(words)
+    status, out, err = run(*words, *(["--bundle", home / "toy"] if needs_bundle else []))
+    assert (status, out) == (2, "")
+    assert len(err.strip().splitlines()) == 1
+    assert re.search(sentence, err), err
+    assert not list(tmp_path.iterdir()), "nothing was written"
+
+
+def test_a_command_whose_libraries_are_missing_says_so_and_harms_no_other(run, monkeypatch):
+    broken = EntryPoint("paint", "cadenza.no_such_module:paint", "cadenza.commands")
+    monkeypatch.setattr(app, "entry_points", lambda group: [broken])
+    status, _, err = run("paint")
+    assert status == 2
+    assert "no_such_module" in err
+    assert run("samplers")[0] == 0
+
+
+def test_samplers_are_listed_with_what_their_plans_say(run):
+    rows = {row["name"]: row for row in json.loads(run("samplers", "--json")[1])["samplers"]}
     assert rows["heun"]["evaluations_per_step"] > 1.9
     assert rows["lcm"]["stochastic"]
     assert not rows["euler"]["stochastic"]
 
 
-def test_a_game_and_a_server_agree_with_the_engine_in_process(home, tmp_path):
-    address = f"ipc://{tmp_path}/cadenza"
+def command(home, *words):
     environment = {**os.environ, "CADENZA_HOME": str(home)}
-    command = [sys.executable, "-m", "cadenza", "serve", "--bind", address, "--bundle", str(home / "toy")]
-    server = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(100):
-            if Path(f"{tmp_path}/cadenza").exists():
-                break
-            time.sleep(0.1)
-        with cadenza.connect(address, timeout=10) as game, cadenza.connect("inproc", bundles=[home / "toy"]) as own:
-            far, near = (g.texture("wet brick", seed=5, size=128) for g in (game, own))
-            assert far.digest == near.digest
-            ticket = game.submit(far.recipe, priority=1, deadline_ms=60_000)
-            while not ticket.poll():
-                time.sleep(0.005)
-            assert ticket.result(timeout=1).digest == far.digest
-            assert game.replay(far.recipe).digest == far.digest
-            with pytest.raises(Refusal, match="sampler"):
-                game.texture("stone", sampler="eulerr")
-            assert game.texture("stone", seed=1).albedo.shape == (128, 128, 3)
-    finally:
-        server.terminate()
+    terms = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen([sys.executable, "-m", "cadenza", *map(str, words)], **terms)
+
+
+def test_a_game_and_a_server_agree_with_the_engine_in_process(home, tmp_path, monkeypatch):
+    monkeypatch.setenv("CADENZA_HOME", str(home))
+    with command(home, "serve", "--bind", "tcp://127.0.0.1:*", "--bundle", home / "toy") as server:
+        try:
+            address = server.stderr.readline().split()[2].rstrip(";")
+            with cadenza.connect(address, timeout=10) as game, cadenza.connect("inproc", bundles=[home / "toy"]) as own:
+                far, near = (g.texture("wet brick", seed=5, size=128) for g in (game, own))
+                assert far.digest == near.digest
+                ticket = game.submit(far.recipe, priority=1, deadline_ms=60_000)
+                while not ticket.poll():
+                    time.sleep(0.005)
+                assert ticket.result(timeout=1).digest == far.digest
+                assert game.replay(far.recipe).digest == far.digest
+                with pytest.raises(Refusal, match="sampler"):
+                    game.texture("stone", sampler="eulerr")
+                some = game.submit({"prompt": "stone"}, encoding="png", maps=["orm", "albedo"]).result(10)
+                assert list(some.files) == ["orm", "albedo"]
+        finally:
+            server.terminate()
+        began = time.monotonic()
         assert server.wait(10) == 0
+        assert time.monotonic() - began < 3
+
+
+def test_the_demo_proves_its_seed_and_leaves_files_and_no_server(home, tmp_path):
+    with command(home, "demo", "--out", tmp_path / "demo", "--bundle", home / "toy", "--json") as demo:
+        out, err = demo.communicate(timeout=250)
+    assert demo.returncode == 0, err
+    told = json.loads(out)
+    assert told["same"]
+    assert told["digest"] == told["replayed"]
+    assert told["recipe"]["seed"] == 7
+    assert {"server", "second server", "texture", "replay", "previews", "all"} <= set(told["milliseconds"])
+    assert {Path(path) for path in told["files"]} == set((tmp_path / "demo").iterdir())
+    pictures = {f"mossy-stone-7-{name}.png" for name in ("tiled", "sphere", "plane", "maps")}
+    assert pictures <= {Path(path).name for path in told["files"]}
+
+
+def test_an_interrupted_demo_takes_its_server_with_it(home, tmp_path):
+    with command(home, "demo", "--out", tmp_path, "--bundle", home / "toy") as demo:
+        assert demo.stderr.readline().startswith("server")
+        children = Path(f"/proc/{demo.pid}/task/{demo.pid}/children")
+        servers = children.read_text().split() if children.exists() else []
+        demo.send_signal(signal.SIGTERM)
+        demo.communicate(timeout=30)
+    assert demo.returncode == 130
+    assert not [server for server in servers if Path(f"/proc/{server}").exists()]
+
+
+def test_a_demo_whose_server_cannot_start_says_why(run, tmp_path):
+    status, _, err = run("demo", "--out", tmp_path, "--bundle", tmp_path)
+    assert status == 2
+    assert "bundle.json" in err
