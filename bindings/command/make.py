@@ -16,6 +16,7 @@ from ...assets.texture import Texture
 from ...bridge import Game, connect
 from . import dials
 from .output import check_format, choose_maps, remember, show, writable, write_previews, write_texture
+from .records import find
 
 Out = Annotated[
     Path | None, typer.Option(help="File of the colour map, or a folder; the other files are named after it.")
@@ -44,6 +45,9 @@ def make(
     noise: dials.Noise = None,
     guidance_interval: dials.GuidanceInterval = None,
     corrector: dials.Corrector = None,
+    image: dials.Image = None,
+    denoise: dials.Denoise = None,
+    mask: dials.Mask = None,
     x: dials.X = None,
     y: dials.Y = None,
     option: dials.Options = None,
@@ -74,6 +78,9 @@ def make(
         noise=noise,
         guidance_interval=guidance_interval,
         corrector=corrector,
+        image=None if image is None else find(image)["recipe"],
+        denoise=denoise,
+        mask=mask,
         x=x,
         y=y,
         options=option,

@@ -18,6 +18,8 @@ from cadenza.assets.refusal import Refusal
 from cadenza.bindings.command.compare import DRAWINGS, Table
 from cadenza.bindings.command.fit import fit
 from cadenza.bindings.command.listing import names
+from cadenza.bindings.command.make import make
+from cadenza.bindings.command.replay import replay
 from cadenza.bindings.command.travel import travel
 from cadenza.runtime.looking import Bench
 
@@ -131,3 +133,18 @@ def test_fitted_numbers_err_less_than_the_method_they_correct(tmp_path, monkeypa
     assert len(found["corrections"]) == 12
     assert len(found["spacing"]["times"]) == 4
     assert found["error"]["fitted"] < 0.6 * found["error"]["dpmpp_2m"] < found["error"]["euler"]
+
+
+def test_make_starts_from_the_record_of_an_earlier_texture(tmp_path, monkeypatch):
+    monkeypatch.setenv("CADENZA_HOME", str(tmp_path))
+    toy.write(tmp_path / "toy")
+    common = ["--bundle", str(tmp_path / "toy"), "--size", "64", "--steps", "4"]
+    first = run(make, "texture", "brick", "--out", str(tmp_path / "brick.png"), *common)
+    words = ["--image", str(tmp_path / "brick.png"), "--mask", "0,0,32,32", "--out", str(tmp_path / "part.png")]
+    second = run(make, "texture", "moss", *words, *common)
+    assert second["recipe"]["image"] == first["recipe"]
+    assert run(replay, str(tmp_path / "part.json"), "--bundle", str(tmp_path / "toy"))["same"]
+    before, after = (picture(tmp_path / name).astype(int) for name in ("brick.png", "part.png"))
+    apart = np.abs(before - after).max(axis=2)
+    assert apart[44:52, 44:52].max() <= 1  # further from the mask than the decoder sees, but for rounding
+    assert apart[8:24, 8:24].mean() > 5
