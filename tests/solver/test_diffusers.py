@@ -73,7 +73,7 @@ def on_sigmas(monkeypatch, file, name, end=0.0, ve=False, **settings):
 
 
 def ours(sampler, spacing=None, steps=len(TIMES), ratio_end=0.0, **dials):
-    """Our plan over the same levels; at noise at its end it is in the process's units, as diffusers' is."""
+    """Our plan over the same levels, with the same draws."""
     plan = compile_plan(sampler, spacing or [*RATIOS, ratio_end], steps, VP, "epsilon", **dials)
 
     def model(x, time, conditional):
