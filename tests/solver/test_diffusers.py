@@ -72,7 +72,7 @@ def on_sigmas(monkeypatch, file, name, end=0.0, ve=False, **settings):
     return stepped(monkeypatch, module, made, made.timesteps, RATIOS, ve)
 
 
-def ours(sampler, spacing=None, steps=len(TIMES), ratio_end=0.0, **dials):
+def ours(sampler, spacing=None, steps=7, ratio_end=0.0, **dials):
     """Our plan over the same levels, with the same draws."""
     plan = compile_plan(sampler, spacing or [*RATIOS, ratio_end], steps, VP, "epsilon", **dials)
 
