@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from .compile import compile_plan, dials
@@ -38,6 +39,12 @@ def _sampler(name: str) -> dict[str, Any]:
 def describe_spacings() -> list[dict[str, Any]]:
     """A row a spacing: its options with their defaults, and what it is."""
     return [
-        {"name": name, "title": (inspect.getdoc(run) or "").split("\n")[0], "options": options_of(name)}
+        {"name": name, "title": _title(run), "options": options_of(name), "about": inspect.getdoc(run) or ""}
         for name, run in SPACINGS.items()
     ]
+
+
+def _title(run: Callable[..., Any]) -> str:
+    """The first paragraph of what it says about itself, up to its source."""
+    first = " ".join((inspect.getdoc(run) or "").split("\n\n")[0].split())
+    return first.split(" [")[0].rstrip(".")

@@ -125,7 +125,7 @@ def read_scheduler_config(config: Mapping[str, Any]) -> SchedulerConfig:
     spacing = _spacing(layout, values)
     no_effect = {key: f"{name} has no such setting" for key in asked if key not in known}
     no_effect |= {key: why for key, why in _idle(name, layout, values).items() if key in asked and key not in no_effect}
-    differs = {key: why for key, why in _otherwise(layout, values).items() if key in known}
+    differs = {key: why for key, why in _otherwise(name, layout, values).items() if key in known or key[0] == "_"}
     return SchedulerConfig(
         _process(layout, values, flow),
         "flow" if flow else _one_of(PREDICTION_TYPES, "prediction_type", values),
@@ -259,9 +259,11 @@ def _idle(name: str, layout: str, values: Mapping[str, Any]) -> dict[str, str]:
     return idle
 
 
-def _otherwise(layout: str, values: Mapping[str, Any]) -> dict[str, str]:
+def _otherwise(name: str, layout: str, values: Mapping[str, Any]) -> dict[str, str]:
     """Settings that do something there which is left out, or done another way, here."""
     other: dict[str, str] = {}
+    if name in ("DEISMultistepScheduler", "SASolverScheduler"):
+        other["_class_name"] = "ends at its lowest level, runs here end clean"
     for key in ("clip_sample", "thresholding"):
         if values.get(key):
             other[key] = "clamps the clean estimate, which is not affine and so in no table; latent models do without"

@@ -233,15 +233,13 @@ def flow_shift(process: Process, n: int, shift: float = 3.0) -> list[Level]:
     return _from_positions(process, np.array(times) * (_last(process) + 1) - 1)
 
 
-def dynamic_shift(
-    process: Process, n: int, tokens: int = 4096, base: float = 0.5, most: float = 1.15, steepness: float = 1.0
-) -> list[Level]:
+def dynamic_shift(process: Process, n: int, tokens: int = 4096, base: float = 0.5, most: float = 1.15) -> list[Level]:
     """`flow_shift` by e^mu, mu a line from `base` at 256 tokens to `most` at 4096; a recipe fills in its own tokens.
 
     Flux's rule (Black Forest Labs 2024, https://github.com/black-forest-labs/flux): a token is 2 x 2 latent cells.
     """
     mu = base + (most - base) * (tokens - 256) / (4096 - 256)
-    return flow_shift(process, n, math.exp(mu) ** steepness)
+    return flow_shift(process, n, math.exp(mu))
 
 
 def lcm(process: Process, n: int, original: int = 50) -> list[Level]:
