@@ -60,7 +60,7 @@ class Texture:
 
     def map(self, name: str) -> Bytes:
         """A map, or what follows from the maps: normal_directx, orm, unity_mask, unity_metallic."""
-        return DERIVED[name](self) if name in DERIVED else self.__getattr__(name)
+        return DERIVED[name](self) if name in DERIVED and name not in self._maps else self.__getattr__(name)
 
     def __getattr__(self, name: str) -> Bytes:
         if not name.startswith("_") and name in self._maps:
@@ -70,6 +70,8 @@ class Texture:
     @property
     def normal_directx(self) -> Bytes:
         """The normal map with Y down, for Unreal and other DirectX conventions."""
+        if "normal_directx" in self._maps:
+            return self._maps["normal_directx"]
         flipped = self.normal.copy()
         flipped[..., 1] = 255 - flipped[..., 1]
         return flipped
@@ -91,17 +93,19 @@ class Texture:
         """Data maps in the channels of one image; `layout` is one of PACKINGS."""
         if layout not in PACKINGS:
             raise Unknown("layout", layout, PACKINGS)
+        if layout in self._maps:  # it was asked for, and came packed
+            return self._maps[layout]
         return np.stack([_channel(self, name) for name in PACKINGS[layout]], axis=-1)
 
     def select(self, names: Sequence[str]) -> Texture:
         """With the maps named only, and the digest of all; without names itself."""
-        return self._with(self.maps(names), self.milliseconds) if names else self
+        return self._with(self.maps(names), self.milliseconds, self.digest) if names else self
 
     def timed(self, milliseconds: Mapping[str, float]) -> Texture:
-        return self._with(self._maps, milliseconds)
+        return self._with(self._maps, milliseconds, self.__dict__.get("digest"))
 
-    def _with(self, maps: Mapping[str, Bytes], milliseconds: Mapping[str, float]) -> Texture:
-        return Texture(maps, self.recipe, self.id, self.ignored, self.made_by, milliseconds, self.digest)
+    def _with(self, maps: Mapping[str, Bytes], milliseconds: Mapping[str, float], digest: str | None) -> Texture:
+        return Texture(maps, self.recipe, self.id, self.ignored, self.made_by, milliseconds, digest)
 
 
 PACKINGS: dict[str, tuple[str, ...]] = {

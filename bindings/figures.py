@@ -25,7 +25,7 @@ from ..assets.refusal import Refusal
 from ..bridge import Game, connect
 from ..bridge.inproc import InprocGame
 from ..runtime.draws import StepDraws, initial
-from ..runtime.engine.backends import AUTO, BACKENDS, open_backend
+from ..runtime.engine.backends import AUTO, open_backend
 from ..runtime.engine.engine import Account
 from ..runtime.engine.job import Job, start
 from ..runtime.engine.loop import loop_inputs
@@ -34,6 +34,7 @@ from ..runtime.runtime import Runtime
 from ..runtime.work import Work
 
 STEPS = 4
+REST_S = 0.02
 WAITING = 64
 """Requests that wait while an urgent one is measured."""
 URGENT_ROUNDS = 100
@@ -87,10 +88,14 @@ def make(game: Game, request: dict[str, Any]) -> Made:
 
 
 def in_turn(bench: Bench, turns: dict[Any, Callable[[int], Any]]) -> dict[Any, list[Any]]:
-    """What each turn gives for the seeds 1, 2, ...; the first round of all is warming up and not counted."""
+    """What each turn gives for the seeds 1, 2, ...; the first round of all is warming up and not counted.
+
+    Before each is a rest, in which threads that spin after a call, as torch's do, have gone to sleep.
+    """
     found: dict[Any, list[Any]] = {name: [] for name in turns}
     for seed in range(bench.rounds + 1):
         for name, turn in turns.items():
+            time.sleep(REST_S)
             result = turn(seed)
             if seed:
                 found[name].append(result)
@@ -107,8 +112,16 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> float:
     return median([a / b for a, b in zip(above, below, strict=True)])
 
 
-def installed_backends() -> list[str]:
-    return [name for name in AUTO if find_spec(BACKENDS[name][0]) is not None]
+def backends_here(graph: Path) -> list[str]:
+    """What this machine has of the processor's backends and precisions."""
+    found = []
+    for name in (*AUTO, "openvino:bf16"):
+        try:
+            open_backend(name)(graph, 1)
+        except Refusal:  # not installed, or not with this processor
+            continue
+        found.append(name)
+    return found
 
 
 def speeds(bench: Bench, runtimes: dict[str, Runtime]) -> dict[str, dict[str, float]]:
@@ -176,16 +189,18 @@ def resident_mb(pid: int) -> float | None:
 def urgent(bench: Bench, runtime: Runtime) -> dict[str, float]:
     """A request of high priority while 64 others wait: how much later than alone it is done, in ticks of the engine."""
     game, draw = InprocGame(runtime, owned=False), random.Random(0)
-    alone = [make(game, bench.request(seed)).whole for seed in range(1, bench.rounds + 1)]
-    own = median(alone)
-    account, waiting, late, ticks_before = runtime._engine.account, [], [], []
+    own = median([make(game, bench.request(seed)).whole for seed in range(1, bench.rounds + 1)])
+    account, waiting, late, ticks_before = runtime._engine.account, list[Work](), [], []
     seeds = iter(range(10**6, 10**9))
-    began = begun_ticks = 0.0
-    for number in range(URGENT_ROUNDS):
+
+    def top_up() -> None:
         while runtime.stats()["unfinished"] < WAITING + 16:
             waiting.append(runtime.submit(bench.request(next(seeds))))
-        if not number:
-            began, begun_ticks = time.perf_counter(), account.ticks
+
+    top_up()
+    tick_ms = _tick_ms(account)
+    for _ in range(URGENT_ROUNDS):
+        top_up()
         time.sleep(draw.random() * own / 1e3)
         at, first = account.ticks, list[int]()
         asked = time.perf_counter()
@@ -194,7 +209,6 @@ def urgent(bench: Bench, runtime: Runtime) -> dict[str, float]:
         late.append(1e3 * (time.perf_counter() - asked) - own)
         ticks_before.append(first[0] - at - 1)
         bench.tick()
-    tick_ms = 1e3 * (time.perf_counter() - began) / (account.ticks - begun_ticks)
     for work in waiting:
         runtime.cancel(work)
     ticks = sorted(each / tick_ms for each in late)
@@ -204,6 +218,14 @@ def urgent(bench: Bench, runtime: Runtime) -> dict[str, float]:
         "urgent_ticks_before_its_first_max": max(ticks_before),
         "tick_ms": tick_ms,
     }
+
+
+def _tick_ms(account: Account, ticks: int = 24) -> float:
+    """Mean milliseconds of the next ticks: model calls of the waiting crowd, and its decodes."""
+    before, began = account.ticks, time.perf_counter()
+    while account.ticks < before + ticks:
+        time.sleep(0.001)
+    return 1e3 * (time.perf_counter() - began) / (account.ticks - before)
 
 
 def _append_ticks(seen: list[int], account: Account, _: Work) -> None:
@@ -244,16 +266,16 @@ def loop_ratio(bench: Bench, runtime: Runtime, backend: str, threads: int) -> tu
 
 def torch_ratios(bench: Bench, runtime: Runtime, threads: int) -> tuple[dict[str, float | None], dict[str, str]]:
     """The same weights in a plain torch loop over a request in process, a dtype each; and why where there is none."""
-    names = {dtype: f"torch_ratio_{dtype}" for dtype in ("float32", "bfloat16")}
+    dtypes = ("float32", "bfloat16")
     if find_spec("torch") is None:
-        return dict.fromkeys(names.values()), dict.fromkeys(names.values(), "torch is not installed")
+        return _torch_figures({}), {f"torch_ratio_{dtype}": "torch is not installed" for dtype in dtypes}
     game = InprocGame(runtime, owned=False)
     command = [sys.executable, "-m", TORCH, str(bench.folder), "--threads", str(threads), "--steps", str(STEPS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin is not None
         assert child.stdout is not None
         ready = json.loads(child.stdout.readline() or '{"float32": "it ended", "bfloat16": "it ended"}')
-        reasons = {names[dtype]: reason for dtype, reason in ready.items() if reason}
+        reasons = {f"torch_ratio_{dtype}": reason for dtype, reason in ready.items() if reason}
 
         def torch(dtype: str) -> float:
             print(dtype, file=child.stdin, flush=True)
@@ -263,8 +285,16 @@ def torch_ratios(bench: Bench, runtime: Runtime, threads: int) -> tuple[dict[str
         turns |= {dtype: lambda _, dtype=dtype: torch(dtype) for dtype, reason in ready.items() if not reason}
         found = in_turn(bench, turns) if len(turns) > 1 else {}
         child.stdin.close()
-    ratios = {name: ratio(found[d], found["own"]) if d in found else None for d, name in names.items()}
-    return ratios, reasons
+    return _torch_figures(found), reasons
+
+
+def _torch_figures(found: dict[Any, list[float]]) -> dict[str, float | None]:
+    figures: dict[str, float | None] = {}
+    for dtype in ("float32", "bfloat16"):
+        there = dtype in found
+        figures[f"torch_ratio_{dtype}"] = ratio(found[dtype], found["own"]) if there else None
+        figures[f"torch_ms_{dtype}"] = median(found[dtype]) if there else None
+    return figures
 
 
 def cold_starts(bench: Bench, backend: str) -> dict[str, float]:

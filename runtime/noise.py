@@ -119,35 +119,24 @@ _SHOULDER = (
 )  # fmt: skip
 
 
-_BLOCK = 4096
-"""Numbers worked on at a time: what this needs stays in the processor's nearest cache."""
+_BLOCK = 8192
+"""Numbers worked on at a time: what this needs stays in the processor's near caches."""
 
 
 def normal_of(word: Words) -> Reals:
     """The normal quantile of p = (word + 0.5) / 2^32, float64; odd about the middle word, |value| at most 6.34."""
-    flat = word.reshape(-1)
-    value = np.empty(flat.shape)
-    for at in range(0, flat.size, _BLOCK):
-        value[at : at + _BLOCK] = _quantile(flat[at : at + _BLOCK])
-    return value.reshape(word.shape)
-
-
-def _quantile(word: Words) -> Reals:
-    q = word.astype(np.float64)
+    q = word.reshape(-1).astype(np.float64)
     q -= 2147483647.5
-    q /= 4294967296.0
+    q *= 2.0**-32  # exact, as the division would be
     r = q * q
     np.subtract(0.180625, r, out=r)
-    value = _ratio(_CENTRE, r)
-    value *= q
     (outside,) = np.nonzero(r < 0.0)  # |q| > 0.425
-    if outside.size:
-        edge = q[outside]
-        root = np.sqrt(
-            -_log(0.5 - np.abs(edge))
-        )  # at most 4.79 for 32-bit words: AS 241's far tail, from 5, is never met
-        value[outside] = np.copysign(_ratio(_SHOULDER, root - 1.6), edge)
-    return value
+    edge = q[outside]
+    for at in range(0, q.size, _BLOCK):
+        q[at : at + _BLOCK] *= _ratio(_CENTRE, r[at : at + _BLOCK])
+    root = np.sqrt(-_log(0.5 - np.abs(edge)))  # at most 4.79 for 32-bit words: AS 241's far tail, from 5, is never met
+    q[outside] = np.copysign(_ratio(_SHOULDER, root - 1.6), edge)
+    return q.reshape(word.shape)
 
 
 def _ratio(polynomials: tuple[tuple[float, ...], tuple[float, ...]], r: Reals) -> Reals:

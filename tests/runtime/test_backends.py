@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import onnxruntime
+import openvino
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -69,6 +70,21 @@ def test_every_backend_keeps_the_contract(backend, bundle):
     assert set(step.identity.to_dict()) == {"backend", "version", "device", "precision"}
 
 
+def test_bfloat16_is_another_precision_with_a_name_of_its_own_or_refused(bundle):
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        with pytest.raises(Refusal, match="needs a processor with bfloat16"):
+            open_backend("openvino:bf16")(bundle.path("step"), 1)
+        return
+    step = open_backend("openvino:bf16")(bundle.path("step"), 1)
+    exact = open_backend("openvino")(bundle.path("step"), 1)
+    assert (step.identity.precision, exact.identity.precision) == ("bfloat16", "float32")
+    random = np.random.default_rng(1)
+    given = {"latent": random.standard_normal((2, toy.CHANNELS, 8, 8), np.float32)}
+    given |= {"time": np.float32([1, 0.5]), "condition": random.random((2, len(toy.WORDS)), np.float32)}
+    rough, right = step.run(given)["raw"], exact.run(given)["raw"]
+    assert 0 < np.abs(rough - right).max() < 0.05 * np.abs(right).max()
+
+
 CASES = [
     ("lcm", {}),
     ("euler", {"guidance": 2.0}),
@@ -116,7 +132,7 @@ def test_a_request_on_the_reference_backend_replays(bundle):
     [
         ("tvm", ["'tvm' is not known", "openvino"]),
         ("onnxruntime:gpu", ["'onnxruntime:gpu' is not known", "onnxruntime:cuda"]),
-        ("openvino:npu", ["'openvino:npu' is not known", "openvino:cpu"]),
+        ("openvino:npu", ["'openvino:npu' is not known", "openvino:bf16"]),
         ("reference:fast", ["'reference:fast' is not known"]),
         ("null:soon", ["'null:soon' has no delay in milliseconds", "null:30"]),
         ("null:-1", ["no delay"]),

@@ -1,4 +1,4 @@
-"""OpenVINO on the processor, held to float32."""
+"""OpenVINO on the processor: held to float32, or with `openvino:bf16` in bfloat16 where the processor computes in it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,26 @@ from pathlib import Path
 import numpy as np
 import openvino
 
-from ....assets.refusal import Unknown
+from ....assets.refusal import Refusal, Unknown
 from .base import Array, Identity
+
+PRECISIONS = {"f32": "float32", "bf16": "bfloat16"}
+"""Choice, which is OpenVINO's name too, to the name of the precision."""
 
 
 class OpenVinoGraph:
-    def __init__(self, path: Path, threads: int) -> None:
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
-        compiled = openvino.Core().compile_model(str(path), "CPU", settings)
+    def __init__(self, path: Path, threads: int, choice: str) -> None:
+        if choice not in PRECISIONS:
+            raise Unknown("backend", f"openvino:{choice}", [f"openvino:{each}" for each in PRECISIONS])
+        core = openvino.Core()
+        if choice == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise Refusal("missing", "backend", "'openvino:bf16' needs a processor with bfloat16", "take openvino")
+        settings = {"INFERENCE_PRECISION_HINT": choice, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
+        compiled = core.compile_model(str(path), "CPU", settings)
         self._request = compiled.create_infer_request()
         self._outputs = compiled.outputs
-        self.identity = Identity("openvino", openvino.__version__.split("-")[0], f"cpu {platform.machine()}", "float32")
+        version = openvino.__version__.split("-")[0]
+        self.identity = Identity("openvino", version, f"cpu {platform.machine()}", PRECISIONS[choice])
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         results = self._request.infer(dict(inputs))
@@ -28,6 +37,4 @@ class OpenVinoGraph:
 
 
 def load(path: Path, threads: int, choice: str = "") -> OpenVinoGraph:
-    if choice not in ("", "cpu"):
-        raise Unknown("backend", f"openvino:{choice}", ["openvino", "openvino:cpu"])
-    return OpenVinoGraph(path, threads)
+    return OpenVinoGraph(path, threads, choice or "f32")
