@@ -51,6 +51,25 @@ def test_files_hold_the_pixels(real, serving):
                 assert np.array_equal(np.asarray(Image.open(io.BytesIO(files.files["albedo"]))), texture.albedo)
 
 
+def test_a_request_chooses_its_maps_and_the_digest_stays_that_of_all(real, serving):
+    asked = {"prompt": "stone", "seed": 3, "size": 64}
+    chosen = ["orm", "normal_directx", "albedo"]
+    with serving(real) as address, connect(address) as game, InprocGame(real, owned=False) as near:
+        whole = game.submit(asked).result(20)
+        for one in (game, near):
+            some = one.submit(asked, maps=chosen).result(20)
+            assert list(some.maps()) == chosen
+            assert some.digest == whole.digest
+            for name in chosen:
+                np.testing.assert_array_equal(some.map(name), whole.map(name))
+            np.testing.assert_array_equal(some.packed("orm"), whole.packed("orm"))
+            np.testing.assert_array_equal(some.normal_directx, whole.normal_directx)
+            assert list(one.submit(asked, maps=chosen, encoding="ktx2").result(20).files) == chosen
+            with pytest.raises(Refusal) as refused:
+                one.submit(asked, maps=["glow"]).result(20)
+            assert refused.value.field == "maps"
+
+
 def test_bad_requests_name_the_field_and_the_server_goes_on(real, serving):
     wrong = {
         "sampler": {"sampler": "eulerr"},
