@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,17 +46,18 @@ def encode(folder: Path, model: Autoencoder, data: Dataset, copies: int, key: st
         folder.mkdir(parents=True, exist_ok=True)
         rng = np.random.default_rng(1)
         order = np.tile(np.arange(len(data)), copies)
-        chunks = np.array_split(order, len(order) // 64)
-        parts = [_encode(model, data, chunk, rng).half().numpy() for chunk in tqdm(chunks, "latents", unit="batch")]
+        chunks = [order[at : at + 64] for at in range(0, len(order), 64)]
+        encoder = torch.compile(model.encoder)
+        parts = [_encode(encoder, data, chunk, rng) for chunk in tqdm(chunks, "latents", unit="batch")]
         np.save(folder / "latents.npy", np.concatenate(parts))
         about.write_text(json.dumps(wanted))
-    return Latents(np.load(folder / "latents.npy", mmap_mode="r"), np.tile(data.conditions, (copies, 1)))
+    return Latents(np.load(folder / "latents.npy"), np.tile(data.conditions, (copies, 1)))
 
 
-def _encode(model: Autoencoder, data: Dataset, index: NDArray[np.int64], rng: np.random.Generator | None) -> Tensor:
-    maps = torch.stack([augmented(data.maps[i], rng or np.random.default_rng(int(i))) for i in index])
+def _encode(
+    encoder: Callable[[Tensor, Tensor], Tensor], data: Dataset, index: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.float16]:
+    maps = torch.stack([augmented(data.maps[i], rng) for i in index]).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
-        latents: Tensor = model.encoder(
-            maps.contiguous(memory_format=torch.channels_last), torch.from_numpy(data.complete[index])
-        )
-    return latents.float()
+        latents = encoder(maps, torch.from_numpy(data.complete[index]))
+    return latents.half().numpy()

@@ -5,6 +5,7 @@ python -m cadenza.exporters.embedded.train_teacher --minutes 60
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated
 
@@ -59,12 +60,12 @@ def train(folder: Path, data: Latents, minutes: float, batch: int = 64) -> None:
         note(figures)
 
 
-def latents_of(out: Path, textures: int, copies: int = 2) -> Latents:
+def latents_of(out: Path, textures: int, copies: int = 1) -> Latents:
     """The latents of the whole training set under the trained autoencoder."""
     data = with_freedoom(generate(out / "procedural", textures), REAL)
     model = averaged(out / "autoencoder", "autoencoder", Autoencoder(AutoencoderShape()))
     assert isinstance(model, Autoencoder)
-    key = str((out / "autoencoder" / "state.pt").stat().st_mtime_ns)
+    key = hashlib.sha256(b"".join(t.numpy().tobytes() for t in model.encoder.state_dict().values())).hexdigest()
     return encode(out / "latents", model.to(memory_format=torch.channels_last), data, copies, key)
 
 
