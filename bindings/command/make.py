@@ -15,7 +15,17 @@ from ...assets.refusal import Refusal
 from ...assets.texture import Texture
 from ...bridge import Game, connect
 from . import dials
-from .output import check_format, choose_maps, remember, show, writable, write_previews, write_texture
+from .output import (
+    LOADING,
+    check_format,
+    choose_maps,
+    patience,
+    remember,
+    show,
+    writable,
+    write_previews,
+    write_texture,
+)
 from .records import find
 
 Out = Annotated[
@@ -120,7 +130,8 @@ def open_game(server: str | None, bundles: list[Path] | None, backend: str = "au
     if server and (bundles or backend != "auto"):
         named = "bundle" if bundles else "backend"
         raise Refusal("contradiction", named, "is the server's to choose", "leave out --server, or give it to serve")
-    return connect(server) if server else connect("inproc", bundles=bundles, backend=backend)
+    with patience(f"looking for {server}" if server else LOADING):
+        return connect(server) if server else connect("inproc", bundles=bundles, backend=backend)
 
 
 def watched(game: Any, asked: dict[str, Any]) -> Texture:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json as json_format
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from ...assets.preview import PREVIEWS, png
 from ...assets.refusal import Refusal, Unknown
 from ...assets.store import Store, default_folder
 from ...assets.texture import MAPS, PACKINGS, Texture
+
+LOADING = "loading the bundle; its first load on a machine proves that its bits do not depend on company"
 
 
 def show(result: Mapping[str, Any], json: bool) -> None:
@@ -80,6 +83,18 @@ def write_previews(texture: Texture, out: Path) -> list[Path]:
         path.write_bytes(png(PREVIEWS[name](texture)))
         files.append(path)
     return files
+
+
+@contextlib.contextmanager
+def patience(what: str) -> Iterator[None]:
+    """Says on standard error what is going on, once it has taken a second."""
+    timer = threading.Timer(1.0, typer.echo, (f"{what} ...",), {"err": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def waited(items: Any, unit: str) -> Any:

@@ -11,7 +11,7 @@ from ...assets.store import Store
 from ...bridge.server import serve as run_server
 from ...runtime.runtime import Runtime
 from . import dials
-from .output import writable
+from .output import LOADING, patience, writable
 
 DEFAULT_ADDRESS = "tcp://127.0.0.1:5557"
 
@@ -28,7 +28,9 @@ def serve(
 ) -> None:
     """Serve bundles over ZeroMQ."""
     keep = Store(writable(store, "store")) if store else None
-    with Runtime(bundle, backend, threads, keep) as runtime:
+    with patience(LOADING):
+        runtime = Runtime(bundle, backend, threads, keep)
+    with runtime:
         run_server(runtime, bind, insecure_public=insecure_public, ready=_announce)
 
 

@@ -156,8 +156,9 @@ def test_a_wrong_argument_is_one_sentence_with_field_and_remedy_and_status_2(run
     needs_bundle = words[0] in ("make", "serve") and not {"--bundle", "--server"} & set(words)
     status, out, err = run(*words, *(["--bundle", home / "toy"] if needs_bundle else []))
     assert (status, out) == (2, "")
-    assert len(err.strip().splitlines()) == 1
-    assert re.search(sentence, err), err
+    said = [line for line in err.splitlines() if line.strip() and not line.endswith("...")]  # what it waits for
+    assert len(said) == 1, err
+    assert re.search(sentence, said[0]), err
     assert not list(tmp_path.iterdir()), "nothing was written"
 
 
@@ -187,7 +188,8 @@ def test_a_game_and_a_server_agree_with_the_engine_in_process(home, tmp_path, mo
     monkeypatch.setenv("CADENZA_HOME", str(home))
     with command(home, "serve", "--bind", "tcp://127.0.0.1:*", "--bundle", home / "toy") as server:
         try:
-            address = server.stderr.readline().split()[2].rstrip(";")
+            announced = next(line for line in server.stderr if line.startswith("serving on "))
+            address = announced.split()[2].rstrip(";")
             with cadenza.connect(address, timeout=10) as game, cadenza.connect("inproc", bundles=[home / "toy"]) as own:
                 far, near = (g.texture("wet brick", seed=5, size=128) for g in (game, own))
                 assert far.digest == near.digest
@@ -221,9 +223,10 @@ def test_the_demo_proves_its_seed_and_leaves_files_and_no_server(home, tmp_path)
     assert pictures <= {Path(path).name for path in told["files"]}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
 def test_an_interrupted_demo_takes_its_server_with_it(home, tmp_path):
     with command(home, "demo", "--out", tmp_path, "--bundle", home / "toy") as demo:
-        assert demo.stderr.readline().startswith("server")
+        assert next(line for line in demo.stderr if line.startswith("server"))
         children = Path(f"/proc/{demo.pid}/task/{demo.pid}/children")
         servers = children.read_text().split() if children.exists() else []
         demo.send_signal(signal.SIGTERM)
