@@ -22,14 +22,28 @@ LOADING = "loading the bundle; its first load on a machine proves that its bits 
 
 
 def show(result: Mapping[str, Any], json: bool) -> None:
-    """One JSON object on standard output, or a line a field."""
+    """One JSON object on standard output; or for people a line a field, without empty ones."""
     if json:
         typer.echo(json_format.dumps(result))
         return
     for name, value in result.items():
-        for line in value if isinstance(value, list) and value else [value]:
-            text = json_format.dumps(line) if isinstance(line, dict) else line
-            typer.echo(f"{name:<14}{text}")
+        for number, line in enumerate(_lines(name, value)):
+            typer.echo(f"{name if number == 0 else '':<14}{line}")
+
+
+def _lines(name: str, value: Any) -> list[str]:
+    if isinstance(value, list):
+        texts = [_text(name, each) for each in value]
+        return [", ".join(texts)] if texts and all(len(text) < 30 for text in texts) and name != "files" else texts
+    return [] if value is None or value == "" else [_text(name, value)]
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return str(value)
+    if name == "recipe":  # as it can be given to `replay`
+        return json_format.dumps(value)
+    return ", ".join(f"{key} {each}" for key, each in value.items() if each not in (None, "", {}))
 
 
 def writable(folder: Path, field: str) -> Path:

@@ -102,6 +102,14 @@ def test_previews_are_pictures_beside_the_maps(make, tmp_path, monkeypatch):
     assert "preview" in result["milliseconds"]
 
 
+def test_people_get_lines_without_braces_and_hear_of_ignored_words(run, home, tmp_path):
+    status, out, _ = run("make", "texture", "shiny stone", "--bundle", home / "toy", "--out", tmp_path / "s.png")
+    assert status == 0
+    assert "ignored       shiny" in out.splitlines()
+    assert f"files         {tmp_path / 's.png'}" in out.splitlines()
+    assert [line[:6] for line in out.splitlines() if "{" in line] == ["recipe"]
+
+
 @pytest.mark.parametrize("format", ["dds", "ktx2"])
 def test_the_ending_says_the_format_and_a_folder_gets_a_name(make, tmp_path, format):
     assert make("wet sand", "--out", tmp_path, "--format", format)["files"][0].endswith(f"wet-sand-0.{format}")
