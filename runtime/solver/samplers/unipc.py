@@ -66,11 +66,13 @@ def unic(run: Callable[..., Vector], order: int, keep: Keep) -> Callable[..., Ve
     """The sampler `run` with UniC after every step: order `order` + 1 without another evaluation.
 
     When the model has been asked at the end of a step, the step is made again from its start with that estimate in the
-    polynomial (`order` older ones beside it), and the latent that the sampler holds is replaced. The last step stays as it is.
+    polynomial (`order` older ones beside it), and the latent that the sampler holds is replaced. The last step stays as it is,
+    and so do the first ones of a method with stages, which starts at its full order, until there are so many estimates.
     """
 
     def corrected_run(denoise: Denoise, x: Vector, levels: Sequence[Level], **given: Any) -> Vector:
         points = _last_evaluations(run, levels, given)
+        fewest = order + 1 if max(points) >= len(points) else 2
         calls = iter(range(len(levels) * 1000))
         past: list[tuple[Level, Vector]] = []
         start = x
@@ -80,7 +82,7 @@ def unic(run: Callable[..., Vector], order: int, keep: Keep) -> Callable[..., Ve
             value = denoise(x, level)
             if next(calls) in points:
                 past = [(level, value), *past][: order + 1]
-                if len(past) > 1:
+                if len(past) >= fewest:
                     x += from_data(start, past[1][0], level, past) - x
                 start = keep(1.0 * x)  # a copy: the sampler's own may be changed
             return value
