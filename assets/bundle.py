@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import manifest as manifest_format
-from . import words
-from .manifest import Manifest
+from . import tokens, words
+from .manifest import Manifest, Words
 from .refusal import Corrupt, Refusal
 
 MANIFEST = "bundle.json"
@@ -33,21 +33,44 @@ class Bundle:
     def path(self, graph: str) -> Path:
         return self.folder / self.manifest.graphs[graph]
 
+    @property
+    def condition_size(self) -> int:
+        """Numbers of a condition of the step graph."""
+        known = self.manifest.conditioning
+        return len(known.words) if isinstance(known, Words) else known.size
+
+    @property
+    def example(self) -> str:
+        """A prompt that this bundle understands."""
+        known = self.manifest.conditioning
+        return known.words[0] if isinstance(known, Words) else "stone"
+
     def parse_prompt(self, text: str, field: str = "prompt") -> tuple[NDArray[np.float32], tuple[str, ...]]:
-        """(condition (K,), words not known); see assets/words.py."""
-        return words.parse(text, self.manifest.conditioning, field)
+        """(condition (K,), words not known), or for free text (tokens (T,), what was too long)."""
+        known = self.manifest.conditioning
+        if isinstance(known, Words):
+            return words.parse(text, known, field)
+        return tokens.parse(text, known, self.folder)
+
+    def parse_negative(self, text: str) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+        """The same for a negative prompt, which may be empty: no words, or the tokens of no text."""
+        known = self.manifest.conditioning
+        if not text and isinstance(known, Words):
+            return np.zeros(len(known.words), np.float32), ()
+        return self.parse_prompt(text, "negative")
 
     def describe(self) -> dict[str, Any]:
         m = self.manifest
-        known = m.conditioning
+        known = m.conditioning if isinstance(m.conditioning, Words) else None
         return {
             "name": m.name,
             "digest": self.digest,
             "kind": m.kind,
             "sizes": {"minimum": m.latent.minimum, "maximum": m.latent.maximum, "multiple": m.latent.multiple},
             "recommended": [msgspec.to_builtins(table) for table in m.recommended],
-            "materials": known.words[: known.materials],
-            "modifiers": known.words[known.materials :],
+            "prompt": "words" if known else "text",
+            "materials": known.words[: known.materials] if known else [],
+            "modifiers": known.words[known.materials :] if known else [],
             "licence": m.licence,
         }
 

@@ -46,6 +46,24 @@ class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="words"
     synonyms: dict[str, str] = {}
 
 
+class Tokenizer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of the `tokenizers` library that cuts and pads to `length` tokens."""
+
+    file: str
+    length: int
+
+
+class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="text"):
+    """Free text: the tokens of all tokenizers, one after another, go through `encode_text` to a condition of `size` numbers.
+
+    `empty` says what stands for no negative prompt: the encoding of no text, or zeros.
+    """
+
+    tokenizers: list[Tokenizer]
+    size: int
+    empty: Literal["encoded", "zeros"] = "encoded"
+
+
 class Recommended(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The family's explicit table for one step count: what the model is told, falling, `steps` times or with the end."""
 
@@ -54,7 +72,7 @@ class Recommended(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     times: list[float]
     guidance: float = 1.0
     eta: float | None = None
-    options: dict[str, float | int | bool | str] = {}
+    options: dict[str, float | int | bool | str | tuple[float, ...]] = {}
 
 
 class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,7 +88,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     process: Vp | Ve | Flow
     prediction: Literal["epsilon", "v", "x0", "flow"]
     latent: Latent
-    conditioning: Words
+    conditioning: Words | Text
     recommended: list[Recommended]
     channels: list[Channel]
     graphs: dict[str, str]
@@ -117,11 +135,25 @@ def check(manifest: Manifest) -> None:
             raise OutOfRange(
                 "recommended.times", table.times, f"{table.steps} falling numbers, with or without the end"
             )
-    if not 0 < manifest.conditioning.materials <= len(manifest.conditioning.words):
-        raise OutOfRange("conditioning.materials", manifest.conditioning.materials, "1 to the number of words")
+    _check_conditioning(manifest)
     for name in NEEDED:
         if name not in manifest.graphs:
             raise Corrupt("graphs", f"{name!r} is missing", "export the bundle again")
     for name in manifest.graphs:
         if name not in (*NEEDED, *OPTIONAL):
             raise Unknown("graphs", name, (*NEEDED, *OPTIONAL))
+
+
+def _check_conditioning(manifest: Manifest) -> None:
+    given = manifest.conditioning
+    if isinstance(given, Words):
+        if not 0 < given.materials <= len(given.words):
+            raise OutOfRange("conditioning.materials", given.materials, "1 to the number of words")
+        return
+    if not given.tokenizers or given.size < 1:
+        raise OutOfRange("conditioning", msgspec.to_builtins(given), "at least one tokenizer and a size of at least 1")
+    if "encode_text" not in manifest.graphs:
+        raise Corrupt("graphs", "'encode_text' is missing", "export the bundle again")
+    for tokenizer in given.tokenizers:
+        if tokenizer.file not in manifest.files:
+            raise Corrupt(f"conditioning.{tokenizer.file}", "is not among the files", "export the bundle again")

@@ -1,4 +1,4 @@
-"""`cadenza verify`: heavy imports wait until a command runs, as every command loads this file."""
+"""`cadenza export` and `cadenza verify`: heavy imports wait until a command runs, as every command loads this file."""
 
 from __future__ import annotations
 
@@ -11,6 +11,36 @@ import typer
 from ..assets.refusal import Refusal
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def export(
+    source: Annotated[
+        str, typer.Argument(help="Folder or hub id of a diffusers pipeline, or a single-file checkpoint.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
+    family: Annotated[str, typer.Option(help="How it was distilled; auto reads the scheduler's config.")] = "auto",
+    steps: Annotated[list[int] | None, typer.Option(help="A step count of the family, may be repeated.")] = None,
+    precision: Annotated[str, typer.Option(help="How weights are stored: fp32 or fp16.")] = "fp32",
+    seamless: Annotated[str, typer.Option(help="Circular padding: x, y or xy.")] = "",
+    name: Annotated[str, typer.Option(help="Of the bundle; without it the folder's.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be made and how large.")] = False,
+    json: Json = False,
+) -> None:
+    """Compile a few-step diffusers pipeline and the solver loop into a bundle."""
+    _needs("onnx", "onnxscript", "torch", "diffusers", "transformers")
+    from .diffusion.export import Options, export_pipeline, open_pipeline, plan_export
+
+    options = Options(family, tuple(steps or ()), precision, seamless, name)
+    pipe = open_pipeline(source)
+    made = plan_export(pipe, options)
+    if not dry_run:
+        bundle = export_pipeline(pipe, out, options)
+        made |= {"folder": str(bundle.folder), "digest": bundle.digest, "files": sorted(bundle.manifest.files)}
+    if json:
+        typer.echo(json_format.dumps(made))
+        return
+    for key, value in made.items():
+        typer.echo(f"{key:<10}{value}")
 
 
 def verify(

@@ -35,6 +35,8 @@ def page(report: Mapping[str, Any]) -> str:
     ]
     for name, errors in report.get("torch", {}).items():
         lines.append(f"- {name} against torch: " + ", ".join(f"{kind} {error:.1e}" for kind, error in errors.items()))
+    for stage, error in report.get("diffusers", {}).items():
+        lines.append(f"- against diffusers' own pipeline, {stage}: {error}")
     for backend, facts in report["bits"].items():
         said = ", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in facts.items() if key != "backend")
         lines.append(f"- {backend}: {said}")

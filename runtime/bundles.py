@@ -39,8 +39,9 @@ def open_network(bundle: Bundle, backend: str, threads: int, cache: Path) -> Net
     proof = prove(
         step,
         channels=manifest.latent.channels,
-        condition=len(manifest.conditioning.words),
+        condition=bundle.condition_size,
         digest=bundle.digest,
         cache=cache,
     )
-    return Network(bundle, step, decode, proof)
+    encode_text = load(bundle.path("encode_text"), threads) if "encode_text" in manifest.graphs else None
+    return Network(bundle, step, decode, proof, encode_text)

@@ -32,7 +32,7 @@ RATIO_LIMIT = 1e6
 
 @dataclass(frozen=True)
 class Resolved:
-    """A recipe with what the engine needs to make it. `condition` is float32 (2, K): conditional, unconditional."""
+    """A recipe with what the engine needs to make it. `condition` is float32 (2, K), with and without the prompt; tokens (2, T) of free text."""
 
     recipe: Recipe
     bundle: Bundle
@@ -206,11 +206,8 @@ def _condition(asked: Mapping[str, Any], bundle: Bundle) -> tuple[NDArray[np.flo
     prompt = _text(asked.get("prompt"), "prompt")
     negative = _text(asked.get("negative", ""), "negative")
     positive, ignored = bundle.parse_prompt(prompt)
-    unconditional = np.zeros_like(positive)
-    if negative:
-        unconditional, also = bundle.parse_prompt(negative, field="negative")
-        ignored += also
-    return np.stack([positive, unconditional]), ignored
+    unconditional, also = bundle.parse_negative(negative)
+    return np.stack([positive, unconditional]), ignored + also
 
 
 def _corner(value: Any, field: str, manifest: Manifest) -> int:

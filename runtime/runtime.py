@@ -220,12 +220,17 @@ class Runtime:
     ) -> None:
         recipe, plan, latent = resolved.recipe, resolved.plan, shape(resolved)
         draw = StepDraws(recipe, plan, latent)
+        try:
+            condition = flight.network.conditions(resolved.condition)
+        except Exception as error:  # of the text encoder's backend
+            self._failed(flight, None, error)
+            return
         flight.job = Job(
             network=flight.network,
             plan=plan,
             shape=latent,
             begin=lambda: start(plan, initial(recipe, latent), image, draw),
-            condition=resolved.condition,
+            condition=condition,
             draw=draw,
             image=image,
             mask=mask_of(resolved),
@@ -268,7 +273,7 @@ class Runtime:
         if self.store is not None:
             self.store.put(texture.record, dict(texture.maps()))
 
-    def _failed(self, flight: Flight, job: Job, error: Exception) -> None:
+    def _failed(self, flight: Flight, job: Job | None, error: Exception) -> None:
         refusal = error if isinstance(error, Refusal) else _unexpected(error)
         for work in self._land(flight, "failed"):
             work.end("failed", error=refusal)

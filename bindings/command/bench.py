@@ -46,7 +46,7 @@ def measure(folder: Path | None, rounds: int, threads: int | None = None) -> dic
     threads = threads or os.cpu_count() or 1
     turns = 4 * (rounds + 1) + figures.URGENT_ROUNDS + figures.COLD_STARTS + 1
     with tqdm(total=turns, desc="bench", unit="turn", delay=1.0, leave=False) as bar, ExitStack() as open_ones:
-        plan = figures.Bench(chosen.folder, chosen.manifest.conditioning.words[0], rounds, bar.update)
+        plan = figures.Bench(chosen.folder, chosen.example, rounds, bar.update)
         names = figures.backends_here(chosen.path("step"))
         if not names:
             raise Refusal("missing", "backend", "none is installed", "pip install onnxruntime")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...assets.bundle import Bundle
+from ...assets.manifest import Words
 from .backends import Graph
 from .proof import Proof
 
@@ -27,6 +28,7 @@ class Network:
     step: Graph
     decode: Graph
     proof: Proof
+    encode_text: Graph | None = None
     seconds_per_cell: float = 0.0  # of model evaluation, one sample; a moving average
     decode_seconds_per_cell: float = 0.0
     _warm: set[tuple[int, ...]] = field(default_factory=set)
@@ -39,6 +41,17 @@ class Network:
     def batch_for(self, size: tuple[int, ...]) -> int:
         """How many samples of (height, width) cells one call takes; a guided job is two."""
         return max(1, CELLS_PER_CALL // int(np.prod(size)))
+
+    def conditions(self, parsed: Array) -> Array:
+        """(2, K), with and without the prompt, from what the two prompts parsed to; free text goes through its encoder."""
+        known = self.bundle.manifest.conditioning
+        if self.encode_text is None or isinstance(known, Words):
+            return parsed
+        encoded = [self.encode_text.run({"tokens": tokens[None]})["condition"][0] for tokens in parsed]
+        nothing, _ = self.bundle.parse_negative("")
+        if known.empty == "zeros" and np.array_equal(parsed[1], nothing):
+            encoded[1] = np.zeros_like(encoded[0])
+        return np.stack(encoded)
 
     def evaluate(self, latents: Array, times: Array, conditions: Array) -> Array:
         """Raw model output (B, C, h, w) for latents (B, C, h, w), times (B,) and conditions (B, K)."""

@@ -18,7 +18,6 @@ from cadenza.assets.refusal import Refusal
 from cadenza.exporters.embedded.networks import Autoencoder, AutoencoderShape, Block, Denoiser, DenoiserShape, fold
 from cadenza.exporters.graph import trace
 from cadenza.exporters.texture import FIELD, export_texture_bundle
-from cadenza.exporters.verify import check_bundle
 from cadenza.runtime.runtime import Runtime
 
 WORDS = ["stone", "brick", "moss", "wet"]
@@ -132,25 +131,24 @@ def verify(*words):
     )
 
 
-def test_verify_names_the_first_stage_that_diverges_and_fails(bundle, tmp_path):
-    ended = verify(str(spoiled_loop(bundle, tmp_path).folder))
+def test_verify_names_the_first_stage_that_diverges_fails_and_changes_nothing(bundle, tmp_path):
+    spoiled = spoiled_loop(bundle, tmp_path)
+    ended = verify(str(spoiled.folder))
     assert ended.returncode == 1
     assert "loop graph, row 1 of" in ended.stderr
+    assert load_bundle(spoiled.folder).digest == spoiled.digest
 
 
-def test_verify_leaves_the_bundle_as_it_is_unless_told_to_write(bundle, tmp_path):
-    files = {n: (bundle.folder / n).read_bytes() for n in bundle.manifest.files if not n.startswith("report.")}
-    bare = write_bundle(tmp_path, bundle.manifest, files)
-    assert verify(str(bare.folder)).returncode == 0
-    assert load_bundle(bare.folder).digest == bare.digest
-    assert json.loads(verify(str(bare.folder), "--write", "--json").stdout)["passed"]
-    assert "report.md" in load_bundle(bare.folder).manifest.files
-
-
-def test_a_bundle_without_a_loop_graph_is_verified_by_its_host_loop(bundle, tmp_path):
+def test_a_bundle_without_a_loop_graph_is_verified_by_its_host_loop_and_the_report_written_in(bundle, tmp_path):
     graphs = {name: file for name, file in bundle.manifest.graphs.items() if name != "loop"}
     manifest = msgspec.structs.replace(bundle.manifest, graphs=graphs)
-    files = {n: (bundle.folder / n).read_bytes() for n in bundle.manifest.files if n != "loop.onnx"}
-    report = check_bundle(write_bundle(tmp_path, manifest, files))
+    files = {
+        n: (bundle.folder / n).read_bytes()
+        for n in bundle.manifest.files
+        if n not in ("loop.onnx", "report.md", "report.json")
+    }
+    bare = write_bundle(tmp_path, manifest, files)
+    report = json.loads(verify(str(bare.folder), "--write", "--json").stdout)
     assert report["passed"]
     assert all(check["loop"] is None for check in report["checks"])
+    assert {"report.md", "report.json"} <= set(load_bundle(bare.folder).manifest.files)

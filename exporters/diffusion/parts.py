@@ -1,0 +1,81 @@
+"""What an architecture gives to be exported: a step, a decoder and a text encoder over one flat condition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ...assets.manifest import Flow, Latent, Vp
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Modules with the bundle's contracts, float32.
+
+    step         raw (B, C, h, w) from latent (B, C, h, w), time (B,), condition (B, K)
+    decode       colours (B, 3, H, W) in [0, 1] from latent (B, C, h, w)
+    encode_text  condition (B, K) from tokens (B, T), which are whole numbers in float32
+    tokenizers   of the `transformers` library, each with the length it pads to, in the order of T
+    size         K
+    empty        what stands for no negative prompt
+    """
+
+    step: nn.Module
+    decode: nn.Module
+    encode_text: nn.Module
+    tokenizers: Sequence[tuple[Any, int]]
+    size: int
+    latent: Latent
+    process: Vp | Flow
+    prediction: str
+    empty: Literal["encoded", "zeros"] = "encoded"
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def tokens(self) -> int:
+        return sum(length for _, length in self.tokenizers)
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """Numbers in the weights of each part."""
+        parts = {"step": self.step, "decode": self.decode, "encode_text": self.encode_text}
+        return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
+
+
+class Picture(nn.Module):
+    """An AutoencoderKL's decoder, from the latents that the denoiser makes to colours in [0, 1]."""
+
+    def __init__(self, vae: nn.Module) -> None:
+        super().__init__()
+        self.vae = vae
+        self.scale = float(vae.config.scaling_factor)
+        self.shift = float(getattr(vae.config, "shift_factor", None) or 0.0)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        image = self.vae.decode(latent / self.scale + self.shift, return_dict=False)[0]
+        return (image / 2 + 0.5).clamp(0.0, 1.0)
+
+
+def whole(tokens: Tensor) -> Tensor:
+    return tokens.round().to(torch.int64)
+
+
+def factor(vae: nn.Module) -> int:
+    """Pixels a latent cell."""
+    return 2 ** (len(vae.config.block_out_channels) - 1)
+
+
+def sizes(channels: int, factor: int, cells: int, side: int) -> Latent:
+    """A latent whose sides are multiples of `cells`, up to twice the `side` (cells) that the model was trained at."""
+    multiple = factor * cells
+    return Latent(
+        channels=channels,
+        factor=factor,
+        minimum=max(multiple, 64 // multiple * multiple),
+        maximum=max(2 * side, cells) * factor,
+        multiple=multiple,
+    )

@@ -1,0 +1,131 @@
+"""Stable Diffusion 1.x and 2.x, LCM with guidance embedding, and SDXL: UNets on a variance-preserving process."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...assets.manifest import Vp
+from ...assets.refusal import Refusal
+from .parts import Parts, Picture, factor, sizes, whole
+
+EMBEDDED_GUIDANCE = 8.5
+"""LCM's default w. The network reads w - 1. [Luo et al., Latent consistency models, 2023, https://arxiv.org/abs/2310.04378]"""
+PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v", "sample": "x0"}
+
+
+def stable_diffusion(pipe: Any, guidance: float = EMBEDDED_GUIDANCE) -> Parts:
+    """One CLIP text encoder; its last hidden state is the condition."""
+    length, width = pipe.tokenizer.model_max_length, pipe.text_encoder.config.hidden_size
+    return Parts(
+        step=_Step(pipe.unet, (length, width), guidance),
+        encode_text=_Encoder(pipe.text_encoder),
+        tokenizers=[(pipe.tokenizer, length)],
+        size=length * width,
+        **_common(pipe, guidance),
+    )
+
+
+def stable_diffusion_xl(pipe: Any, guidance: float = EMBEDDED_GUIDANCE) -> Parts:
+    """Two CLIP text encoders, the pooled embedding of the second, and time ids: the whole picture at its own size.
+
+    Podell et al., "SDXL", 2023, https://arxiv.org/abs/2307.01952
+    """
+    encoders, tokenizers = (pipe.text_encoder, pipe.text_encoder_2), (pipe.tokenizer, pipe.tokenizer_2)
+    length = tokenizers[0].model_max_length
+    width, pooled = sum(e.config.hidden_size for e in encoders), encoders[1].config.projection_dim
+    return Parts(
+        step=_StepXL(pipe.unet, (length, width), pooled, factor(pipe.vae), guidance),
+        encode_text=_EncoderXL(*encoders, length),
+        tokenizers=[(tokenizer, length) for tokenizer in tokenizers],
+        size=length * width + pooled,
+        empty="zeros" if pipe.config.force_zeros_for_empty_prompt else "encoded",
+        **_common(pipe, guidance),
+    )
+
+
+def _common(pipe: Any, guidance: float) -> dict[str, Any]:
+    unet, config = pipe.unet.config, pipe.scheduler.config
+    if unet.in_channels != pipe.vae.config.latent_channels:
+        raise Refusal(
+            "unsupported",
+            "unet",
+            f"reads {unet.in_channels} channels where latents have {pipe.vae.config.latent_channels}: an inpainting model",
+            "export its base model; the runtime inpaints with any",
+        )
+    cells = 2 ** (len(unet.block_out_channels) - 1)
+    return {
+        "decode": Picture(pipe.vae),
+        "latent": sizes(unet.in_channels, factor(pipe.vae), cells, unet.sample_size or 64),
+        "process": Vp(alphas_cumprod=[float(a) for a in pipe.scheduler.alphas_cumprod]),
+        "prediction": PREDICTIONS[config.get("prediction_type", "epsilon")],
+        "notes": {"embedded_guidance": guidance} if unet.time_cond_proj_dim else {},
+    }
+
+
+class _Step(nn.Module):
+    def __init__(self, unet: nn.Module, states: tuple[int, int], guidance: float) -> None:
+        super().__init__()
+        self.unet, self.states = unet, states
+        wide = unet.config.time_cond_proj_dim
+        self.register_buffer("guidance", guidance_embedding(guidance, wide) if wide else None)
+
+    def forward(self, latent: Tensor, time: Tensor, condition: Tensor) -> Tensor:
+        return self.evaluate(latent, time, condition.reshape(-1, *self.states))
+
+    def evaluate(self, latent: Tensor, time: Tensor, states: Tensor, **added: Any) -> Tensor:
+        embedded = None if self.guidance is None else self.guidance.expand(latent.shape[0], -1)
+        raw: Tensor = self.unet(
+            latent, time, encoder_hidden_states=states, timestep_cond=embedded, return_dict=False, **added
+        )[0]
+        return raw
+
+
+class _StepXL(_Step):
+    def __init__(self, unet: nn.Module, states: tuple[int, int], pooled: int, factor: int, guidance: float) -> None:
+        super().__init__(unet, states, guidance)
+        self.pooled, self.factor = pooled, factor
+
+    def forward(self, latent: Tensor, time: Tensor, condition: Tensor) -> Tensor:
+        states, pooled = condition.split([math.prod(self.states), self.pooled], 1)
+        one = torch.ones_like(time)
+        height, width = (one * (side * self.factor) for side in latent.shape[2:])
+        ids = torch.stack([height, width, 0 * one, 0 * one, height, width], 1)
+        added = {"text_embeds": pooled, "time_ids": ids}
+        return self.evaluate(latent, time, states.reshape(-1, *self.states), added_cond_kwargs=added)
+
+
+class _Encoder(nn.Module):
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.encoder(whole(tokens))[0].flatten(1)
+
+
+class _EncoderXL(nn.Module):
+    """The last but one hidden states of both encoders side by side, then the projected embedding of the second."""
+
+    def __init__(self, first: nn.Module, second: nn.Module, length: int) -> None:
+        super().__init__()
+        self.first, self.second, self.length = first, second, length
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        one, two = whole(tokens).split([self.length, self.length], 1)
+        first = self.first(one, output_hidden_states=True)
+        second = self.second(two, output_hidden_states=True)
+        states = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], 2)
+        return torch.cat([states.flatten(1), second[0]], 1)
+
+
+def guidance_embedding(guidance: float, width: int) -> Tensor:
+    """(1, width): sines and cosines of 1000 (w - 1), as LCM embeds the strength of guidance."""
+    half = width // 2
+    frequencies = torch.exp(torch.arange(half, dtype=torch.float32) * -(math.log(10000.0) / (half - 1)))
+    angles = (guidance - 1.0) * 1000.0 * frequencies
+    embedded = torch.cat([angles.sin(), angles.cos()])[None]
+    return nn.functional.pad(embedded, (0, width - 2 * half))

@@ -1,0 +1,227 @@
+"""Families of few-step models: the tables their authors used, checked against diffusers' schedulers in the tests.
+
+A bundle's manifest gets the numbers; nothing at run time knows a family's name. `source` says where the numbers are from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..assets.manifest import Recommended
+from ..assets.refusal import OutOfRange, Unknown
+
+TRAINED = 1000
+Grid = Callable[[int], list[float]]
+"""What the model is told at each of n steps, falling: training timesteps of VP models, t in (0, 1] of flow models."""
+
+
+def lcm_grid(n: int) -> list[float]:
+    """n of the 50 steps 999, 979, ... 19 that consistency models are distilled on."""
+    steps = np.arange(1, 51)[::-1] * (TRAINED // 50) - 1
+    return [float(t) for t in steps[np.floor(np.linspace(0, 50, n, endpoint=False)).astype(int)]]
+
+
+def tcd_grid(n: int) -> list[float]:
+    """The same with timestep 0 at the end, where diffusers' TCDScheduler stops: a trace of noise stays."""
+    return [*lcm_grid(n), 0.0]
+
+
+def trailing(n: int) -> list[float]:
+    """1000, 1000 - 1000 / n, ... less one. [Lin et al., Common diffusion noise schedules ..., 2023, https://arxiv.org/abs/2305.08891]"""
+    return [float(t) for t in np.round(np.arange(TRAINED, 0, -TRAINED / n))[:n] - 1]
+
+
+def shifted(shift: float) -> Grid:
+    """1, 1 - 1/n, ... 1/n, each moved to s t / (1 + (s - 1) t). Shift 1 leaves them."""
+
+    def grid(n: int) -> list[float]:
+        return [float(shift * t / (1 + (shift - 1) * t)) for t in (np.arange(n, 0, -1) / n)]
+
+    return grid
+
+
+def shifted_from_training(shift: float) -> Grid:
+    """As diffusers' FlowMatchEulerDiscreteScheduler spaces n steps by itself: evenly between the shifted ends of training.
+
+    Its ends are shifted once when it is made, and the grid between them again.
+    """
+
+    def grid(n: int) -> list[float]:
+        low = shift / TRAINED / (1 + (shift - 1) / TRAINED)
+        return [float(shift * t / (1 + (shift - 1) * t)) for t in np.linspace(1.0, low, n)]
+
+    return grid
+
+
+def fixed(tables: Mapping[int, Sequence[float]]) -> Grid:
+    return lambda n: list(tables[n])
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a family is run. `prediction` None leaves what the scheduler's config says; `flow` families need a flow process."""
+
+    about: str
+    steps: tuple[int, ...]
+    sampler: str
+    grid: Grid
+    source: str
+    licence: str
+    guidance: float = 1.0
+    eta: float | None = None
+    prediction: str | None = None
+    flow: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def tables(self, steps: Sequence[int] = ()) -> list[Recommended]:
+        """The recommended tables of a manifest, for these step counts or all of the family's."""
+        for n in steps:
+            if n not in self.steps:
+                raise OutOfRange("steps", n, f"one of {', '.join(map(str, self.steps))} for this family")
+        return [
+            Recommended(
+                steps=n, sampler=self.sampler, times=self.grid(n), guidance=self.guidance, eta=self.eta,
+                options=dict(self.options),
+            )
+            for n in (steps or self.steps)
+        ]  # fmt: skip
+
+
+LCM_PAPER = "https://arxiv.org/abs/2310.04378"
+FAMILIES: dict[str, Family] = {
+    "lcm": Family(
+        "LCM, full model; guidance is embedded", tuple(range(1, 9)), "lcm", lcm_grid,
+        LCM_PAPER, "openrail++", options={"boundary": True},
+    ),
+    "lcm_lora": Family(
+        "LCM LoRA on a base model", tuple(range(2, 9)), "lcm", lcm_grid,
+        "https://arxiv.org/abs/2311.05556", "openrail++", options={"boundary": True},
+    ),
+    "turbo": Family(
+        "SD-Turbo and SDXL-Turbo, trailing grid", (1, 2, 3, 4), "euler_ancestral", trailing,
+        "https://arxiv.org/abs/2311.17042", "non-commercial without Stability's membership", eta=1.0,
+    ),
+    "turbo_demo": Family(
+        "SD-Turbo and SDXL-Turbo, the authors' demo grid", (1, 2, 3, 4), "euler_ancestral",
+        lambda n: [999.0, 899.0, 799.0, 699.0][:n],
+        "https://github.com/Stability-AI/generative-models/blob/main/scripts/demo/turbo.py",
+        "non-commercial without Stability's membership", eta=1.0,
+    ),
+    "lightning": Family(
+        "SDXL-Lightning, 2, 4 and 8 steps", (2, 4, 8), "euler", trailing,
+        "https://arxiv.org/abs/2402.13929", "openrail++",
+    ),
+    "lightning_1": Family(
+        "SDXL-Lightning, 1 step: predicts the clean latent", (1,), "euler", trailing,
+        "https://arxiv.org/abs/2402.13929", "openrail++", prediction="x0",
+    ),
+    "hyper": Family(
+        "Hyper-SD, a LoRA for each step count", (2, 4, 8), "ddim", trailing,
+        "https://arxiv.org/abs/2404.13686", "none stated: ask ByteDance",
+    ),
+    "hyper_unified": Family(
+        "Hyper-SD, unified LoRA", tuple(range(1, 9)), "tcd", tcd_grid,
+        "https://arxiv.org/abs/2404.13686", "none stated: ask ByteDance", eta=1.0,
+    ),
+    "hyper_1": Family(
+        "Hyper-SDXL, 1-step UNet", (1,), "lcm", fixed({1: [800.0]}),
+        "https://huggingface.co/ByteDance/Hyper-SD", "none stated: ask ByteDance", options={"boundary": True},
+    ),
+    "hyper_cfg": Family(
+        "Hyper-SD, CFG LoRA", (8, 12), "ddim", trailing,
+        "https://huggingface.co/ByteDance/Hyper-SD", "none stated: ask ByteDance", guidance=5.0,
+    ),
+    "tcd": Family(
+        "TCD LoRA", tuple(range(4, 51)), "tcd", tcd_grid,
+        "https://arxiv.org/abs/2402.19159", "openrail++", eta=0.3,
+    ),
+    "pcm": Family(
+        "PCM, small CFG", (2, 4, 8, 16), "tcd", tcd_grid,
+        "https://arxiv.org/abs/2405.18407", "apache-2.0", eta=0.0,
+    ),
+    "pcm_normal": Family(
+        "PCM, normal CFG", (4, 8, 16), "tcd", tcd_grid,
+        "https://arxiv.org/abs/2405.18407", "apache-2.0", guidance=7.5, eta=0.0,
+    ),
+    "dmd2": Family(
+        "DMD2, 4 steps", (4,), "lcm", fixed({4: [999.0, 749.0, 499.0, 249.0]}),
+        "https://arxiv.org/abs/2405.14867", "cc-by-nc-4.0", options={"boundary": True},
+    ),
+    "dmd2_1": Family(
+        "DMD2, 1 step", (1,), "lcm", fixed({1: [399.0]}),
+        "https://arxiv.org/abs/2405.14867", "cc-by-nc-4.0", options={"boundary": True},
+    ),
+    "sdxs": Family(
+        "SDXS, 1 step", (1,), "euler", trailing,
+        "https://arxiv.org/abs/2403.16627", "openrail++",
+    ),
+    "schnell": Family(
+        "FLUX.1-schnell, no shift", (1, 2, 3, 4), "euler", shifted(1.0),
+        "https://huggingface.co/black-forest-labs/FLUX.1-schnell", "apache-2.0", flow=True,
+    ),
+    "sd3": Family(
+        "SD3's own flow Euler, shift 3; Turbo at 4 steps", (4, 8, 28), "euler", shifted_from_training(3.0),
+        "https://arxiv.org/abs/2403.03206", "Stability's community licence", flow=True,
+    ),
+    "z_image_turbo": Family(
+        "Z-Image-Turbo", (8,), "euler", shifted(3.0),
+        "https://huggingface.co/Tongyi-MAI/Z-Image-Turbo", "apache-2.0", flow=True,
+    ),
+    "qwen_lightning": Family(
+        "Qwen-Image-Lightning: dynamic shift whose base and maximum are log 3", (4, 8), "euler", shifted(3.0),
+        "https://github.com/ModelTC/Qwen-Image-Lightning", "apache-2.0", flow=True,
+    ),
+    "ace_step_turbo": Family(
+        "ACE-Step 1.5 turbo", (8,), "euler", shifted(3.0),
+        "https://github.com/ace-step/ACE-Step-1.5", "mit", flow=True,
+    ),
+    "base": Family(
+        "a model that was not distilled: many steps and guidance", (20, 30), "dpmpp_2m", trailing,
+        "https://arxiv.org/abs/2112.10752", "the model's own", guidance=7.5,
+    ),
+}  # fmt: skip
+
+
+def choose(name: str, scheduler: Mapping[str, Any], embeds_guidance: bool, card: str = "") -> tuple[str, str]:
+    """(family, why). `auto` reads the scheduler's config and the model card's text; a name is taken as it is.
+
+    scheduler        the config of diffusers' scheduler, with _class_name
+    embeds_guidance  the denoiser takes a guidance embedding
+    """
+    if name != "auto":
+        if name not in FAMILIES:
+            raise Unknown("family", name, ("auto", *FAMILIES))
+        return name, "asked for"
+    kind, text = str(scheduler.get("_class_name", "")), card.lower()
+    for word, family in MENTIONS:
+        if word in text:
+            return family, f"the model card or name says {word!r}"
+    if kind == "LCMScheduler":
+        return ("lcm" if embeds_guidance else "lcm_lora"), f"its scheduler is {kind}"
+    if kind == "TCDScheduler":
+        return "tcd", f"its scheduler is {kind}"
+    if kind == "FlowMatchEulerDiscreteScheduler":
+        shift = float(scheduler.get("shift", 1.0))
+        return ("schnell" if shift == 1.0 else "sd3"), f"its scheduler is {kind} with shift {shift:g}"
+    spacing = scheduler.get("timestep_spacing")
+    if kind == "EulerAncestralDiscreteScheduler" and spacing == "trailing":
+        return "turbo", f"its scheduler is {kind}, trailing"
+    if kind == "EulerDiscreteScheduler" and spacing == "trailing":
+        one = scheduler.get("prediction_type") == "sample"
+        return ("lightning_1" if one else "lightning"), f"its scheduler is {kind}, trailing"
+    return "base", f"nothing says it was distilled: scheduler {kind or 'unknown'}"
+
+
+MENTIONS = (
+    ("lightning", "lightning"),
+    ("dmd2", "dmd2"),
+    ("hyper-sd", "hyper_unified"),
+    ("sdxs", "sdxs"),
+    ("phased", "pcm"),
+    ("schnell", "schnell"),
+    ("turbo", "turbo"),
+)

@@ -1,0 +1,83 @@
+"""Real pipeline classes at toy size: saved, exported by the same code as large ones, equal to diffusers, served."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import toys
+
+from cadenza.assets.refusal import Refusal
+from cadenza.exporters.diffusion import export
+from cadenza.exporters.diffusion.export import Options, export_pipeline, open_pipeline, plan_export
+from cadenza.runtime.runtime import Runtime
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # diffusers' own
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pipeline")
+    toys.stable_diffusion().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(saved, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "SMALL", 0)  # verify the recommended tables only: the samplers have their own test
+        options = Options(steps=(2, 4), seamless="xy", name="toy sd")
+        return export_pipeline(open_pipeline(str(saved)), tmp_path_factory.mktemp("out") / "sd", options)
+
+
+def test_a_saved_pipeline_is_equal_to_diffusers_at_each_step_count(bundle):
+    report = json.loads((bundle.folder / "report.json").read_text())
+    assert list(report["diffusers"]) == ["text", "latent, 2 steps", "latent, 4 steps"]
+    assert all(error <= 1e-5 for error in report["diffusers"].values())
+    assert bundle.manifest.provenance["family"] == "lcm_lora"
+
+
+def test_an_exported_pipeline_is_served_tiles_and_tells_what_it_did_not_read(bundle, tmp_path, monkeypatch):
+    monkeypatch.setenv("CADENZA_HOME", str(tmp_path))
+    request = {"prompt": "low wall " + "of stones " * 4 + "zebra", "seed": 7, "size": 64, "negative": "low"}
+    with Runtime([bundle.folder]) as runtime:
+        texture = runtime.submit({**request, "guidance": 2.0}).wait(30)
+        again = runtime.submit(texture.recipe).wait(30)
+        other = runtime.submit({**request, "prompt": "low"}).wait(30)
+    assert texture.digest == again.digest != other.digest
+    assert texture.ignored
+    assert texture.ignored[0].endswith("zebra")
+    assert other.ignored == ()
+    assert texture.maps()["normal"].shape == (64, 64, 3)
+    for axis in (0, 1):
+        field = texture.albedo.astype(float)
+        inside = np.abs(np.diff(field, axis=axis)).mean()
+        wrap = np.abs(np.take(field, 0, axis) - np.take(field, -1, axis)).mean()
+        assert wrap <= 1.3 * inside
+
+
+def test_a_dry_run_says_what_would_be_made_and_why(saved):
+    said = plan_export(open_pipeline(str(saved)), Options(precision="fp16"))
+    assert (said["family"], said["why"]) == ("lcm_lora", "its scheduler is LCMScheduler")
+    assert said["bytes"] == 2 * sum(said["graphs"].values())
+
+
+def test_a_family_of_another_process_is_refused(saved):
+    with pytest.raises(Refusal, match="is for flow models"):
+        plan_export(open_pipeline(str(saved)), Options(family="schnell"))
+
+
+def test_what_is_no_pipeline_is_refused_in_a_sentence(tmp_path):
+    with pytest.raises(Refusal, match=r"model_index\.json"):
+        open_pipeline(str(tmp_path))
+
+
+def test_a_failed_export_leaves_nothing_behind(saved, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "trace", lambda *_: (_ for _ in ()).throw(OSError(28, "no space left on device")))
+    with pytest.raises(OSError, match="no space"):
+        export_pipeline(open_pipeline(str(saved)), tmp_path / "out", Options())
+    assert list(tmp_path.iterdir()) == []
