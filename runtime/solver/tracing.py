@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,9 +29,11 @@ class Vector:
         self.terms = terms
 
     def __add__(self, other: Vector) -> Vector:
-        terms = self.terms.copy()
-        for symbol, weight in other.terms.items():
-            terms[symbol] = terms.get(symbol, 0.0) + weight
+        own, theirs = self.terms, other.terms
+        terms = own | theirs
+        if len(terms) < len(own) + len(theirs):  # the fast case is that they share none
+            for symbol in own.keys() & theirs.keys():
+                terms[symbol] = own[symbol] + theirs[symbol]
         return Vector(terms)
 
     def __iadd__(self, other: Vector) -> Vector:
@@ -67,14 +69,15 @@ GIVEN = ("denoise", "x", "levels", "noise", "process", "keep", "estimates")
 """What a sampler function is given where it names it; its other parameters are its dials."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """One evaluation: the symbol that the model reads, and the symbols of its outputs."""
+class Row(NamedTuple):
+    """One evaluation: the symbol that the model reads, the symbols of its outputs; denoised = a x + b raw."""
 
     read: int
     level: Level
     raw: int
     raw_uncond: int
+    a: float
+    b: float
 
 
 @dataclass
@@ -128,91 +131,77 @@ class Trace:
 
     def _define(self, terms: Sum) -> int:
         """A new symbol; parts that were defined in this segment have no column and are replaced by what they are made of."""
-        now, total = len(self.rows), dict[int, float]()
+        now, sums, total = len(self.rows), self.sums, dict[int, float]()
         for part, weight in terms.items():
-            if weight != 0.0:
-                if self.segment[part] == now and part in self.sums:
-                    for base, inner in self.sums[part].items():
-                        total[base] = total.get(base, 0.0) + weight * inner
-                else:
-                    total[part] = total.get(part, 0.0) + weight
+            if part in sums and self.segment[part] == now:
+                for base, inner in sums[part].items():
+                    total[base] = total.get(base, 0.0) + weight * inner
+            else:
+                total[part] = total.get(part, 0.0) + weight
         symbol = self._symbol()
-        self.sums[symbol] = {base: weight for base, weight in total.items() if weight != 0.0}
+        sums[symbol] = total if all(total.values()) else {base: weight for base, weight in total.items() if weight}
         return symbol
 
     def _evaluate(self, x: Vector, level: Level) -> Row:
         read = self._define(x.terms)
         x.terms = {read: 1.0}
         raw = len(self.segment)
-        self.rows.append(Row(read, level, raw, raw + 1))
+        self.rows.append(Row(read, level, raw, raw + 1, *coefficients(self.prediction, level)))
         self.segment += [len(self.rows)] * 2
         return self.rows[-1]
 
     def _estimate(self, row: Row, guidance: float) -> Vector:
-        a, b = coefficients(self.prediction, row.level)
-        terms = {row.read: a * row.level.scale, row.raw: b * guidance, row.raw_uncond: b * (1.0 - guidance)}
+        terms = {row.read: row.a * row.level.scale, row.raw: row.b * guidance, row.raw_uncond: row.b * (1.0 - guidance)}
         return Vector({self._define(terms): 1.0})
 
 
 def _table(trace: Trace, reads: list[int]) -> Plan:
     """Slot allocation and the numbers of the table; `reads` are the symbols that each row and the result read."""
     rows, draw_of = len(trace.rows), trace.draw_of
-    alive = _alive(trace, reads)
+    alive, sums = _alive(trace, reads)
     slots = max(map(len, alive))
-    sums = [[_in_columns(trace, symbol, r) for symbol in symbols] for r, symbols in enumerate(alive)]
-    drawn = [sorted({s for total in each for s in total if s in draw_of}) for each in sums]
+    drawn = [sorted({s for total in each for s in total if s in draw_of}) if draw_of else [] for each in sums]
     number = {symbol: k for k, symbol in enumerate(sorted({s for each in drawn for s in each}))}
     noise = max(map(len, drawn))
     width = slots + 2 + noise
     head, mix = np.zeros((slots, 2 + noise)), np.zeros((rows, slots, width))
     draws = np.full((rows + 1, noise), -1, np.int64)
-    places: list[int] = []
-    values: list[float] = []  # flat, for one assignment
+    column = {0: 0, 1: 1}
     for r, each in enumerate(sums):
-        if r == 0:
-            column = {0: 0, 1: 1}
-        else:
-            column = {symbol: slot for slot, symbol in enumerate(alive[r - 1])}
-            column[trace.rows[r - 1].raw], column[trace.rows[r - 1].raw_uncond] = slots, slots + 1
         for k, symbol in enumerate(drawn[r]):
-            column[symbol] = (2 if r == 0 else slots + 2) + k
-            draws[r, k] = number[symbol]
-        for slot, total in enumerate(each):
-            if r == 0:
-                for base, weight in total.items():
-                    head[slot, column[base]] = weight
-            else:
-                start = ((r - 1) * slots + slot) * width
-                places += [start + column[base] for base in total]
-                values += total.values()
-    mix.reshape(-1)[places] = values
+            column[symbol], draws[r, k] = (2 if r == 0 else slots + 2) + k, number[symbol]
+        table = head.reshape(-1) if r == 0 else mix[r - 1].reshape(-1)  # a view
+        start, across = 0, len(table) // slots
+        for total in each:
+            for base, weight in total.items():
+                table[start + column[base]] = weight
+            start += across
+        if r < rows:
+            column = {symbol: slot for slot, symbol in enumerate(alive[r])}
+            column[trace.rows[r].raw], column[trace.rows[r].raw_uncond] = slots, slots + 1
     read = np.zeros((rows, slots))
     read[:, 0] = [row.level.scale for row in trace.rows]
-    ab = [coefficients(trace.prediction, row.level) for row in trace.rows]
     return Plan(
         head,
         read,
         time=np.array([row.level.time for row in trace.rows]),
         mix=mix,
         draws=draws,
-        blend=np.array([[1.0 / b, -a / b] for a, b in ab]),
+        blend=np.array([[1.0 / row.b, -row.a / row.b] for row in trace.rows]),
         intervals=np.array([trace.intervals[draw_of[symbol]] for symbol in number], np.float64).reshape(-1, 2),
     )
 
 
-def _in_columns(trace: Trace, symbol: int, segment: int) -> Sum:
-    """The symbol over what stands in columns during a segment: slots, outputs and draws."""
-    if trace.segment[symbol] == segment and symbol in trace.sums:
-        return trace.sums[symbol]
-    return {symbol: 1.0}
-
-
-def _alive(trace: Trace, reads: list[int]) -> list[list[int]]:
-    """Symbols in slots after each segment: first what is read next, then what a later segment needs, oldest first."""
-    alive: list[list[int]] = [[] for _ in reads]
+def _alive(trace: Trace, reads: list[int]) -> tuple[list[list[int]], list[list[Sum]]]:
+    """Symbols in slots after each segment, first what is read next, then what a later segment needs, oldest first; and
+    each as a sum over what stands in columns during the segment: slots, outputs and draws."""
+    alive: list[list[int]] = []
+    sums: list[list[Sum]] = []
+    born, made = trace.segment, trace.sums
     needed: set[int] = set()
     for r in range(len(reads) - 1, -1, -1):
         needed.discard(reads[r])
-        alive[r] = [reads[r], *sorted(needed)]
-        needed = {base for symbol in alive[r] for base in _in_columns(trace, symbol, r) if trace.segment[base] < r}
-    return alive
+        alive.append([reads[r], *sorted(needed)])
+        sums.append([made[s] if s in made and born[s] == r else {s: 1.0} for s in alive[-1]])
+        needed = {base for total in sums[-1] for base in total if born[base] < r}
+    return alive[::-1], sums[::-1]
