@@ -48,6 +48,6 @@ def address(runtime):
         yield address
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def serving():
     return running
