@@ -8,6 +8,7 @@ from typing import Any
 
 from .compile import compile_plan, dials
 from .levels import options_of
+from .names import aliases_of
 from .process import Process
 from .samplers import SAMPLERS
 from .spacings import SPACINGS
@@ -26,6 +27,7 @@ def _sampler(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "title": sampler.title,
+        "aliases": aliases_of(name),
         "order": sampler.order,
         "evaluations_per_step": plan.evaluations / STEPS,
         "stochastic": plan.stochastic,

@@ -11,9 +11,11 @@ from typing import Any
 from ...assets.refusal import OutOfRange, Unknown, WrongType
 from .guidance import Guidance, check_guidance, refuse_not_affine
 from .levels import Grid, check_spacing, levels_of
+from .live import refuse_steps
+from .names import resolve_names
 from .plan import Plan
 from .process import PREDICTIONS, Process
-from .samplers import SAMPLERS
+from .samplers import LIVE, SAMPLERS
 from .samplers.dials import parameters, settings
 from .samplers.unipc import unic
 from .tracing import Trace
@@ -39,8 +41,8 @@ def compile_plan(
 ) -> Plan:
     """A sampler with all its dials as a `Plan`.
 
-    sampler     a name in SAMPLERS
-    spacing     a name in SPACINGS; {"name": ..., option: value}; noise ratios sigma / alpha (steps + 1 of them, falling;
+    sampler     any of its names; one that ends with a spacing's must agree with `spacing`
+    spacing     any of its names; {"name": ..., option: value}; noise ratios sigma / alpha (steps + 1 of them, falling;
                 infinity is flow's t = 1); or {"times": [...]}, what the model is told (steps of them, the clean end is
                 added, or steps + 1)
     steps       1 to 1000
@@ -52,7 +54,11 @@ def compile_plan(
     guidance_interval  (lowest, highest) noise ratio that guidance works at, the highest None for no end; outside it is 1
     options     the sampler's own dials
     """
-    _check_names(sampler, prediction, steps, denoise)
+    if sampler in LIVE:
+        raise refuse_steps(sampler, steps)
+    named = resolve_names(sampler, spacing if isinstance(spacing, str) else None)
+    sampler, options = named.sampler, {**named.options, **options}
+    _check(prediction, steps, denoise)
     if corrector is not None and corrector not in CORRECTORS:
         raise Unknown("corrector", corrector, CORRECTORS)
     refuse_not_affine(options)
@@ -91,9 +97,7 @@ def _compiled(
     return trace.plan(result, levels[-1])
 
 
-def _check_names(sampler: object, prediction: object, steps: object, denoise: object) -> None:
-    if sampler not in SAMPLERS:
-        raise Unknown("sampler", sampler, SAMPLERS)
+def _check(prediction: object, steps: object, denoise: object) -> None:
     if prediction not in PREDICTIONS:
         raise Unknown("prediction", prediction, PREDICTIONS)
     if isinstance(steps, bool) or not isinstance(steps, int):

@@ -9,17 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...assets.refusal import OutOfRange, Unknown, WrongType
+from .names import resolve_spacing
 from .process import Level, Process
 from .spacings import SPACINGS
 
-ALIASES = {
-    "leading": "ddim_uniform",
-    "uniform": "sgm_uniform",
-    "tcd": "lcm",
-    "align_your_steps": "ays",
-    "lu_lambdas": "log_snr",
-    "kl": "kl_optimal",
-}
 SIGNED = ("mu",)
 """Options that may be negative."""
 
@@ -66,9 +59,7 @@ def levels_of(grid: Grid, steps: int, process: Process, denoise: float) -> list[
 
 
 def _named(name: str, asked: Mapping[str, Any]) -> Grid:
-    name = ALIASES.get(name, name)
-    if name not in SPACINGS:
-        raise Unknown("spacing", name, (*SPACINGS, *ALIASES))
+    name = resolve_spacing(name)
     known = options_of(name)
     for key, value in asked.items():
         if key not in known:

@@ -12,7 +12,6 @@ from difflib import get_close_matches
 from typing import Any
 
 from ...assets.refusal import Refusal, WrongType
-from .levels import ALIASES as SPACING_ALIASES
 from .samplers import SAMPLERS
 from .spacings import SPACINGS
 
@@ -63,16 +62,19 @@ IMPLIED: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Names that stand for a sampler with options."""
 
-_SPACINGS = {
+SPACING_ALIASES = {
     "sgm": "sgm_uniform",
+    "uniform": "sgm_uniform",
     "k": "karras",
     "poly": "polyexponential",
+    "leading": "ddim_uniform",
     "ddim": "ddim_uniform",
-    "align your steps": "ays",
-    "align your steps 11": "ays",
-    "align your steps 32": "ays_32",
-    "kl optimal": "kl_optimal",
-    "lu": "log_snr",
+    "Align Your Steps": "ays",
+    "Align Your Steps 11": "ays",
+    "Align Your Steps 32": "ays_32",
+    "kl": "kl_optimal",
+    "lu_lambdas": "log_snr",
+    "tcd": "lcm",
 }
 
 
@@ -132,7 +134,7 @@ def _sampler_names() -> dict[str, tuple[str, dict[str, Any]]]:
 
 
 def _spacing_names() -> dict[str, str]:
-    names = {**_SPACINGS, **SPACING_ALIASES, **{name: name for name in SPACINGS}}
+    names = {**SPACING_ALIASES, **{name: name for name in SPACINGS}}
     return {_plain(name): spacing for name, spacing in names.items()}
 
 

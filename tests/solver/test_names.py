@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cadenza.assets.refusal import Refusal
+from cadenza.runtime import Process, compile_plan
 from cadenza.runtime.solver.compile import dials
 from cadenza.runtime.solver.names import IMPLIED, Named, aliases_of, resolve_names, resolve_spacing
 from cadenza.runtime.solver.samplers import SAMPLERS
@@ -100,6 +101,16 @@ def test_a_spacing_said_twice_must_be_the_same():
         resolve_names("Euler Karras", "beta")
     with pytest.raises(Refusal, match="did you mean 'karras'"):
         resolve_names("Euler", "karas")
+
+
+def test_a_plan_is_the_same_by_any_name_and_contradictions_are_refused():
+    process = Process.ve()
+    plan = compile_plan("dpmpp_2m_sde", "karras", 5, process, "x0")
+    assert compile_plan("DPM++ 2M SDE Karras", "Karras", 5, process, "x0").digest == plan.digest
+    assert compile_plan("DPM++ 3M", "karras", 5, process, "x0").noise_draws == 0
+    assert compile_plan("DPM++ 3M", "karras", 5, process, "x0", eta=1.0).noise_draws > 0
+    with pytest.raises(Refusal, match="say it once"):
+        compile_plan("DPM++ 2M SDE Karras", "beta", 5, process, "x0")
 
 
 def read(name, **settings):
