@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -65,7 +65,20 @@ Noise = Callable[[Level, Level], Vector]
 Keep = Callable[[Vector], Vector]
 """keep(v): v, remembered as one value, such as an old slope."""
 
-GIVEN = ("denoise", "x", "levels", "noise", "process", "keep", "estimates")
+Mark = tuple[int, int]
+
+
+class Attempts(Protocol):
+    """What a live sampler may ask: the error of a step, and to take evaluations back."""
+
+    def mark(self) -> Mark: ...
+
+    def back_to(self, mark: Mark) -> None: ...
+
+    def error(self, low: Vector, high: Vector, previous: Vector, atol: float, rtol: float) -> float: ...
+
+
+GIVEN = ("denoise", "x", "levels", "noise", "process", "keep", "estimates", "attempts")
 """What a sampler function is given where it names it; its other parameters are its dials."""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .adams import deis, gradient_estimation, ipndm, ipndm_v, lms, plms
+from .adaptive import dpm_adaptive
 from .consistency import lcm, pingpong, scm, tcd
 from .dpm import dpm_2, dpm_fast
 from .dpmpp import dpmpp_2m, dpmpp_2m_sde, dpmpp_2m_sde_heun, dpmpp_2s, dpmpp_3m_sde, dpmpp_sde
@@ -114,3 +115,6 @@ SAMPLERS: dict[str, Sampler] = {
     "pingpong": Sampler(pingpong, "Ping-pong", None),
     "scm": Sampler(scm, "SCM (TrigFlow)", None),
 }
+
+LIVE: dict[str, Sampler] = {"dpm_adaptive": Sampler(dpm_adaptive, "DPM adaptive", 3)}
+"""Samplers that choose their steps while they run (`solver/live.py`); they have no plan before."""
