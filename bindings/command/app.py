@@ -50,7 +50,7 @@ def _load(registered: EntryPoint) -> Callable[..., None]:
     try:
         function: Callable[..., None] = registered.load()
         return function
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         reason = str(error)
 
     def unavailable() -> None:

@@ -137,7 +137,7 @@ def open_game(server: str | None, bundles: list[Path] | None, backend: str = "au
 def watched(game: Any, asked: dict[str, Any]) -> Texture:
     """The result of a request, with a progress bar once it has taken a second."""
     ticket = game.submit(asked)
-    with tqdm(total=None, unit="row", delay=1.0, leave=False) as bar:
+    with tqdm(total=None, unit="row", delay=1.0, leave=False, disable=None) as bar:
         while True:
             try:
                 texture: Texture = ticket.result(timeout=0.05)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json as json_format
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -101,10 +102,11 @@ def write_previews(texture: Texture, out: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def patience(what: str) -> Iterator[None]:
-    """Says on standard error what is going on, once it has taken a second."""
+    """Says to a person at a terminal what is going on, once it has taken a second."""
     timer = threading.Timer(1.0, typer.echo, (f"{what} ...",), {"err": True})
     timer.daemon = True
-    timer.start()
+    if sys.stderr.isatty():
+        timer.start()
     try:
         yield
     finally:
@@ -112,5 +114,5 @@ def patience(what: str) -> Iterator[None]:
 
 
 def waited(items: Any, unit: str) -> Any:
-    """The items, with a progress bar once they have taken a second."""
-    return tqdm(items, unit=unit, delay=1.0, leave=False)
+    """The items, with a progress bar at a terminal once they have taken a second."""
+    return tqdm(items, unit=unit, delay=1.0, leave=False, disable=None)
