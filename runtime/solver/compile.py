@@ -11,10 +11,11 @@ from typing import Any
 from ...assets.refusal import OutOfRange, Unknown, WrongType
 from .guidance import Guidance, check_guidance, refuse_not_affine
 from .levels import Grid, check_spacing, levels_of
+from .live import refuse_steps
 from .names import resolve_names
 from .plan import Plan
 from .process import PREDICTIONS, Process
-from .samplers import SAMPLERS
+from .samplers import LIVE, SAMPLERS
 from .samplers.dials import parameters, settings
 from .samplers.unipc import unic
 from .tracing import Trace
@@ -53,6 +54,8 @@ def compile_plan(
     guidance_interval  (lowest, highest) noise ratio that guidance works at, the highest None for no end; outside it is 1
     options     the sampler's own dials
     """
+    if sampler in LIVE:
+        raise refuse_steps(sampler, steps)
     named = resolve_names(sampler, spacing if isinstance(spacing, str) else None)
     sampler, options = named.sampler, {**named.options, **options}
     _check(prediction, steps, denoise)
