@@ -54,10 +54,10 @@ def compile_plan(
     guidance_interval  (lowest, highest) noise ratio that guidance works at, the highest None for no end; outside it is 1
     options     the sampler's own dials
     """
-    if sampler in LIVE:
-        raise refuse_steps(sampler, steps)
     named = resolve_names(sampler, spacing if isinstance(spacing, str) else None)
     sampler, options = named.sampler, {**named.options, **options}
+    if sampler in LIVE:
+        raise refuse_steps(sampler, steps)
     _check(prediction, steps, denoise)
     if corrector is not None and corrector not in CORRECTORS:
         raise Unknown("corrector", corrector, CORRECTORS)

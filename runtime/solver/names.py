@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from ...assets.refusal import Refusal, WrongType
-from .samplers import SAMPLERS
+from .samplers import LIVE, SAMPLERS
 from .spacings import SPACINGS
 
 
@@ -126,11 +126,12 @@ def _parse(name: str) -> Named:
 
 def _sampler_names() -> dict[str, tuple[str, dict[str, Any]]]:
     """Plain name to (the registry's name, options); the registry's own spelling wins, and only what it has is known."""
+    there = SAMPLERS | LIVE
     named: list[tuple[str, tuple[str, dict[str, Any]]]]
     named = [(name, (sampler, {})) for sampler, names in ALIASES.items() for name in names]
-    named += [*IMPLIED.items(), *((each.title, (name, {})) for name, each in SAMPLERS.items())]
-    named += [(name, (name, {})) for name in SAMPLERS]
-    return {_plain(name): found for name, found in named if found[0] in SAMPLERS}
+    named += [*IMPLIED.items(), *((each.title, (name, {})) for name, each in there.items())]
+    named += [(name, (name, {})) for name in there]
+    return {_plain(name): found for name, found in named if found[0] in there}
 
 
 def _spacing_names() -> dict[str, str]:

@@ -113,6 +113,13 @@ def test_a_plan_is_the_same_by_any_name_and_contradictions_are_refused():
         compile_plan("DPM++ 2M SDE Karras", "beta", 5, process, "x0")
 
 
+def test_a_live_sampler_has_its_names_and_no_step_count():
+    assert resolve_names("DPM adaptive Karras") == Named("dpm_adaptive", "karras")
+    with pytest.raises(Refusal) as refused:
+        compile_plan("DPM adaptive", "karras", 5, Process.ve(), "x0")
+    assert refused.value.field == "steps"
+
+
 def read(name, **settings):
     return read_scheduler_config({"_class_name": name, "_diffusers_version": "0.42.1", **settings})
 
