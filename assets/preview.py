@@ -24,6 +24,10 @@ SAMPLES = 2
 """Rays a pixel, along each side."""
 BLOCK = 1 << 14
 """Rays followed together: few enough to stay in a processor's cache."""
+UNIT = 128
+"""Pixels of a texture in a unit of the scenes: the grain looks alike whatever the texture's size."""
+RELIEF = np.float32(NORMAL_STRENGTH / UNIT)
+"""Units from height 0 to height 1."""
 FINER = 3
 """Maps are enlarged so many times by a cubic before they are looked up, so that relief close to the eye is smooth."""
 
@@ -34,17 +38,20 @@ def tiled(texture: Texture, times: int = 3) -> Picture:
 
 
 def sphere(texture: Texture, size: int = 512) -> Picture:
-    """A ball with two tiles across its face, in a studio; `size` pixels a side."""
-    lookup, relief = _prepare(texture)
-    depth = relief * np.float32(np.pi / 2)  # a tile is a quarter of the circumference
+    """A ball in a studio, about 256 texels across its face; `size` pixels a side."""
+    lookup = _prepare(texture)
+    width = texture.albedo.shape[1]
+    around = max(1, round(4 * UNIT / width)) * width / UNIT  # whole tiles, in units
+    scale = np.float32(around / (2 * np.pi))  # units a radian
+    depth = RELIEF / scale
     eye, light, zoom = row(0, 0, 5.2), unit(row(-0.52, 0.62, 0.59)), np.float32(0.238)
     behind = dot(eye, eye)
 
     def place(at: Field) -> tuple[Field, Field, Field]:
-        """u and v in tiles, and how far from the middle."""
+        """u and v in units, and how far from the middle."""
         far = shading.length(at)[:, 0]
-        u = np.arctan2(at[:, 0], at[:, 2]) * np.float32(2 / np.pi)
-        v = np.arccos(np.clip(at[:, 1] / far, -1, 1)) * np.float32(2 / np.pi)
+        u = np.arctan2(at[:, 0], at[:, 2]) * scale
+        v = np.arccos(np.clip(at[:, 1] / far, -1, 1)) * scale
         return u, v, far
 
     def height(at: Field) -> Field:
@@ -73,8 +80,8 @@ def sphere(texture: Texture, size: int = 512) -> Picture:
 
 
 def plane(texture: Texture, width: int = 640, height: int = 400) -> Picture:
-    """Ground seen at a slant, about three tiles wide, to the edges of the picture."""
-    lookup, depth = _prepare(texture)
+    """Ground seen at a slant, to the edges of the picture."""
+    lookup, depth = _prepare(texture), RELIEF
     eye, centre, light = row(0, 1.75, 1.5), row(0, 0, 0.06), unit(row(-0.72, 0.52, -0.46))
     forward, right = unit(centre - eye), row(1, 0, 0)
     down = np.cross(forward, right).astype(np.float32)
@@ -134,8 +141,8 @@ PREVIEWS: dict[str, Callable[[Texture], Picture]] = {"tiled": tiled, "sphere": s
 Lookup = Callable[..., Field]
 
 
-def _prepare(texture: Texture) -> tuple[Lookup, np.float32]:
-    """A look-up of all maps by place, and the relief's depth; the unit is the texture's width."""
+def _prepare(texture: Texture) -> Lookup:
+    """A look-up of all maps by place in units."""
     given = texture.maps()
     layers = [to_linear(given["albedo"]), given["height"][..., None] / 255, given["normal"] / 127.5 - 1]
     layers += [given[name][..., None] / 255 for name in ("roughness", "metallic", "occlusion")]
@@ -143,13 +150,13 @@ def _prepare(texture: Texture) -> tuple[Lookup, np.float32]:
     for axis in (0, 1):
         table = _enlarge(table, axis)
     rows, columns, channels = table.shape
-    stride = columns + 1
+    stride, texels = columns + 1, np.float32(UNIT * FINER)
     flat = np.pad(table, ((0, 1), (0, 1), (0, 0)), mode="wrap").reshape(-1, channels)
     heights = np.clip(flat[:, 3], 0.01, 1)  # above the floor, so that every ray that reaches it has met something
 
     def lookup(u: Field, v: Field, everything: bool = False) -> Field:
         """Bilinear at u to the right and v down; all channels (N, 10), or only the height (N,)."""
-        x, y = u * columns - np.float32(0.5), v * columns - np.float32(0.5)
+        x, y = u * texels - np.float32(0.5), v * texels - np.float32(0.5)
         x, y = x - columns * np.floor(x / columns), y - rows * np.floor(y / rows)
         left, top = np.minimum(np.floor(x), columns - 1), np.minimum(np.floor(y), rows - 1)
         x, y = x - left, y - top
@@ -163,7 +170,7 @@ def _prepare(texture: Texture) -> tuple[Lookup, np.float32]:
         out: Field = above + (below - above) * y
         return out
 
-    return lookup, np.float32(NORMAL_STRENGTH / texture.albedo.shape[1])
+    return lookup
 
 
 def _enlarge(table: Field, axis: int) -> Field:
