@@ -119,6 +119,7 @@ def add_files(bundle: Bundle, files: Mapping[str, bytes]) -> Bundle:
 
 
 def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     part.write_bytes(data)
     os.replace(part, path)

@@ -80,6 +80,16 @@ class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     encoding: Literal["srgb", "linear"] = "linear"
 
 
+class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A graph compiled for a class of devices at static shapes (each input's, in whole numbers)."""
+
+    graph: str
+    file: str
+    backend: str
+    targets: list[str]  # compute capabilities
+    shapes: dict[str, list[int]]
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """bundle.json. `files` has the sha-256 of every file beside it."""
 
@@ -94,6 +104,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     graphs: dict[str, str]
     format: int = FORMAT
     files: dict[str, str] = {}
+    engines: list[Engine] = []
     licence: str = ""
     provenance: dict[str, Any] = {}
 
@@ -139,6 +150,9 @@ def check(manifest: Manifest) -> None:
     for name in NEEDED:
         if name not in manifest.graphs:
             raise Corrupt("graphs", f"{name!r} is missing", "export the bundle again")
+    for engine in manifest.engines:
+        if engine.file not in manifest.files:
+            raise Corrupt(f"engines.{engine.file}", "is not among the files", "export the bundle again")
     for name in manifest.graphs:
         if name not in (*NEEDED, *OPTIONAL):
             raise Unknown("graphs", name, (*NEEDED, *OPTIONAL))

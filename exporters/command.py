@@ -1,4 +1,4 @@
-"""`cadenza export` and `cadenza verify`: heavy imports wait until a command runs, as every command loads this file."""
+"""`cadenza export`, `verify` and `engines`: heavy imports wait until a command runs, as every command loads this file."""
 
 from __future__ import annotations
 
@@ -64,6 +64,26 @@ def verify(
         raise typer.Exit(1)
     if write:
         add_files(opened, report_files(report))
+
+
+def engines(
+    bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
+    size: Annotated[int, typer.Option(help="Pixels a side; an engine has one size.")] = 256,
+    batch: Annotated[list[int] | None, typer.Option(help="Batch size, may be repeated; 1 without it.")] = None,
+    target: Annotated[list[str] | None, typer.Option(help="Compute capability such as 8.9, may be repeated.")] = None,
+    json: Json = False,
+) -> None:
+    """Build TensorRT-RTX engines into a bundle; no GPU is needed. Changes the bundle's digest."""
+    from ..assets.bundle import load_bundle
+    from .engines import USUAL, add_engines
+
+    made = add_engines(load_bundle(bundle), size, batch or [1], target or list(USUAL))
+    rows = [{"file": e.file, "bytes": (made.folder / e.file).stat().st_size} for e in made.manifest.engines]
+    if json:
+        typer.echo(json_format.dumps({"digest": made.digest, "engines": rows}))
+        return
+    for row in rows:
+        typer.echo(f"{row['file']:<32}{row['bytes']:>12} bytes")
 
 
 def _needs(*packages: str) -> None:

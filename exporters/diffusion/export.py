@@ -24,6 +24,7 @@ from ..report import report_files
 from ..texture import FIELD
 from ..verify import SAMPLERS, TOLERANCE, check_bundle
 from ..weights import share_weights
+from .flow import flux, stable_diffusion_3
 from .parity import against_pipeline, check
 from .parts import Parts
 from .seamless import AXES, make_seamless
@@ -33,6 +34,8 @@ ARCHITECTURES: dict[str, Callable[[Any], Parts]] = {
     "StableDiffusionPipeline": stable_diffusion,
     "LatentConsistencyModelPipeline": stable_diffusion,
     "StableDiffusionXLPipeline": stable_diffusion_xl,
+    "StableDiffusion3Pipeline": stable_diffusion_3,
+    "FluxPipeline": flux,
 }
 """By the name of diffusers' pipeline class."""
 PRECISIONS = {"fp32": 4, "fp16": 2}

@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from ...assets.bundle import Bundle
-from ...assets.manifest import Recommended
+from ...assets.manifest import Flow, Recommended
 from ...assets.refusal import Refusal
 from ...runtime.engine.backends import Graph, open_backend
 from ...runtime.resolve import process_of
 from ...runtime.solver import Plan, compile_plan
 from ..verify import relative, short
+from .flow import TEXT_LENGTH
 
 Array = NDArray[np.float32]
 SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -32,6 +33,8 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
 """diffusers' class of a sampler on variance-preserving models, with what the family's table implies."""
 EXPLICIT = ("lcm", "tcd", "euler")
 """Schedulers that take timesteps as they are; the others space them by themselves, trailing."""
+SIDE = 32
+"""Cells a side, at most."""
 PROMPT = "low wall of stones"
 
 
@@ -61,13 +64,16 @@ def _text(pipe: Any, bundle: Bundle, conditions: Array) -> tuple[float, dict[str
     """(error of the condition, the pipeline's own embeddings as arguments of its call)."""
     encoded = [part for part in pipe.encode_prompt(PROMPT, **_silent(pipe)) if part is not None]
     names = ("prompt_embeds", "pooled_prompt_embeds") if len(encoded) > 1 else ("prompt_embeds",)
-    kept = [encoded[0], encoded[-1]] if len(names) == 2 else encoded[:1]
+    kept = encoded[: len(names)]
     flat = np.concatenate([part.flatten(1).numpy() for part in kept], 1)
     return relative(conditions[0], flat), dict(zip(names, kept, strict=True))
 
 
 def _silent(pipe: Any) -> dict[str, Any]:
-    known = {"device": "cpu", "num_images_per_prompt": 1, "do_classifier_free_guidance": False}
+    known = {
+        "device": "cpu", "num_images_per_prompt": 1, "do_classifier_free_guidance": False,
+        "max_sequence_length": TEXT_LENGTH,
+    }  # fmt: skip
     wanted = signature(pipe.encode_prompt).parameters
     return {name: value for name, value in {**known, **_extra(wanted)}.items() if name in wanted}
 
@@ -87,7 +93,7 @@ def _plan(bundle: Bundle, table: Recommended) -> Plan:
 
 def _noise(bundle: Bundle, plan: Plan, seed: int) -> tuple[Array, Array]:
     latent = bundle.manifest.latent
-    side = latent.maximum // 2 // latent.factor
+    side = min(latent.maximum // 2 // latent.factor, SIDE)
     rng = np.random.default_rng(seed)
     shape = (1, latent.channels, side, side)
     return rng.standard_normal(shape, np.float32), rng.standard_normal((plan.noise_draws, *shape), np.float32)
@@ -108,10 +114,10 @@ def _theirs(
 ) -> Array | None:
     import diffusers
 
-    flow = bundle.manifest.process.__class__.__name__ == "Flow"
     latents = torch.from_numpy(start.copy())
     given: dict[str, Any] = {}
-    if flow:
+    if isinstance(bundle.manifest.process, Flow):  # its tables are shifted already
+        pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, shift=1.0, use_dynamic_shifting=False)
         given["sigmas"] = list(table.times)
     else:
         name, settings = SCHEDULERS[table.sampler]
@@ -126,13 +132,18 @@ def _theirs(
         if table.sampler == "tcd":
             given["eta"] = table.eta  # else the pipeline passes 0
         latents = latents * _start_scale(pipe.scheduler, table)
+    if hasattr(pipe, "_pack_latents"):
+        latents = pipe._pack_latents(latents, *latents.shape)
     side = start.shape[-1] * bundle.manifest.latent.factor
     with _noise_of(pipe.scheduler, draws):
         result = pipe(
             **arguments, latents=latents, num_inference_steps=table.steps, guidance_scale=_off(pipe), height=side,
             width=side, output_type="latent", **given,
         )  # fmt: skip
-    return result.images.numpy()
+    images = result.images
+    if hasattr(pipe, "_unpack_latents"):
+        images = pipe._unpack_latents(images, side, side, bundle.manifest.latent.factor)
+    return np.asarray(images)
 
 
 def _off(pipe: Any) -> float:

@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import diffusers
 import numpy as np
 import pytest
 
@@ -39,6 +40,39 @@ def test_a_saved_pipeline_is_equal_to_diffusers_at_each_step_count(bundle):
     assert list(report["diffusers"]) == ["text", "latent, 2 steps", "latent, 4 steps"]
     assert all(error <= 1e-5 for error in report["diffusers"].values())
     assert bundle.manifest.provenance["family"] == "lcm_lora"
+
+
+VP = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+OTHERS = {
+    "lcm": (lambda: toys.stable_diffusion(embeds_guidance=True), (1, 4)),
+    "lightning": (
+        lambda: toys.stable_diffusion_xl(diffusers.EulerDiscreteScheduler(**VP, timestep_spacing="trailing")),
+        (2, 4, 8),
+    ),
+    "turbo": (
+        lambda: toys.stable_diffusion_xl(diffusers.EulerAncestralDiscreteScheduler(**VP, timestep_spacing="trailing")),
+        (1, 4),
+    ),
+    "sd3": (toys.stable_diffusion_3, (4,)),
+    "schnell": (toys.flux, (1, 4)),
+}
+"""What `--family auto` must choose, by the pipeline and the step counts tried."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", OTHERS)
+def test_every_architecture_is_equal_to_diffusers_at_each_step_count_and_is_served(family, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "SMALL", 0)
+    monkeypatch.setenv("CADENZA_HOME", str(tmp_path / "home"))
+    make, steps = OTHERS[family]
+    make().save_pretrained(tmp_path / "pipeline")
+    made = export_pipeline(open_pipeline(str(tmp_path / "pipeline")), tmp_path / "bundle", Options(steps=steps))
+    errors = json.loads((made.folder / "report.json").read_text())["diffusers"]
+    assert made.manifest.provenance["family"] == family
+    assert list(errors) == ["text", *(f"latent, {n} steps" for n in steps)]
+    assert all(error <= 1e-5 for error in errors.values())
+    with Runtime([made.folder]) as runtime:
+        assert runtime.submit({"prompt": "low wall", "seed": 1, "size": 64}).wait(60).digest
 
 
 def test_an_exported_pipeline_is_served_tiles_and_tells_what_it_did_not_read(bundle, tmp_path, monkeypatch):

@@ -4,7 +4,15 @@ import string
 
 import diffusers
 import torch
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    T5Config,
+    T5EncoderModel,
+    T5Tokenizer,
+)
 
 LENGTH = 16
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -71,6 +79,49 @@ def stable_diffusion_xl(scheduler):
             text_encoder=CLIPTextModel(text_config(len(first))).eval(),
             text_encoder_2=CLIPTextModelWithProjection(text_config(len(second), act="gelu")).eval(),
             add_watermarker=False,
+        )
+    )  # fmt: skip
+
+
+def t5():
+    """(encoder, tokenizer): every letter a piece."""
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0), *((c, -3.0) for c in string.ascii_lowercase)]
+    words = T5Tokenizer(vocab=pieces, extra_ids=0)
+    config = T5Config(vocab_size=len(pieces), d_model=32, d_kv=8, d_ff=37, num_layers=2, num_heads=4)
+    return T5EncoderModel(config).eval(), words
+
+
+def stable_diffusion_3(shift=3.0):
+    torch.manual_seed(0)
+    first, second, (third, pieces) = tokenizer(), tokenizer(), t5()
+    transformer = diffusers.SD3Transformer2DModel(
+        sample_size=16, patch_size=1, in_channels=4, out_channels=4, num_layers=2, attention_head_dim=8,
+        num_attention_heads=4, caption_projection_dim=32, joint_attention_dim=64, pooled_projection_dim=64,
+        pos_embed_max_size=48,
+    )  # fmt: skip
+    third = T5EncoderModel(T5Config(**{**third.config.to_dict(), "d_model": 64})).eval()
+    encoders = [CLIPTextModelWithProjection(text_config(len(first))).eval() for _ in range(2)]
+    return quiet(
+        diffusers.StableDiffusion3Pipeline(
+            transformer=transformer.eval(), vae=vae(4, shift_factor=0.06, scaling_factor=1.5), tokenizer=first,
+            tokenizer_2=second, tokenizer_3=pieces, text_encoder=encoders[0], text_encoder_2=encoders[1],
+            text_encoder_3=third, scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=shift),
+        )
+    )  # fmt: skip
+
+
+def flux():
+    torch.manual_seed(0)
+    words, (encoder, pieces) = tokenizer(), t5()
+    transformer = diffusers.FluxTransformer2DModel(
+        patch_size=1, in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=32, pooled_projection_dim=32, axes_dims_rope=(4, 4, 8), guidance_embeds=False,
+    )  # fmt: skip
+    return quiet(
+        diffusers.FluxPipeline(
+            transformer=transformer.eval(), vae=vae(4, shift_factor=0.06, scaling_factor=1.5), tokenizer=words,
+            tokenizer_2=pieces, text_encoder=CLIPTextModel(text_config(len(words))).eval(), text_encoder_2=encoder,
+            scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=1.0),
         )
     )  # fmt: skip
 
