@@ -174,6 +174,14 @@ def spoil(folder, how):
         manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **how}))
 
 
+def start(folder, how):
+    """One as `cadenza serve` does it; the others without a process of their own."""
+    if how != "graph":
+        Runtime([folder], "onnxruntime")
+    with server(folder, "onnxruntime"):
+        pass
+
+
 @pytest.mark.parametrize(
     ("how", "words"),
     [
@@ -190,10 +198,7 @@ def test_a_corrupt_bundle_is_refused_by_the_file_before_a_server_starts(tmp_path
     folder = toy.write(tmp_path / "toy").folder
     spoil(folder, how)
     with pytest.raises(Refusal) as refused:
-        if how == "graph":  # one as `cadenza serve` tells it; the others without a process of their own
-            with server(folder, "onnxruntime"):
-                pass
-        Runtime([folder], "onnxruntime")
+        start(folder, how)
     assert [word for word in words if word not in str(refused.value)] == [], str(refused.value)
 
 
