@@ -32,7 +32,7 @@ def demo(
     bundle: dials.Bundles = None,
     json: dials.Json = False,
 ) -> None:
-    """Start a server, make a texture through it, write it down, and replay its seed on a server started anew."""
+    """Make a texture through a server and prove its seed. A second server makes it again, to the same bytes."""
     writable(out, "out")
     took: dict[str, float] = {}
     with timed(took, "all", silent=True), interruptible():

@@ -19,7 +19,7 @@ def replay(
     backend: dials.Backend = "auto",
     json: dials.Json = False,
 ) -> None:
-    """Make a recipe again and check that the bytes are the same; exit status 1 where they differ."""
+    """Make a recipe again and compare the bytes. Exit status 1 where they differ."""
     record = find(recipe)
     with open_game(server, bundle, backend) as game:
         again = watched(game, record["recipe"])
