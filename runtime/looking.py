@@ -92,7 +92,7 @@ class Bench:
             plan=plan,
             shape=size,
             begin=lambda: start(plan, initial(recipe, size), image, draw),
-            condition=resolved.condition,
+            condition=self.network.conditions(resolved.condition),
             draw=draw,
             image=image,
             mask=mask_of(resolved),

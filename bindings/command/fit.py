@@ -75,7 +75,7 @@ class Bed:
         self.bench, self.requests = bench, requests
         self.process: Process = process_of(bench.bundle.manifest)
         resolved = [bench.resolve(request) for request in requests]
-        self._conditions = np.stack([each.condition[0] for each in resolved])
+        self._conditions = np.stack([bench.network.conditions(each.condition)[0] for each in resolved])
         self._starts = np.stack([_start(each) for each in resolved])
 
     def model(self, x: Reals, level: Level) -> Reals:
