@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .plan import Model
+from .process import Process
+
 Reals = NDArray[np.float64]
 
 
@@ -33,6 +36,17 @@ class Mixture:
 
 LOPSIDED = Mixture((0.6, 0.3, 0.1), (-0.9, 0.7, 2.3), (0.5, 0.7, 0.9))
 """Broad and lopsided: a symmetric one flatters the measured order of convergence."""
+
+
+def exact_model(process: Process, prediction: str, mixture: Mixture = LOPSIDED) -> Model:
+    """The perfect model of a mixture on a process, as `Plan.run` calls it; it does not look at the condition."""
+
+    def model(x: Reals, time: float, conditional: bool) -> Reals:
+        level = process.at(time)
+        alpha, sigma = level.alpha * level.scale, level.sigma * level.scale
+        return raw_output(prediction, x, mixture.denoised(x, alpha, sigma), alpha, sigma)
+
+    return model
 
 
 def raw_output(prediction: str, x: Reals, denoised: Reals, alpha: float, sigma: float) -> Reals:

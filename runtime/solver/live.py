@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...assets.refusal import Refusal, Unknown
-from .analytic import LOPSIDED, raw_output
+from .analytic import exact_model
 from .guidance import check_guidance
 from .levels import check_spacing, levels_of
 from .plan import Model, Plan
@@ -62,10 +62,7 @@ def run_live(
 def refuse_steps(sampler: str, steps: object) -> Refusal:
     """What a caller is told who asks a live sampler for a number of steps: how many it takes."""
     process = Process.ve()
-
-    def reference(x: Reals, time: float, conditional: bool) -> Reals:
-        return raw_output("x0", x, LOPSIDED.denoised(x, 1.0, time), 1.0, time)
-
+    reference = exact_model(process, "x0")
     _, plan = run_live(sampler, "karras", process, "x0", reference, np.linspace(-2.0, 2.0, 64), lambda k: 0.0)
     used = f"on the reference mixture it used {plan.evaluations} evaluations"
     remedy = f"run it with solver.live.run_live, or take dpm_fast with {plan.evaluations} steps"

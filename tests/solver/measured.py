@@ -1,13 +1,12 @@
 """What the tests of samplers share: exact models on every process, runs of plans, and the same functions run eagerly."""
 
-import functools
 import inspect
 import math
 
 import numpy as np
 
 from cadenza.runtime import Process, compile_plan
-from cadenza.runtime.solver.analytic import LOPSIDED, Mixture, raw_output
+from cadenza.runtime.solver.analytic import LOPSIDED, Mixture, exact_model
 from cadenza.runtime.solver.process import coefficients
 from cadenza.runtime.solver.samplers import SAMPLERS
 from cadenza.runtime.solver.samplers.unipc import unic
@@ -31,23 +30,6 @@ def units(process, time):
     """(alpha, sigma) in the process's own units for what the model is told."""
     level = process.at(time)
     return level.alpha * level.scale, level.sigma * level.scale
-
-
-def exact_model(process, prediction, mixture=LOPSIDED):
-    def model(x, time, conditional):
-        alpha, sigma = units(process, time)
-        return raw_output(prediction, x, mixture.denoised(x, alpha, sigma), alpha, sigma)
-
-    return model
-
-
-COUNTS = (24, 48)
-"""Steps between which the order is measured: few, so that the error of order 6 is above rounding; multiples of 3 for dpm_fast."""
-
-
-@functools.cache
-def exact_end(kind):
-    return run("dopri5", kind, np.geomspace(8, 0.15, 401), np.linspace(-2.5, 2.5, 41))
 
 
 def silent(k):

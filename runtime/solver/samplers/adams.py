@@ -18,7 +18,8 @@ EQUAL_STEPS = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -
 def lms(denoise: Denoise, x: Vector, levels: Sequence[Level], keep: Keep, order: Order = 4) -> Vector:
     """Linear multistep: the polynomial is in sigma and its integral exact for uneven steps. Order 1 to 4.
 
-    Written by Katherine Crowson for k-diffusion, which integrates numerically to 1e-4; the same method as ipndm_v.
+    Katherine Crowson, "k-diffusion", 2022, https://github.com/crowsonkb/k-diffusion, which integrates numerically to 1e-4; the
+    same method as ipndm_v.
     """
     return _multistep(denoise, x, levels, keep, order, log=False)
 

@@ -34,7 +34,7 @@ def dpm_adaptive(
 
     From the first noisy level to the last, as dpm_fast; a rejected step keeps its first evaluation. h_init is the first
     step, accept_safety the least growth of a step that is accepted. Lu et al. 2022, https://arxiv.org/abs/2206.00927,
-    algorithm 4, with the step control of k-diffusion.
+    with the step control of k-diffusion.
     """
     noisy = [level for level in levels if level.sigma > 0]
     for here, there in pairs(noisy[: 1 + int(noisy[0].alpha == 0)]):

@@ -37,7 +37,8 @@ def dpm_fast(
     """DPM-Solver-fast: as many steps of order 3 as the evaluations allow, then one of order 2 or 1. Order 3 at eta 0.
 
     One evaluation for each step asked. Of the spacing it takes the ends and lays its own steps evenly in log SNR between
-    them; a first step from pure noise and a last one to the clean end are Euler's. Appendix B of the paper.
+    them; a first step from pure noise and a last one to the clean end are Euler's. Lu et al. 2022,
+    https://arxiv.org/abs/2206.00927
     """
     first, last = int(levels[0].alpha == 0), len(levels) - 1 - int(levels[-1].sigma == 0)
     if first == 1:

@@ -31,7 +31,8 @@ def fresh(x: Vector, here: Level, there: Level, noise: Noise, eta: float) -> Vec
 def dpmpp_2s(denoise: Denoise, x: Vector, levels: Sequence[Level], process: Process) -> Vector:
     """DPM-Solver++ 2S: the midpoint method in log SNR, algorithm 1 of the paper. Order 2.
 
-    A step from pure noise or to the clean end has no middle and is first order.
+    A step from pure noise or to the clean end has no middle and is first order. Lu et al. 2022,
+    https://arxiv.org/abs/2211.01095
     """
     for here, there in pairs(levels):
         past: Past = [(here, denoise(x, here))]
@@ -54,7 +55,8 @@ def dpmpp_sde(
 ) -> Vector:
     """DPM-Solver++ SDE: two ancestral steps from one place, the second with the estimate at the part r of the way.
 
-    Order 2 at eta 0. A step from pure noise or to the clean end is first order.
+    Order 2 at eta 0. A step from pure noise or to the clean end is first order. After Lu et al. 2022,
+    https://arxiv.org/abs/2211.01095, by Katherine Crowson for k-diffusion.
     """
     for here, there in pairs(levels):
         denoised = denoise(x, here)
@@ -68,7 +70,10 @@ def dpmpp_sde(
 
 
 def dpmpp_2m(denoise: Denoise, x: Vector, levels: Sequence[Level]) -> Vector:
-    """Second-order multistep, algorithm 2 of the paper. Order 2, one evaluation a step; the last step is first order."""
+    """Second-order multistep, algorithm 2 of the paper. Order 2, one evaluation a step; the last step is first order.
+
+    Lu et al. 2022, https://arxiv.org/abs/2211.01095
+    """
     past: list[tuple[Level, Vector]] = []
     for here, there in pairs(levels):
         past = [(here, denoise(x, here)), *past][:2]
@@ -85,7 +90,8 @@ def dpmpp_2m_sde(
     solver_type: SolverType = "midpoint",
 ) -> Vector:
     """The stochastic second-order multistep method; eta 0 with midpoint is dpmpp_2m. `solver_type`: midpoint or heun,
-    where heun integrates the line through both estimates exactly.
+    where heun integrates the line through both estimates exactly. After Lu et al. 2022, https://arxiv.org/abs/2211.01095, by
+    Katherine Crowson for k-diffusion.
     """
     step = midpoint_step if solver_type == "midpoint" else from_data
     past: list[tuple[Level, Vector]] = []
@@ -96,14 +102,16 @@ def dpmpp_2m_sde(
 
 
 def dpmpp_2m_sde_heun(denoise: Denoise, x: Vector, levels: Sequence[Level], noise: Noise, eta: float = 1.0) -> Vector:
-    """dpmpp_2m_sde with solver_type heun; eta 0 is res_multistep."""
+    """dpmpp_2m_sde with solver_type heun; eta 0 is res_multistep. Lu et al. 2022, https://arxiv.org/abs/2211.01095"""
     return dpmpp_2m_sde(denoise, x, levels, noise, eta, "heun")
 
 
 def dpmpp_3m_sde(denoise: Denoise, x: Vector, levels: Sequence[Level], noise: Noise, eta: float = 1.0) -> Vector:
-    """The stochastic third-order multistep method: the parabola through three estimates, integrated exactly. Order 3.
+    """The stochastic third-order multistep method: the parabola through three estimates, integrated exactly. Each step has
+    order 3 at eta 0, the run 2, as its first step is Euler's.
 
-    The published formula (DPM-Solver, k-diffusion, diffusers) has half of the parabola's second-order term, and order 2.
+    The published formula (DPM-Solver++, k-diffusion, diffusers) has half of the parabola's second-order term: steps of order
+    2. After Lu et al. 2022, https://arxiv.org/abs/2211.01095
     """
     past: list[tuple[Level, Vector]] = []
     for here, there in pairs(levels):

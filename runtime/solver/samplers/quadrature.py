@@ -59,7 +59,7 @@ def from_data(x: Vector, here: Level, there: Level, past: Past, eta: float = 0.0
     """x at `there`, by the integral of the clean estimate over log SNR; the noise of an SDE (eta above 0) is not added.
 
     x' = (sigma' / sigma) e^(-eta h) x + alpha' (1 + eta) (integral of e^((1 + eta) (u - end)) denoised(u) du), h the step
-    [Lu et al. 2022, https://arxiv.org/abs/2211.01095, eq. 8; Gonzalez et al. 2023, https://arxiv.org/abs/2305.14267].
+    [Lu et al. 2022, https://arxiv.org/abs/2211.01095; Gonzalez et al. 2023, https://arxiv.org/abs/2305.14267].
     From pure noise and to the clean end, where log SNR is infinite, the newest value stands for all; past values from
     pure noise, infinitely far away, drop out.
     """

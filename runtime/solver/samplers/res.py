@@ -1,6 +1,6 @@
 """RES: exponential Runge-Kutta and multistep methods that satisfy the order conditions exactly.
 
-Zhang, Chen, Nguyen-Tang, Fidler, Wei, "Improved order analysis and design of exponential integrator for diffusion models
+Zhang, Song, Chen, "Improved order analysis and design of exponential integrator for diffusion models
 sampling", 2023, https://arxiv.org/abs/2308.02157
 """
 
@@ -17,7 +17,10 @@ from .quadrature import fade, from_data, moments
 
 
 def res_multistep(denoise: Denoise, x: Vector, levels: Sequence[Level]) -> Vector:
-    """Second-order multistep: the line through the last two clean estimates, integrated exactly. Order 2."""
+    """Second-order multistep: the line through the last two clean estimates, integrated exactly. Order 2.
+
+    Zhang, Song, Chen 2023, https://arxiv.org/abs/2308.02157
+    """
     past: list[tuple[Level, Vector]] = []
     for here, there in pairs(levels):
         past = [(here, denoise(x, here)), *past][:2]
@@ -35,7 +38,7 @@ def res_multistep_ancestral(
 ) -> Vector:
     """res_multistep to a lower level and fresh noise back up. Order 2 at eta 0.
 
-    ComfyUI measures the line from the lower level of the step before instead of from where its estimate was made.
+    Zhang, Song, Chen 2023, https://arxiv.org/abs/2308.02157. ComfyUI measures the line from the lower level of the step before instead of from where its estimate was made.
     """
     past: list[tuple[Level, Vector]] = []
     for here, there in pairs(levels):
@@ -53,7 +56,7 @@ def res_singlestep(
 ) -> Vector:
     """Exponential Runge-Kutta of 2 stages (c2 = 1/2) or 3 (c2 = 1/2, c3 = 1), orders 2 and 3.
 
-    A step from pure noise or to the clean end is first order.
+    A step from pure noise or to the clean end is first order. Zhang, Song, Chen 2023, https://arxiv.org/abs/2308.02157
     """
     for here, there in pairs(levels):
         first = denoise(x, here)
@@ -73,7 +76,7 @@ def res_singlestep(
 def _third(
     denoise: Denoise, x: Vector, here: Level, middle: Level, there: Level, first: Vector, second: Vector
 ) -> Vector:
-    """The last stage and the end of a 3-stage step, table 3 of the paper: gamma = (3 c3^3 - 2 c3) / (c2 (2 - 3 c2)) = 4."""
+    """The last stage and the end of a 3-stage step: gamma = (3 c3^3 - 2 c3) / (c2 (2 - 3 c2)) = 4."""
     h, gamma = there.log_snr - here.log_snr, 4.0
     slope = there.alpha * h * float(moments(h, 2)[1])  # of a value that grows from 0 to 1 over the step
     half = middle.alpha * (h / 2) * float(moments(h / 2, 2)[1])

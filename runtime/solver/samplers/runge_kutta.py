@@ -96,8 +96,7 @@ def heunpp2(
     """Heun++ 2: slopes at the next one and two levels, weighted by their sigma over the first level's. Order 1: the weights
     of the later slopes vanish towards the end; the last step is Euler's, the one before has two slopes.
 
-    Wang, Zhang, Hou, Huang, Wang, "Boosting diffusion models with an adaptive momentum sampler", 2023, as in Carzit's
-    sd-webui-samplers-scheduler, https://github.com/Carzit/sd-webui-samplers-scheduler
+    Carzit, "Samplers Scheduler for Stable Diffusion web UI", https://github.com/Carzit/sd-webui-samplers-scheduler
     """
     for k, (start, there) in enumerate(pairs(levels)):
         x, here = churned(x, start, noise, process, s_churn / (len(levels) - 1), s_tmin, s_tmax)
@@ -118,27 +117,30 @@ def _plus(x: Vector, step: float, weights: Sequence[float], slopes: Sequence[Vec
     return x
 
 
-HAIRER = "Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, 1993, https://doi.org/10.1007/978-3-540-78862-1"
+HAIRER = 'Hairer, Norsett, Wanner, "Solving ordinary differential equations I", 1993, https://doi.org/10.1007/978-3-540-78862-1'
 
 heun = method(
     Tableau((0, 1), ((), (1,)), (1 / 2, 1 / 2)),
-    "Heun's method: Euler, corrected by the slope at its end. Order 2. Karras, Aittala, Aila, Laine, Elucidating the design "
-    "space of diffusion-based generative models, 2022, algorithm 1, https://arxiv.org/abs/2206.00364",
+    "Heun's method: Euler, corrected by the slope at its end. Order 2. Karras et al. 2022, algorithm 1, "
+    "https://arxiv.org/abs/2206.00364",
 )
 midpoint = method(Tableau((0, 1 / 2), ((), (1 / 2,)), (0, 1)), f"The midpoint method. Order 2. {HAIRER}")
 ralston = method(
     Tableau((0, 2 / 3), ((), (2 / 3,)), (1 / 4, 3 / 4)),
-    "Ralston's second-order method of least error bound. Order 2. Ralston, Runge-Kutta methods with minimum error bounds, "
-    "1962, https://doi.org/10.1090/S0025-5718-1962-0150954-0",
+    "Ralston's second-order method of least error bound. Order 2. "
+    'Ralston, "Runge-Kutta methods with minimum error bounds", 1962, '
+    "https://doi.org/10.1090/S0025-5718-1962-0150954-0",
 )
 fehlberg2 = method(
     Tableau((0, 1 / 2, 1), ((), (1 / 2,), (1 / 256, 255 / 256)), (1 / 512, 255 / 256, 1 / 512)),
-    "The second-order formula of Fehlberg's pair 1(2). Order 2. Fehlberg, NASA TR R-315, 1969, "
+    "The second-order formula of Fehlberg's pair 1(2). Order 2. "
+    'Fehlberg, "Low-order classical Runge-Kutta formulas with stepsize control", NASA TR R-315, 1969, '
     "https://ntrs.nasa.gov/citations/19690021375",
 )
 bosh3 = method(
     Tableau((0, 1 / 2, 3 / 4), ((), (1 / 2,), (0, 3 / 4)), (2 / 9, 1 / 3, 4 / 9)),
-    "The third-order formula of Bogacki and Shampine's pair. Order 3. A 3(2) pair of Runge-Kutta formulas, 1989, "
+    "The third-order formula of Bogacki and Shampine's pair. Order 3. "
+    'Bogacki, Shampine, "A 3(2) pair of Runge-Kutta formulas", 1989, '
     "https://doi.org/10.1016/0893-9659(89)90079-7",
 )
 rk4 = method(
@@ -158,11 +160,14 @@ dopri5 = method(
         ),
         (35 / 384, 0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
     ),
-    "The fifth-order formula of Dormand and Prince's pair; six evaluations. Order 5. A family of embedded Runge-Kutta "
-    "formulae, 1980, https://doi.org/10.1016/0771-050X(80)90013-3",
+    "The fifth-order formula of Dormand and Prince's pair; six evaluations. Order 5. "
+    'Dormand, Prince, "A family of embedded Runge-Kutta formulae", 1980, '
+    "https://doi.org/10.1016/0771-050X(80)90013-3",
 )
 
-HAIRER_2 = "Hairer, Wanner, Solving Ordinary Differential Equations II, 1996, https://doi.org/10.1007/978-3-642-05221-7"
+HAIRER_2 = (
+    'Hairer, Wanner, "Solving ordinary differential equations II", 1996, https://doi.org/10.1007/978-3-642-05221-7'
+)
 R3, R6, R15 = math.sqrt(3.0), math.sqrt(6.0), math.sqrt(15.0)
 
 implicit_euler = implicit((1.0,), ((1.0,),), (1.0,), 2, f"Implicit Euler by fixed-point iteration. Order 1. {HAIRER_2}")

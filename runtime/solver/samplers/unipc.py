@@ -29,6 +29,7 @@ def uni_pc(
     """UniPC of order 1 to 4 on the clean estimate, one evaluation a step: UniP, then UniC once the estimate is there.
 
     Variant bh1 has B(h) = h, bh2 has B(h) = e^h - 1. Orders fall towards the end; the last step is not corrected.
+    Zhao et al. 2023, https://arxiv.org/abs/2302.04867
     """
     past: list[tuple[Level, Vector]] = []
     start, used = x, 1
@@ -46,7 +47,7 @@ def uni_pc(
 def uni_pc_bh2(
     denoise: Denoise, x: Vector, levels: Sequence[Level], keep: Keep, order: Literal[1, 2, 3, 4] = 3
 ) -> Vector:
-    """uni_pc with variant bh2, the one of latent models."""
+    """uni_pc with variant bh2, the one of latent models. Zhao et al. 2023, https://arxiv.org/abs/2302.04867"""
     return uni_pc(denoise, x, levels, keep, order, "bh2")
 
 
