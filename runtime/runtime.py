@@ -7,11 +7,13 @@ with Runtime() as runtime:
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 
 from ..assets.refusal import Refusal
 from ..assets.store import Store, default_folder
+from ..assets.texture import Texture
 from .bundles import load_bundles, open_network
 from .draws import StepDraws, initial
 from .engine.engine import Engine
@@ -34,6 +37,8 @@ OnRow = Callable[[Job], None]
 
 WORK_LIMIT = 4096
 """Requests waiting or running at one time; one more is refused."""
+STORE_LIMIT = 64
+"""Results that wait to be written to the store; then the engine waits for the disk."""
 
 
 def ignore(work: Work) -> None:
@@ -66,8 +71,10 @@ class Runtime:
         self._flights: dict[str, Flight] = {}  # by recipe id; guarded by the lock, as the next three
         self._backlog = Backlog()
         self._unfinished = 0  # works
-        self._counts = dict.fromkeys(("accepted", "joined", "done", "failed", "cancelled"), 0)
+        self._counts = dict.fromkeys(("accepted", "joined", "done", "failed", "cancelled", "not_stored"), 0)
         self._lock = threading.RLock()
+        self._writer = ThreadPoolExecutor(1, "cadenza-store")
+        self._room = threading.Semaphore(STORE_LIMIT)
         self._numbers = itertools.count(1)
         self._began = time.monotonic()
         self._open = True
@@ -152,6 +159,7 @@ class Runtime:
             self._open = False
         self._commands.put(self._cancel_all)
         self._thread.join()
+        self._writer.shutdown()
 
     def _candidates(self, request: Mapping[str, Any], late: str) -> list[Resolved]:
         """What may be made: the request, and where steps may be degraded the bundle's shorter tables, longest first."""
@@ -252,7 +260,7 @@ class Runtime:
             self._backlog.file(flight)
         for work in list(flight.works):
             work.state, work.row = "running", job.row
-            work.on_event(work)
+            work.tell()
 
     def _done(self, flight: Flight, job: Job) -> None:
         clock, resolved = self._engine.clock, flight.resolved
@@ -271,7 +279,19 @@ class Runtime:
             work.row = work.rows
             work.end("done", texture.timed({stage: 1e3 * seconds for stage, seconds in total.items()}))
         if self.store is not None:
+            self._room.acquire()
+            self._writer.submit(self._keep, texture)
+
+    def _keep(self, texture: Texture) -> None:
+        """On the writer's thread: packing takes longer than a tick should, and a full disk ends nothing."""
+        assert self.store is not None
+        try:
             self.store.put(texture.record, dict(texture.maps()))
+        except OSError:
+            self._counts["not_stored"] += 1
+            logging.getLogger("cadenza").exception("a result was not stored")
+        finally:
+            self._room.release()
 
     def _failed(self, flight: Flight, job: Job | None, error: Exception) -> None:
         refusal = error if isinstance(error, Refusal) else _unexpected(error)

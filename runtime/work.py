@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -50,7 +51,14 @@ class Work:
     def end(self, state: State, result: Texture | None = None, error: Refusal | None = None) -> None:
         self.state, self.result, self.error = state, result, error
         self._ended.set()
-        self.on_event(self)
+        self.tell()
+
+    def tell(self) -> None:
+        """Calls `on_event`; what it raises is logged and ends nothing, as others share its thread."""
+        try:
+            self.on_event(self)
+        except Exception:
+            logging.getLogger("cadenza").exception("on_event of request %s raised", self.id)
 
 
 def check_terms(priority: object, deadline_ms: object, late: object) -> tuple[int, float | None, str]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cadenza.assets.refusal import Refusal
+from cadenza.assets.store import Store
 from cadenza.runtime.runtime import Runtime
 
 DIALS = [
@@ -105,6 +106,34 @@ def test_a_deadline_that_cannot_be_met_fails_early_or_takes_fewer_steps(runtime)
     degraded = runtime.submit({**request, "sampler": None}, deadline_ms=1e-3, late="degrade")
     assert degraded.recipe.steps == 1
     assert runtime.submit(degraded.wait(20).recipe).wait(20).digest == degraded.result.digest
+
+
+def test_results_are_stored_beside_the_engine_and_whole_when_it_is_closed(bundle, tmp_path):
+    store = Store(tmp_path / "store")
+    with Runtime([bundle.folder], "null", store=store) as runtime:
+        works = [runtime.submit({"prompt": "stone", "seed": seed, "size": 64}) for seed in range(80)]
+        textures = [work.wait(20) for work in works]
+    for texture in textures:
+        assert store.record(texture.id)["digest"] == texture.digest
+        assert set(store.maps(texture.id)) == set(texture.maps())
+
+
+def test_a_disk_that_is_full_and_a_caller_that_raises_end_nothing(bundle, tmp_path, caplog):
+    class Full(Store):
+        def put(self, record, maps):
+            raise OSError(28, "No space left on device")
+
+    def raising(work):
+        raise ZeroDivisionError("the game's own bug")
+
+    with Runtime([bundle.folder], "null", store=Full(tmp_path)) as runtime:
+        wrong = runtime.submit({"prompt": "stone", "seed": 1}, on_event=raising)
+        beside = runtime.submit({"prompt": "stone", "seed": 1})
+        assert wrong.wait(20).digest == beside.wait(20).digest
+        assert runtime.submit({"prompt": "stone", "seed": 2}).wait(20).digest
+    assert runtime.stats()["not_stored"] == runtime.stats()["done"] - runtime.stats()["joined"]
+    assert "the game's own bug" in caplog.text
+    assert "No space left" in caplog.text
 
 
 def test_words_that_are_not_known_come_back(runtime):
