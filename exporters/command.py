@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,10 +23,20 @@ def export(
     precision: Annotated[str, typer.Option(help="How weights are stored: fp32 or fp16.")] = "fp32",
     seamless: Annotated[str, typer.Option(help="Circular padding: x, y or xy.")] = "",
     name: Annotated[str, typer.Option(help="Of the bundle; without it the folder's.")] = "",
+    adopt: Annotated[
+        Path | None, typer.Option(help="A description, for any ONNX denoiser: see docs/export.md.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be made and how large.")] = False,
     json: Json = False,
 ) -> None:
-    """Compile a few-step diffusers pipeline and the solver loop into a bundle."""
+    """Compile a few-step diffusers pipeline, or adopt an ONNX denoiser, with the solver loop into a bundle."""
+    if adopt is not None:
+        _needs("onnx")
+        from .adopt import adopt as adopt_graph
+
+        bundle = adopt_graph(Path(source), adopt, out)
+        _say({"folder": str(bundle.folder), "digest": bundle.digest, "files": sorted(bundle.manifest.files)}, json)
+        return
     _needs("onnx", "onnxscript", "torch", "diffusers", "transformers")
     from .diffusion.export import Options, export_pipeline, open_pipeline, plan_export
 
@@ -36,11 +46,7 @@ def export(
     if not dry_run:
         bundle = export_pipeline(pipe, out, options)
         made |= {"folder": str(bundle.folder), "digest": bundle.digest, "files": sorted(bundle.manifest.files)}
-    if json:
-        typer.echo(json_format.dumps(made))
-        return
-    for key, value in made.items():
-        typer.echo(f"{key:<10}{value}")
+    _say(made, json)
 
 
 def verify(
@@ -84,6 +90,14 @@ def engines(
         return
     for row in rows:
         typer.echo(f"{row['file']:<32}{row['bytes']:>12} bytes")
+
+
+def _say(made: dict[str, Any], json: bool) -> None:
+    if json:
+        typer.echo(json_format.dumps(made))
+        return
+    for key, value in made.items():
+        typer.echo(f"{key:<10}{value}")
 
 
 def _needs(*packages: str) -> None:

@@ -225,3 +225,18 @@ MENTIONS = (
     ("schnell", "schnell"),
     ("turbo", "turbo"),
 )
+
+
+def page() -> str:
+    """The table of docs/export.md."""
+    lines = ["| family | what | steps | solver | grid | guidance | eta | licence | source |", "|" + "---|" * 9]
+    for name, f in FAMILIES.items():
+        steps = f"{f.steps[0]}-{f.steps[-1]}" if len(f.steps) > 4 else ", ".join(map(str, f.steps))
+        shown = next(n for n in (4, *f.steps) if n in f.steps)
+        grid = ", ".join(f"{t:.4g}" for t in f.grid(shown))
+        solver = f.sampler + (" (model predicts x0)" if f.prediction == "x0" else "")
+        eta = "-" if f.eta is None else f"{f.eta:g}"
+        guidance = "none" if f.guidance == 1.0 else f"{f.guidance:g}"
+        cells = (name, f.about, steps, solver, f"{shown}: {grid}", guidance, eta, f.licence, f.source)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"

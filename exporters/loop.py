@@ -16,16 +16,14 @@ TensorRT wants the Loop's condition given, so it is, as a constant true.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, compose, helper, numpy_helper
 
 Name = str
 
 
-class _Nodes:
+class Nodes:
     """A list of nodes with names made up in order."""
 
     def __init__(self, prefix: str) -> None:
@@ -38,10 +36,10 @@ class _Nodes:
         self.constants.append(numpy_helper.from_array(np.asarray(value, kind), name))
         return name
 
-    def do(self, operator: str, *inputs: Name, to: Name | None = None, **attributes: object) -> Name:
-        to = to or self._name()
-        self.nodes.append(helper.make_node(operator, list(inputs), [to], f"{self._prefix}{to}", **attributes))
-        return to
+    def do(self, operator: str, *inputs: Name, out: Name | None = None, **attributes: object) -> Name:
+        out = out or self._name()
+        self.nodes.append(helper.make_node(operator, list(inputs), [out], f"{self._prefix}{out}", **attributes))
+        return out
 
     def _name(self) -> Name:
         self._number += 1
@@ -58,7 +56,7 @@ def wrap_step(step: onnx.ModelProto) -> onnx.ModelProto:
         if name not in ("latent", "time")
     }
     field = ["batch", channels, height, width]
-    outer = _Nodes("outer_")
+    outer = Nodes("outer_")
     shape = outer.do("Shape", "begin", start=1)
     flat = outer.do("Reshape", "begin", outer.constant([0, -1]))
     first = outer.do("MatMul", "head", flat)
@@ -66,17 +64,17 @@ def wrap_step(step: onnx.ModelProto) -> onnx.ModelProto:
     body = _body(step, list(conditions), shape)
     slots = outer.do("Loop", rows, outer.constant(True, np.bool_), first, body=body)
     last = outer.do("Gather", slots, outer.constant(0), axis=0)
-    outer.do("Reshape", last, shape, to="latent")
+    outer.do("Reshape", last, shape, out="latent")
     given = [
-        _value("head", "slots", "begins"),
-        _value("begin", "begins", *field),
-        _value("read", "rows", "slots"),
-        _value("time", "rows"),
-        _value("mix", "rows", "slots", "columns"),
-        _value("noise", "rows", "noises", *field),
-        *(_value(name, "evaluations", "batch", *shape) for name, shape in conditions.items()),
+        value_info("head", "slots", "begins"),
+        value_info("begin", "begins", *field),
+        value_info("read", "rows", "slots"),
+        value_info("time", "rows"),
+        value_info("mix", "rows", "slots", "columns"),
+        value_info("noise", "rows", "noises", *field),
+        *(value_info(name, "evaluations", "batch", *shape) for name, shape in conditions.items()),
     ]
-    graph = helper.make_graph(outer.nodes, "loop", given, [_value("latent", *field)], outer.constants)
+    graph = helper.make_graph(outer.nodes, "loop", given, [value_info("latent", *field)], outer.constants)
     model = helper.make_model(graph, opset_imports=step.opset_import, ir_version=step.ir_version)
     model.producer_name = ""
     return model
@@ -84,51 +82,39 @@ def wrap_step(step: onnx.ModelProto) -> onnx.ModelProto:
 
 def _body(step: onnx.ModelProto, conditions: list[Name], shape: Name) -> onnx.GraphProto:
     """(iteration, true, slots (S, B C h w)) to (true, slots): what one row of a plan does."""
-    n = _Nodes("loop_")
+    inside = compose.add_prefix(step, "step.", rename_nodes=False).graph  # a body shares names with the graph around it
+    n = Nodes("loop_")
     read, time, mix, noise = (n.do("Gather", name, "iteration", axis=0) for name in ("read", "time", "mix", "noise"))
     zero, one, minus = (n.constant([number]) for number in (0, 1, -1))
     batch, rest = (n.do("Slice", shape, start, end, zero) for start, end in ((zero, one), (one, n.constant([4]))))
     evaluations = n.do("Shape", conditions[0], start=0, end=1) if conditions else one
     x = n.do("MatMul", n.do("Unsqueeze", read, zero), "slots_in")  # (1, B C h w)
     repeated = n.do("Expand", x, n.do("Concat", evaluations, one, axis=0))
-    n.do("Reshape", repeated, n.do("Concat", minus, rest, axis=0), to="step.latent")
-    n.do("Expand", time, n.do("Mul", evaluations, batch), to="step.time")
+    n.do("Reshape", repeated, n.do("Concat", minus, rest, axis=0), out="step.latent")
+    n.do("Expand", time, n.do("Mul", evaluations, batch), out="step.time")
     for name in conditions:
-        n.do("Reshape", name, n.do("Concat", minus, n.do("Shape", name, start=2), axis=0), to=f"step.{name}")
+        n.do("Reshape", name, n.do("Concat", minus, n.do("Shape", name, start=2), axis=0), out=f"step.{name}")
     before = len(n.nodes)
     flat = n.do("Concat", minus, n.do("Shape", "slots_in", start=1), axis=0)
     raw, drawn = n.do("Reshape", "step.raw", flat), n.do("Reshape", noise, flat)
-    n.do("MatMul", mix, n.do("Concat", "slots_in", raw, drawn, axis=0), to="slots_out")
-    n.do("Identity", "true_in", to="true_out")
-    nodes = [*n.nodes[:before], *_renamed(step.graph.node), *n.nodes[before:]]
+    n.do("MatMul", mix, n.do("Concat", "slots_in", raw, drawn, axis=0), out="slots_out")
+    n.do("Identity", "true_in", out="true_out")
+    nodes = [*n.nodes[:before], *inside.node, *n.nodes[before:]]
     inputs = [
         helper.make_tensor_value_info("iteration", TensorProto.INT64, []),
         helper.make_tensor_value_info("true_in", TensorProto.BOOL, []),
-        _value("slots_in", "slots", "numbers"),
+        value_info("slots_in", "slots", "numbers"),
     ]
-    outputs = [helper.make_tensor_value_info("true_out", TensorProto.BOOL, []), _value("slots_out", "slots", "numbers")]
-    weights = []
-    for tensor in step.graph.initializer:
-        weights.append(onnx.TensorProto())
-        weights[-1].CopyFrom(tensor)
-        weights[-1].name = f"step.{tensor.name}"
-    return helper.make_graph(nodes, "row", inputs, outputs, [*n.constants, *weights])
-
-
-def _renamed(nodes: object) -> Iterator[onnx.NodeProto]:
-    """The step's nodes with `step.` before every name, as a body shares its names with the graph around it."""
-    for node in nodes:  # type: ignore[attr-defined]
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
-        copy.name = f"step.{node.name}"
-        for names in (copy.input, copy.output):
-            names[:] = [f"step.{name}" if name else "" for name in names]
-        yield copy
+    outputs = [
+        helper.make_tensor_value_info("true_out", TensorProto.BOOL, []),
+        value_info("slots_out", "slots", "numbers"),
+    ]
+    return helper.make_graph(nodes, "row", inputs, outputs, [*n.constants, *inside.initializer])
 
 
 def _size(dim: onnx.TensorShapeProto.Dimension) -> int | str:
     return str(dim.dim_param) or int(dim.dim_value)
 
 
-def _value(name: Name, *shape: int | str) -> onnx.ValueInfoProto:
+def value_info(name: Name, *shape: int | str) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)

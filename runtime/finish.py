@@ -19,7 +19,8 @@ def texture(maps: NDArray[np.float32], manifest: Manifest) -> Maps:
     return derive(maps, [channel.name for channel in manifest.channels])
 
 
-KINDS: dict[str, Callable[[NDArray[np.float32], Manifest], Maps]] = {"texture": texture}
+KINDS: dict[str, Callable[[NDArray[np.float32], Manifest], Maps]] = {"texture": texture, "heightmap": texture}
+"""A heightmap comes with the maps that follow from its height, so it is lit and packed as a texture is."""
 
 
 def finish(

@@ -1,11 +1,14 @@
 """The families' tables against the schedulers of the installed diffusers."""
 
+from pathlib import Path
+
 import diffusers
 import numpy as np
 import pytest
 
 from cadenza.assets.refusal import Refusal
-from cadenza.exporters.families import FAMILIES, choose
+from cadenza.exporters import families
+from cadenza.exporters.families import FAMILIES, choose, page
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers' own, on new numpy
 VP = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
@@ -91,3 +94,7 @@ def test_an_unknown_family_or_step_count_is_refused_by_name():
         choose("lightnin", {}, False)
     with pytest.raises(Refusal, match="2, 4, 8"):
         FAMILIES["lightning"].tables([3])
+
+
+def test_the_documented_table_is_the_one_in_code():
+    assert page() in (Path(families.__file__).parent.parent / "docs" / "export.md").read_text()
