@@ -24,11 +24,13 @@ def encode(name: str, image: Bytes, format: str) -> bytes:
 
 
 def _png(name: str, image: Bytes) -> bytes:
+    """Colour says sRGB. Data says nothing: a truthful gAMA of 1 makes engines convert it on import.
+
+    [https://github.com/godotengine/godot/issues/114654]
+    """
     chunks = PngImagePlugin.PngInfo()
     if name == "albedo":
         chunks.add(b"sRGB", b"\x00")
-    else:
-        chunks.add(b"gAMA", struct.pack(">I", 100000))  # linear data
     out = io.BytesIO()
     Image.fromarray(image).save(out, "PNG", compress_level=6, pnginfo=chunks)
     return out.getvalue()

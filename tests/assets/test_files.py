@@ -39,12 +39,12 @@ def pillow(data):
 
 
 @pytest.mark.parametrize("name", IMAGES)
-def test_a_png_holds_the_same_pixels_and_says_what_they_mean(name):
+def test_a_png_holds_the_same_pixels_and_only_colour_says_what_they_mean(name):
     data = encode(name, IMAGES[name], "png")
     np.testing.assert_array_equal(pillow(data), IMAGES[name])
     info = Image.open(io.BytesIO(data)).info
     assert ("srgb" in info) == (name == "albedo")
-    assert (info.get("gamma") == 1.0) == (name != "albedo")
+    assert "gamma" not in info, "engines would convert data by it"
 
 
 @pytest.mark.parametrize("name", IMAGES)
