@@ -146,9 +146,9 @@ def speeds(bench: Bench, runtimes: dict[str, Runtime]) -> dict[str, dict[str, fl
     }
 
 
-def through_the_socket(bench: Bench, backend: str) -> dict[str, float | None]:
+def through_the_socket(bench: Bench, backend: str, threads: int) -> dict[str, float | None]:
     """Overhead of a request to a server in a process of its own, and that process's largest resident memory."""
-    with server(bench.folder, backend) as (address, process), connect(address, timeout=30) as game:
+    with server(bench.folder, backend, threads) as (address, process), connect(address, timeout=30) as game:
         made = in_turn(bench, {"socket": lambda seed: make(game, bench.request(seed))})["socket"]
         game.submit(bench.request(0, 256)).result()
         resident = resident_mb(process.pid)
@@ -161,19 +161,27 @@ def through_the_socket(bench: Bench, backend: str) -> dict[str, float | None]:
 
 
 @contextmanager
-def server(folder: Path, backend: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """`cadenza serve` on a free port; gives its address."""
+def server(folder: Path, backend: str, threads: int | None = None) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """`cadenza serve` in a process of its own on a free port; gives its address and the process."""
     command = [sys.executable, "-m", "cadenza", "serve", "--bind", "tcp://127.0.0.1:*"]
     command += ["--bundle", str(folder), "--backend", backend]
+    command += ["--threads", str(threads)] if threads else []
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
         try:
-            line = process.stderr.readline()
-            if not line.startswith("serving on "):
-                raise Refusal("internal", "server", f"did not start: {line.strip()}", "run `cadenza serve` to see why")
-            yield line.removeprefix("serving on ").partition(";")[0], process
+            yield _address(process), process
         finally:
             process.terminate()
+
+
+def _address(process: subprocess.Popen[str]) -> str:
+    """What the server says that it serves on, after whatever it says of loading; or a refusal with what it said."""
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        if "serving on " in line:
+            return line.partition("serving on ")[2].partition(";")[0]
+        said.append(line.strip())
+    raise Refusal("internal", "server", f"did not start: {' '.join(said)[-500:]}", "run `cadenza serve` to see why")
 
 
 def resident_mb(pid: int) -> float | None:

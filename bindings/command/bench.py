@@ -53,7 +53,7 @@ def measure(folder: Path | None, rounds: int, threads: int | None = None) -> dic
         runtimes = {n: open_ones.enter_context(Runtime([chosen.folder], n, threads)) for n in names}
         backends = figures.speeds(plan, runtimes)
         best = min(backends, key=lambda name: backends[name]["ms_128"])
-        found: dict[str, Any] = {**backends[best], **figures.through_the_socket(plan, best)}
+        found: dict[str, Any] = {**backends[best], **figures.through_the_socket(plan, best, threads)}
         found |= figures.urgent(plan, runtimes[best])
         found["loop_ratio"], no_loop = figures.loop_ratio(plan, runtimes[best], best, threads)
         torch, reasons = figures.torch_ratios(plan, runtimes[best], threads)

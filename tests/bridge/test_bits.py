@@ -5,9 +5,8 @@ The fast form serves on threads of this process, the whole one (`pytest -m slow`
 
 import random
 import signal
-import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import toy
 
+from cadenza.bindings.figures import server
 from cadenza.bridge import connect
 from cadenza.runtime.bundles import embedded_bundles
 from cadenza.runtime.runtime import Runtime
@@ -41,18 +41,6 @@ def pool(word):
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("CADENZA_HOME", str(tmp_path))
-
-
-@contextmanager
-def process(folder, backend, threads):
-    """A server in a process of its own; gives its address and the process."""
-    command = [sys.executable, "-m", "cadenza", "serve", "--bind", "tcp://127.0.0.1:*", "--bundle", str(folder)]
-    command += ["--backend", backend, "--threads", str(threads)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
-        try:
-            yield server.stderr.readline().removeprefix("serving on ").partition(";")[0], server
-        finally:
-            server.terminate()
 
 
 def alone(game, requests):
@@ -97,11 +85,11 @@ def test_the_same_bytes_after_the_server_process_was_ended_and_started_again(tmp
     folder, requests = toy.write(tmp_path / "toy").folder, pool("stone")[:6]
     digests = []
     for number in (signal.SIGTERM, signal.SIGKILL):  # however it ended
-        with process(folder, "onnxruntime", 2) as (address, server):
+        with server(folder, "onnxruntime") as (address, process):
             with connect(address, timeout=30) as game:
                 digests.append(alone(game, requests))
-            server.send_signal(number)
-            server.wait(10)
+            process.send_signal(number)
+            process.wait(10)
     assert digests[0] == digests[1]
 
 
@@ -117,7 +105,7 @@ def test_the_same_bytes_in_200_random_companies_and_after_a_restart(bundle, back
         with ExitStack() as all_of:
             games = []
             for threads in (1, 2):
-                address, _ = all_of.enter_context(process(folder, backend, threads))
+                address, _ = all_of.enter_context(server(folder, backend, threads))
                 games.append([all_of.enter_context(connect(address, timeout=60)) for _ in range(2)])
             expected = expected or alone(games[0][0], requests)
             assert alone(games[1][0], requests) == expected
