@@ -1,5 +1,11 @@
 """Reading a diffusers scheduler_config.json: what it means here, which of its settings did nothing there, and which do
-something there that is different here. Facts are those of diffusers 0.42."""
+something there that is different here. Facts are those of diffusers 0.42.
+
+Traps that it tells of, each with a test: LCM and TCD take no notice of timestep_spacing; classes without a setting
+swallow it silently (use_karras_sigmas in EulerAncestral); an unknown solver_type becomes midpoint; steps_offset counts on
+the leading grid only; the k-diffusion family spans Karras' levels over what timestep_spacing left; DPM-Solver and its
+kin tell the model a truncated timestep; DEIS and SA-Solver never end clean; flow matching shifts its lowest time twice.
+"""
 
 from __future__ import annotations
 
