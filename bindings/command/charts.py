@@ -41,7 +41,9 @@ def chart(
     if "y" in log:
         axes.set_yscale("log")
     if ticks:
-        axes.set_xticks(list(ticks), [f"{tick:g}" for tick in ticks])
+        most = max(max(across) for across, _ in lines.values())
+        shown = [tick for tick in ticks if tick <= most]
+        axes.set_xticks(shown, [f"{tick:g}" for tick in shown])
         axes.minorticks_off()
     axes.set(title=title, xlabel=x, ylabel=y)
     axes.grid(True, which="major", alpha=0.3)

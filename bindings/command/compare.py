@@ -156,7 +156,8 @@ def exercise_2(table: Table) -> Drawn:
             "same seed, same bits": bool(np.array_equal(first.latent, again.latent)),
             "other step noise, same bits": bool(np.array_equal(first.latent, other.latent)),
         }
-        labels = (f"{sampler} seed {seed}", "again", "other step noise")
+        told = ["same bits" if bits else "other bits" for bits in same[sampler].values()]
+        labels = (f"{sampler} seed {seed}", f"again: {told[0]}", f"step noise {seed + 1}: {told[1]}")
         pictures += [(label, table.albedo(run)) for label, run in zip(labels, (first, again, other), strict=True)]
     return table.write("exercise-2", pictures, 3), same
 
@@ -207,7 +208,10 @@ def compare(
     threads: dials.Threads = None,
     json: dials.Json = False,
 ) -> None:
-    """Draw what samplers, step counts and spacings do: sheet, error, time, strip, spacings, exercise-1 to exercise-4."""
+    """Draw what samplers, step counts and spacings do: sheet, error, time, strip, spacings, exercise-1 to exercise-4.
+
+    --json gives the numbers in the pictures too.
+    """
     chosen = what or list(QUICK)
     for name in chosen:
         if name not in DRAWINGS:
@@ -224,4 +228,4 @@ def compare(
     for name in chosen:
         path, numbers = DRAWINGS[name](table)
         results[name] = {"file": str(path), **numbers}
-    show(results, json)
+    show(results if json else {name: result["file"] for name, result in results.items()}, json)

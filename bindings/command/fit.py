@@ -43,7 +43,7 @@ def fit(
 ) -> None:
     """Learn corrections for the sampler `fitted`, and a spacing of its own, for each step count; print what they gain.
 
-    The numbers go into a recipe, or into the bundle's table: sampler "fitted", options {"corrections": [...]}.
+    --json gives the numbers, for a recipe or the bundle's table: sampler "fitted", options {"corrections": [...]}.
     """
     counts = [int(n) for n in dials.parse_numbers(steps, "steps", "step counts such as 4,6,8")]
     bench = Bench(bundle, backend, default_folder() / "proofs", threads or os.cpu_count() or 1)
@@ -58,14 +58,17 @@ def fit(
         results[f"{n} steps"] = {
             "error": {
                 "euler": judge.error(target, n, sampler="euler"),
-                "euler, fitted spacing": judge.error(target, n, sampler="euler", spacing=ratios),
+                "euler on its own spacing": judge.error(target, n, sampler="euler", spacing=ratios),
                 "dpmpp_2m": judge.error(target, n, sampler="dpmpp_2m"),
                 "fitted": judge.error(target, n, sampler="fitted", options={"corrections": corrections}),
             },
             "corrections": [round(number, 6) for number in corrections],
             "spacing": ratios,
         }
-    show(results, json)
+    errors = {
+        name: ", ".join(f"{how} {off:.4g}" for how, off in each["error"].items()) for name, each in results.items()
+    }
+    show(results if json else errors, json)
 
 
 class Bed:
