@@ -61,7 +61,7 @@ class _Recorder:
         return getattr(self.network, name)
 
 
-class Bench:
+class Workbench:
     """One bundle on a backend, one request after another and nothing beside it."""
 
     def __init__(self, folder: Path | None, backend: str, cache: Path, threads: int = 1) -> None:

@@ -15,7 +15,7 @@ import typer
 from ...assets.preview import Picture, png, sheet
 from ...assets.refusal import Unknown
 from ...assets.store import default_folder
-from ...runtime.looking import Bench, Run, distance
+from ...runtime.looking import Run, Workbench, distance
 from ...runtime.resolve import process_of
 from ...runtime.solver.levels import check_spacing, levels_of
 from ...runtime.solver.names import resolve_names
@@ -38,7 +38,7 @@ SHOWN = ("euler", "heun", "ddim", "dpmpp_2m", "deis", "uni_pc", "res_multistep",
 class Table:
     """What every drawing works from: a bundle on a bench, one request, and the samplers and step counts to compare."""
 
-    bench: Bench
+    bench: Workbench
     request: dict[str, Any]
     out: Path
     samplers: list[str] | None
@@ -218,7 +218,7 @@ def compare(
             raise Unknown("what", name, DRAWINGS)
     names = [resolve_names(each.strip()).sampler for each in samplers.split(",")] if samplers else None
     counts = [int(n) for n in dials.parse_numbers(steps, "steps", "step counts such as 1,2,4,8")] if steps else None
-    bench = Bench(bundle, backend, default_folder() / "proofs", threads or os.cpu_count() or 1)
+    bench = Workbench(bundle, backend, default_folder() / "proofs", threads or os.cpu_count() or 1)
     asked = dials.request(
         bench.bundle.manifest.kind, prompt or bench.prompts[0], size,
         seed=seed, guidance=guidance, spacing=spacing or "sgm_uniform",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ...assets.store import default_folder
 from ...runtime.draws import initial
 from ...runtime.flight import shape
-from ...runtime.looking import Bench
+from ...runtime.looking import Workbench
 from ...runtime.resolve import Resolved, process_of
 from ...runtime.solver.fitting import Model, fit_corrections, fit_spacing, trajectory
 from ...runtime.solver.levels import check_spacing, levels_of
@@ -46,7 +46,7 @@ def fit(
     --json gives the numbers, for a recipe or the bundle's table: sampler "fitted", options {"corrections": [...]}.
     """
     counts = [int(n) for n in dials.parse_numbers(steps, "steps", "step counts such as 4,6,8")]
-    bench = Bench(bundle, backend, default_folder() / "proofs", threads or os.cpu_count() or 1)
+    bench = Workbench(bundle, backend, default_folder() / "proofs", threads or os.cpu_count() or 1)
     asked = _requests(bench, size, dials.parse_spacing(spacing or "sgm_uniform"), seeds + seeds // 2)
     learn, judge = Bed(bench, asked[:seeds]), Bed(bench, asked[seeds:])
     results: dict[str, Any] = {}
@@ -74,7 +74,7 @@ def fit(
 class Bed:
     """Requests of one bundle run together: their exact runs, and how far a sampler ends from them."""
 
-    def __init__(self, bench: Bench, requests: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, bench: Workbench, requests: Sequence[dict[str, Any]]) -> None:
         self.bench, self.requests = bench, requests
         self.process: Process = process_of(bench.bundle.manifest)
         resolved = [bench.resolve(request) for request in requests]
@@ -110,7 +110,7 @@ class Bed:
         return round(math.sqrt(float(np.mean((np.stack(ends) - target) ** 2))) / float(target.std()), 6)
 
 
-def _requests(bench: Bench, size: str, spacing: Any, count: int) -> list[dict[str, Any]]:
+def _requests(bench: Workbench, size: str, spacing: Any, count: int) -> list[dict[str, Any]]:
     """Seeds from 0, the bundle's prompts in turn."""
     kind, words = bench.bundle.manifest.kind, bench.prompts
     asked = [dials.request(kind, words[k % len(words)], size, seed=k, guidance="1") for k in range(count)]

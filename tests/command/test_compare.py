@@ -21,13 +21,13 @@ from cadenza.bindings.command.listing import names
 from cadenza.bindings.command.make import make
 from cadenza.bindings.command.replay import replay
 from cadenza.bindings.command.travel import travel
-from cadenza.runtime.looking import Bench
+from cadenza.runtime.looking import Workbench
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
-    bench = Bench(toy.write(folder / "toy").folder, "onnxruntime", folder / "proofs")
+    bench = Workbench(toy.write(folder / "toy").folder, "onnxruntime", folder / "proofs")
     request = {"kind": "texture", "prompt": "stone", "seed": 7, "size": 64, "spacing": "sgm_uniform"}
     return lambda **chosen: Table(bench, request, folder / "out", **{"samplers": None, "steps": None, **chosen})
 

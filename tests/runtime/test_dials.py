@@ -6,7 +6,7 @@ import pytest
 from cadenza.assets.refusal import Refusal
 from cadenza.runtime.brownian import brownian
 from cadenza.runtime.draws import StepDraws, initial
-from cadenza.runtime.looking import Bench, distance
+from cadenza.runtime.looking import Workbench, distance
 from cadenza.runtime.recipe import from_dict
 from cadenza.runtime.resolve import resolve
 from cadenza.runtime.travel import travel
@@ -16,7 +16,7 @@ ASKED = {"kind": "texture", "prompt": "wet stone", "seed": 7, "size": 64}
 
 @pytest.fixture(scope="module")
 def bench(bundle, tmp_path_factory):
-    return Bench(bundle.folder, "onnxruntime", tmp_path_factory.mktemp("proofs"))
+    return Workbench(bundle.folder, "onnxruntime", tmp_path_factory.mktemp("proofs"))
 
 
 @pytest.fixture(scope="module")
