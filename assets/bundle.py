@@ -94,12 +94,12 @@ def load_bundle(folder: Path) -> Bundle:
     return Bundle(folder, manifest, hashlib.sha256(data).hexdigest())
 
 
-def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
-    """Writes the files and then the manifest with their digests; the same input gives the same bytes."""
+def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes], present: Iterable[str] = ()) -> Bundle:
+    """Writes the files and then the manifest with the digests of them and of those already `present` in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         _write(folder / name, data)
-    return seal(folder, manifest, files)
+    return seal(folder, manifest, {*files, *present})
 
 
 def seal(folder: Path, manifest: Manifest, names: Iterable[str]) -> Bundle:

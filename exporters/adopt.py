@@ -22,7 +22,7 @@ from ..assets.refusal import Refusal, Unknown
 from .loop import Nodes, value_info, wrap_step
 from .report import report_files
 from .verify import check_bundle
-from .weights import share_weights
+from .weights import GraphFiles
 
 CHANNELS = ("albedo.r", "albedo.g", "albedo.b", "height", "roughness", "metallic")
 
@@ -82,7 +82,7 @@ def adopt(source: Path, description: Path, out: Path) -> Bundle:
             "corrupt", "source", f"{source} is no ONNX model: {str(error)[:200]}", "export it again"
         ) from error
     step = _step(foreign, told)
-    models = {"step": step, "loop": wrap_step(step), "decode": _decode(told, step)}
+    decode = _decode(told, step)
     manifest = Manifest(
         name=told.name,
         kind=told.kind,
@@ -92,11 +92,15 @@ def adopt(source: Path, description: Path, out: Path) -> Bundle:
         conditioning=Words(words=told.words, materials=len(told.words)),
         recommended=told.recommended,
         channels=[Channel(name=name) for name in CHANNELS],
-        graphs={name: f"{name}.onnx" for name in models},
+        graphs={name: f"{name}.onnx" for name in ("step", "loop", "decode")},
         licence=told.licence,
         provenance={"adopted": source.name, "preconditioning": msgspec.to_builtins(told.preconditioning)},
     )
-    bundle = write_bundle(out, manifest, share_weights(models, half=False))
+    with GraphFiles(out, half=False) as graphs:
+        graphs.add("step", step)
+        graphs.add("loop", wrap_step(step))
+        graphs.add("decode", decode)
+    bundle = write_bundle(out, manifest, {}, graphs.names)
     return add_files(bundle, report_files(check_bundle(bundle)))
 
 

@@ -26,6 +26,8 @@ def export(
     adopt: Annotated[
         Path | None, typer.Option(help="A description, for any ONNX denoiser: see docs/export.md.")
     ] = None,
+    lora: Annotated[list[str] | None, typer.Option(help="FILE:STRENGTH to fuse in, may be repeated.")] = None,
+    inversion: Annotated[list[str] | None, typer.Option(help="File of a textual inversion, may be repeated.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be made and how large.")] = False,
     json: Json = False,
 ) -> None:
@@ -38,10 +40,13 @@ def export(
         _say({"folder": str(bundle.folder), "digest": bundle.digest, "files": sorted(bundle.manifest.files)}, json)
         return
     _needs("onnx", "onnxscript", "torch", "diffusers", "transformers")
+    from .diffusion.additions import add_inversions, fuse_loras, parse_lora
     from .diffusion.export import Options, export_pipeline, open_pipeline, plan_export
 
     options = Options(family, tuple(steps or ()), precision, seamless, name)
     pipe = open_pipeline(source)
+    fuse_loras(pipe, [parse_lora(text) for text in lora or ()])
+    add_inversions(pipe, inversion or ())
     made = plan_export(pipe, options)
     if not dry_run:
         bundle = export_pipeline(pipe, out, options)

@@ -19,7 +19,7 @@ from .graph import trace
 from .loop import wrap_step
 from .report import report_files
 from .verify import TOLERANCE, check_bundle, relative, short
-from .weights import rounded, share_weights
+from .weights import GraphFiles, rounded
 
 SIDES = (16, 24)
 """Cells of the example latent; unequal, so that a swapped axis shows."""
@@ -67,9 +67,12 @@ def export_texture_bundle(
         "decode": _parity("decode", maps, decode, {"latent": examples["latent"]}),
     }
     stage("write")
-    shared = share_weights({"step": step, "loop": wrap_step(step), "decode": decode})
+    with GraphFiles(folder) as graphs:
+        graphs.add("step", step)
+        graphs.add("loop", wrap_step(step))
+        graphs.add("decode", decode)
     texts = {name: text.encode() for name, text in notices.items()}
-    bundle = write_bundle(folder, manifest, {**shared, **texts})
+    bundle = write_bundle(folder, manifest, texts, graphs.names)
     stage("verify")
     bundle = add_files(bundle, report_files(check_bundle(bundle, {"torch": parity})))
     stages.close()

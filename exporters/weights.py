@@ -7,7 +7,11 @@ graphs that hold the rounded weights as float32. The rounding itself moves the o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 import onnx
@@ -20,17 +24,56 @@ ALIGNMENT = 64
 HIGHEST = float(np.finfo(np.float16).max)
 
 
-def share_weights(models: Mapping[str, onnx.ModelProto], half: bool = True) -> dict[str, bytes]:
-    """Files by name: each model as `NAME.onnx`, and their large arrays in one file, as float16 with a cast, or as they are."""
-    store = _Store()
-    files = {}
-    for name, model in models.items():
-        copy = onnx.ModelProto()
-        copy.CopyFrom(model)
-        for graph in graphs_of(copy.graph):
-            _move(graph, store, half)
-        files[f"{name}.onnx"] = copy.SerializeToString(deterministic=True)
-    return {**files, FILE: bytes(store.data)}
+class GraphFiles:
+    """Writes graphs into a folder as NAME.onnx, their large arrays into one file beside them, float16 with a cast or as they are.
+
+    A graph is made light in place while it is written, so that one set of weights is in memory at a time, and a graph
+    built around a light one points to the same arrays. `names` are the files written.
+    """
+
+    def __init__(self, folder: Path, half: bool = True) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.half = folder, half
+        self.names = [FILE]
+        self._file = (folder / FILE).open("wb")
+        self._at: dict[bytes, int] = {}  # by sha-256
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+    def add(self, name: str, model: onnx.ModelProto) -> None:
+        for graph in graphs_of(model.graph):
+            self._lighten(graph)
+        self.names.append(f"{name}.onnx")
+        (self.folder / self.names[-1]).write_bytes(model.SerializeToString(deterministic=True))
+
+    def _lighten(self, graph: onnx.GraphProto) -> None:
+        casts = []
+        for tensor in graph.initializer:
+            if not _large(tensor):
+                continue
+            array = numpy_helper.to_array(tensor)
+            kept = _half(array) if self.half else array
+            name = tensor.name
+            if kept.dtype == np.float16:
+                tensor.name, tensor.data_type = f"{name}.half", TensorProto.FLOAT16
+                casts.append(helper.make_node("Cast", [tensor.name], [name], f"{name}.cast", to=TensorProto.FLOAT))
+            _point(tensor, self._put(kept.tobytes()), kept.nbytes)
+        nodes = [*casts, *graph.node]
+        del graph.node[:]
+        graph.node.extend(nodes)
+
+    def _put(self, data: bytes) -> int:
+        """Where the bytes stand in the file; the same bytes are written once, aligned so that they can be mapped."""
+        key = hashlib.sha256(data).digest()
+        if key not in self._at:
+            self._file.write(b"\0" * (-self._file.tell() % ALIGNMENT))
+            self._at[key] = self._file.tell()
+            self._file.write(data)
+        return self._at[key]
 
 
 def graphs_of(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
@@ -54,45 +97,14 @@ def rounded(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-class _Store:
-    """Bytes of arrays, each once, aligned so that they can be mapped into memory."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self._at: dict[bytes, int] = {}
-
-    def put(self, data: bytes) -> int:
-        if data not in self._at:
-            self.data.extend(b"\0" * (-len(self.data) % ALIGNMENT))
-            self._at[data] = len(self.data)
-            self.data.extend(data)
-        return self._at[data]
-
-
 def _large(tensor: onnx.TensorProto) -> bool:
-    return tensor.data_type == TensorProto.FLOAT and int(np.prod(tensor.dims)) >= SMALLEST
+    held = tensor.data_location != TensorProto.EXTERNAL
+    return held and tensor.data_type == TensorProto.FLOAT and int(np.prod(tensor.dims)) >= SMALLEST
 
 
 def _half(array: np.ndarray) -> np.ndarray:
     """float16, or the array itself where a number is too high for it."""
     return array.astype(np.float16) if np.abs(array).max(initial=0.0) <= HIGHEST else array
-
-
-def _move(graph: onnx.GraphProto, store: _Store, half: bool) -> None:
-    casts = []
-    for tensor in graph.initializer:
-        if not _large(tensor):
-            continue
-        array = numpy_helper.to_array(tensor)
-        kept = _half(array) if half else array
-        name = tensor.name
-        if kept.dtype == np.float16:
-            tensor.name, tensor.data_type = f"{name}.half", TensorProto.FLOAT16
-            casts.append(helper.make_node("Cast", [tensor.name], [name], f"{name}.cast", to=TensorProto.FLOAT))
-        _point(tensor, store.put(kept.tobytes()), kept.nbytes)
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
 
 
 def _point(tensor: onnx.TensorProto, offset: int, length: int) -> None:

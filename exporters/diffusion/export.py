@@ -23,7 +23,7 @@ from ..materials import CHANNELS, Materials
 from ..report import report_files
 from ..texture import FIELD
 from ..verify import SAMPLERS, TOLERANCE, check_bundle
-from ..weights import share_weights
+from ..weights import GraphFiles
 from .flow import flux, stable_diffusion_3
 from .parity import against_pipeline, check
 from .parts import Parts
@@ -155,21 +155,22 @@ def _export(pipe: Any, folder: Path, options: Options, name: str) -> None:
         "condition": torch.randn(2, parts.size, generator=draw),
     }
     batch = {0: "batch"}
-    with tqdm(total=6, desc="export", unit="stage") as bar:
+    with tqdm(total=5, desc="export", unit="stage") as bar:
 
         def stage(what: str) -> None:
             bar.set_postfix_str(what)
             bar.update()
 
-        stage("denoiser")
-        step = trace(parts.step, given, ["raw"], {"latent": FIELD, "time": batch, "condition": batch})
-        stage("decoder")
-        decode = trace(Materials(parts.decode), {"latent": latent}, ["maps"], {"latent": FIELD})
-        stage("text encoder")
-        text = trace(parts.encode_text, {"tokens": torch.ones(2, parts.tokens)}, ["condition"], {"tokens": batch})
-        stage("write")
-        models = {"step": step, "loop": wrap_step(step), "decode": decode, "encode_text": text}
-        files = share_weights(models, half=options.precision == "fp16")
+        with GraphFiles(folder, half=options.precision == "fp16") as graphs:
+            stage("denoiser")
+            step = trace(parts.step, given, ["raw"], {"latent": FIELD, "time": batch, "condition": batch})
+            graphs.add("step", step)
+            graphs.add("loop", wrap_step(step))
+            stage("decoder")
+            graphs.add("decode", trace(Materials(parts.decode), {"latent": latent}, ["maps"], {"latent": FIELD}))
+            stage("text encoder")
+            tokens = {"tokens": torch.ones(2, parts.tokens)}
+            graphs.add("encode_text", trace(parts.encode_text, tokens, ["condition"], {"tokens": batch}))
         tokenizers = {f"tokenizer_{i}.json": tokenizer_file(t, n) for i, (t, n) in enumerate(parts.tokenizers)}
         manifest = Manifest(
             name=options.name or name,
@@ -184,11 +185,11 @@ def _export(pipe: Any, folder: Path, options: Options, name: str) -> None:
             ),
             recommended=FAMILIES[family].tables(options.steps),
             channels=[Channel(name=n, encoding="srgb" if n.startswith("albedo") else "linear") for n in CHANNELS],
-            graphs={model: f"{model}.onnx" for model in models},
+            graphs={graph: f"{graph}.onnx" for graph in ("step", "loop", "decode", "encode_text")},
             licence=FAMILIES[family].licence,
             provenance=_provenance(pipe, parts, family, why, options),
         )
-        bundle = write_bundle(folder, manifest, {**files, **tokenizers})
+        bundle = write_bundle(folder, manifest, tokenizers, graphs.names)
         stage("against diffusers")
         errors = against_pipeline(pipe, bundle)
         if options.precision == "fp32":

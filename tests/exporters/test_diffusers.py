@@ -1,6 +1,8 @@
 """Real pipeline classes at toy size: saved, exported by the same code as large ones, equal to diffusers, served."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -92,6 +94,19 @@ def test_an_exported_pipeline_is_served_tiles_and_tells_what_it_did_not_read(bun
         inside = np.abs(np.diff(field, axis=axis)).mean()
         wrap = np.abs(np.take(field, 0, axis) - np.take(field, -1, axis)).mean()
         assert wrap <= 1.3 * inside
+
+
+def test_the_commands_make_from_an_exported_pipeline_where_torch_is_not_installed(bundle, tmp_path):
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(('torch', 'diffusers', 'transformers', 'onnx'))); "
+        "from cadenza.bindings.command.app import run; "
+        f"sys.exit(run(['make', 'texture', 'low wall', '--size', '64', '--bundle', {str(bundle.folder)!r}, "
+        f"'--out', {str(tmp_path / 'wall.png')!r}]))"
+    )
+    home = {**os.environ, "CADENZA_HOME": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=home)
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "wall.png").is_file()
 
 
 def test_a_dry_run_says_what_would_be_made_and_why(saved):
