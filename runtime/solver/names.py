@@ -51,12 +51,13 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "lcm": ("LCM", "FlowMatchLCM"),
     "tcd": ("TCD",),
     "res_multistep": ("RES 2M", "refined exponential solver"),
-    "res_singlestep": ("RES 2S",),
 }
 """Other names by the registry's; spelling, case and a final "Scheduler" or "_gpu" do not matter."""
 
 IMPLIED: dict[str, tuple[str, dict[str, Any]]] = {
     "DPM++ 3M": ("dpmpp_3m_sde", {"eta": 0.0}),
+    "RES 2S": ("res_singlestep", {"order": 2}),
+    "RES 3S": ("res_singlestep", {"order": 3}),
     "DPM++ 2S": ("dpmpp_2s_ancestral", {"eta": 0.0}),
     "DPMSolverSinglestep": ("dpmpp_2s_ancestral", {"eta": 0.0}),
 }
