@@ -37,6 +37,8 @@ OnRow = Callable[[Job], None]
 
 WORK_LIMIT = 4096
 """Requests waiting or running at one time; one more is refused."""
+ROWS_A_FILING = 4
+"""How often what a flight still needs is brought up to date; what others expect to wait is that much too long at most."""
 STORE_LIMIT = 64
 """Results that wait to be written to the store; then the engine waits for the disk."""
 
@@ -256,8 +258,9 @@ class Runtime:
             flight.job.priority, flight.job.deadline = flight.priority, flight.deadline
 
     def _row(self, flight: Flight, job: Job) -> None:
-        with self._lock:
-            self._backlog.file(flight)
+        if job.row % ROWS_A_FILING == 0:
+            with self._lock:
+                self._backlog.file(flight)
         for work in list(flight.works):
             work.state, work.row = "running", job.row
             work.tell()

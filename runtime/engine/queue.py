@@ -19,8 +19,8 @@ def choose(jobs: Sequence[Job], now: float) -> list[Job]:
     one would pay for it. A job whose rows are done is alone in its tick, in which it is decoded: so nobody waits for
     several decoders.
     """
-    if not jobs:
-        return []
+    if len(jobs) < 2:
+        return list(jobs)
     first = min(jobs, key=lambda job: urgency(job, now))
     if first.finished:
         return [first]
