@@ -21,6 +21,7 @@ from ...runtime.resolve import process_of
 from ...runtime.solver import Plan, compile_plan
 from ..verify import relative, short
 from .flow import TEXT_LENGTH
+from .parts import Picture
 
 Array = NDArray[np.float32]
 SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -40,8 +41,8 @@ PROMPT = "low wall of stones"
 
 @torch.no_grad()
 def against_pipeline(pipe: Any, bundle: Bundle, seed: int = 7, backend: str = "onnxruntime") -> dict[str, Any]:
-    """Relative errors of text and, for each recommended step count, of the latent."""
-    graphs = {name: open_backend(backend)(bundle.path(name), 1) for name in ("step", "encode_text")}
+    """Relative errors of the condition, of the latent for each recommended step count, and of the last latent's colours."""
+    graphs = {name: open_backend(backend)(bundle.path(name), 1) for name in ("step", "encode_text", "decode")}
     conditions = _conditions(bundle, graphs["encode_text"])
     text, arguments = _text(pipe, bundle, conditions)
     errors: dict[str, Any] = {"text": short(text)}
@@ -52,6 +53,8 @@ def against_pipeline(pipe: Any, bundle: Bundle, seed: int = 7, backend: str = "o
         theirs = _theirs(pipe, bundle, table, arguments, start, draws)
         stage = f"latent, {table.steps} steps"
         errors[stage] = "no scheduler of diffusers takes this grid" if theirs is None else short(relative(ours, theirs))
+    painted = Picture(pipe.vae)(torch.from_numpy(ours)).numpy()
+    errors["decoded"] = short(relative(graphs["decode"].run({"latent": ours})["maps"][:, :3], painted))
     return errors
 
 

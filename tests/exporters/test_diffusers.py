@@ -39,7 +39,7 @@ def bundle(saved, tmp_path_factory):
 
 def test_a_saved_pipeline_is_equal_to_diffusers_at_each_step_count(bundle):
     report = json.loads((bundle.folder / "report.json").read_text())
-    assert list(report["diffusers"]) == ["text", "latent, 2 steps", "latent, 4 steps"]
+    assert list(report["diffusers"]) == ["text", "latent, 2 steps", "latent, 4 steps", "decoded"]
     assert all(error <= 1e-5 for error in report["diffusers"].values())
     assert bundle.manifest.provenance["family"] == "lcm_lora"
 
@@ -71,7 +71,7 @@ def test_every_architecture_is_equal_to_diffusers_at_each_step_count_and_is_serv
     made = export_pipeline(open_pipeline(str(tmp_path / "pipeline")), tmp_path / "bundle", Options(steps=steps))
     errors = json.loads((made.folder / "report.json").read_text())["diffusers"]
     assert made.manifest.provenance["family"] == family
-    assert list(errors) == ["text", *(f"latent, {n} steps" for n in steps)]
+    assert list(errors) == ["text", *(f"latent, {n} steps" for n in steps), "decoded"]
     assert all(error <= 1e-5 for error in errors.values())
     with Runtime([made.folder]) as runtime:
         assert runtime.submit({"prompt": "low wall", "seed": 1, "size": 64}).wait(60).digest
