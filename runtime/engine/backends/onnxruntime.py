@@ -24,7 +24,7 @@ Settings = dict[str, str]
 
 def providers() -> dict[str, tuple[str, Settings, str]]:
     """Choice to (execution provider, its options, where to get it)."""
-    engines = str(default_folder() / "engines")
+    engines = str(_engines())
     gpu = "pip install onnxruntime-gpu in place of onnxruntime"
     return {
         "cpu": ("CPUExecutionProvider", {}, "pip install onnxruntime"),
@@ -48,6 +48,11 @@ def providers() -> dict[str, tuple[str, Settings, str]]:
     }
 
 
+def _engines() -> Path:
+    """Where providers that compile keep what they made on this machine."""
+    return default_folder() / "engines"
+
+
 class OrtGraph:
     def __init__(self, path: Path, threads: int, choice: str) -> None:
         known = providers()
@@ -55,6 +60,8 @@ class OrtGraph:
             raise Unknown("backend", f"onnxruntime:{choice}", [f"onnxruntime:{each}" for each in known])
         provider, settings, source = known[choice]
         _check_there(choice, provider, onnxruntime.get_available_providers(), source)
+        if choice != "cpu":
+            _engines().mkdir(parents=True, exist_ok=True)
         self._session = onnxruntime.InferenceSession(
             path, options_for(choice, threads), providers=[(provider, settings)]
         )
