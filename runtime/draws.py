@@ -60,8 +60,16 @@ class StepDraws:
         return self._made[k]
 
     def _make(self, wanted: range) -> Field:
-        intervals = [(float(high), float(low)) for high, low in self._plan.intervals[wanted.start : wanted.stop]]
+        intervals = [(float(here), float(there)) for here, there in self._plan.intervals[wanted.start : wanted.stop]]
         corner = _corner(self._recipe, self._shape)
-        if self._recipe.noise == "brownian":
-            return _turned(self._recipe, lambda seed: brownian(seed, intervals, *self._shape, **corner))
-        return _turned(self._recipe, lambda seed: normals(seed, STEP, wanted, *self._shape, **corner))
+
+        def fields(seed: int) -> Field:
+            if self._recipe.noise != "brownian":
+                return normals(seed, STEP, wanted, *self._shape, **corner)
+            path = brownian(seed, intervals, *self._shape, **corner)
+            rising = [k for k, (here, there) in enumerate(intervals) if here < there]  # restart, churn: not on the path
+            if rising:
+                path[rising] = normals(seed, STEP, [wanted[k] for k in rising], *self._shape, **corner)
+            return path
+
+        return _turned(self._recipe, fields)

@@ -20,7 +20,7 @@ from .analytic import exact_model
 from .guidance import check_guidance
 from .levels import check_spacing, levels_of
 from .plan import Model, Plan
-from .process import Process
+from .process import Level, Process
 from .samplers import LIVE
 from .samplers.dials import settings
 from .tracing import Mark, Row, Trace, Vector
@@ -110,7 +110,7 @@ class LiveTrace(Trace):
                 self.value[symbol] = self.of(Vector(self.sums[symbol]))
         return self.value[symbol]
 
-    def _evaluate(self, x: Vector, level: Any) -> Row:
+    def _evaluate(self, x: Vector, level: Level) -> Row:
         row = super()._evaluate(x, level)
         own = self._value(row.read) * level.scale
         self.value[row.raw] = np.asarray(self.model(own, level.time, True), np.float64)

@@ -24,7 +24,7 @@ class Plan:
     mix        (rows, slots, slots + 2 + noise): slots = mix @ [slots, raw, raw_uncond, noise...]
     draws      (rows + 1, noise): which unit draw fills each noise column, -1 none; first the head's, then each row's
     blend      (rows, 2): where an inpainting mask keeps the image, raw = blend . [image, model input]
-    intervals  (noise_draws, 2): the frame sigmas that each draw spans, for Brownian noise
+    intervals  (noise_draws, 2): the frame sigmas that each draw spans, for Brownian noise; rising where noise is put back
     """
 
     head: Reals

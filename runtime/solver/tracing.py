@@ -61,7 +61,8 @@ Denoise = Callable[[Vector, Level], Vector]
 Estimates = Callable[[Vector, Level], tuple[Vector, Vector]]
 """estimates(x, level): the clean estimates under guidance and without the condition."""
 Noise = Callable[[Level, Level], Vector]
-"""noise(higher, lower): a fresh unit draw; Brownian noise is a function of the two levels."""
+"""noise(here, there): a fresh unit draw. On the way down, Brownian noise is a function of the two levels; on the way up
+(restart, churn) every draw is new, as the same levels may come again."""
 Keep = Callable[[Vector], Vector]
 """keep(v): v, remembered as one value, such as an old slope."""
 

@@ -203,3 +203,11 @@ def test_images_of_images_end_somewhere(ask):
         image = {**IMAGE, "image": image, "denoise": 0.5}
     with pytest.raises(Refusal, match="deep"):
         ask(image=image, denoise=0.5)
+
+
+def test_each_restart_has_a_noise_of_its_own_where_the_path_is_brownian(ask):
+    asked = ask(sampler="restart", spacing="karras", steps=8, noise="brownian", options={"restarts": 2})
+    draws = StepDraws(asked.recipe, asked.plan, (4, 16, 16))
+    first, second = draws(0).ravel(), draws(1).ravel()
+    assert np.array_equal(*asked.plan.intervals[:2])
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.1

@@ -172,3 +172,14 @@ def test_a_plan_is_compiled_once_for_the_same_arguments():
     asked = dict(sampler="deis", spacing="karras", steps=7, process=Process.ve(), prediction="x0", order=2)
     assert compile_plan(**asked) is compile_plan(**asked)
     assert compile_plan(**asked) is not compile_plan(**{**asked, "order": 3})
+
+
+def test_noise_that_goes_up_again_is_told_from_noise_on_the_way_down():
+    """Brownian noise is a function of its two levels, and a restart comes to the same levels again: its draws must not."""
+    levels = [9.0, 4.0, 2.0, 1.1, 0.5, 0.1, 0.0]
+    restarted = compile_plan("restart", levels, 6, Process.ve(), "x0", restarts=3)
+    np.testing.assert_allclose(restarted.intervals, [[0.1, 2.0]] * 3)
+    churned = compile_plan("euler", levels, 6, Process.ve(), "x0", s_churn=1.0)
+    assert np.all(churned.intervals[:, 0] < churned.intervals[:, 1])
+    ancestral = compile_plan("euler_ancestral", levels, 6, Process.ve(), "x0")
+    assert np.all(ancestral.intervals[:, 0] > ancestral.intervals[:, 1])

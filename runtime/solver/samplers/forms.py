@@ -96,10 +96,10 @@ def churned(
 
 
 def renoised(x: Vector, here: Level, higher: Level, noise: Noise) -> Vector:
-    """x taken up to a higher level by the noising process itself."""
+    """x taken up to a higher level by the noising process itself; its noise is new even where the path is Brownian."""
     scale = higher.alpha / here.alpha
     fresh = math.sqrt(max(higher.sigma**2 - (scale * here.sigma) ** 2, 0.0))
-    return scale * x + fresh * noise(higher, here) if fresh > 0 else x
+    return scale * x + fresh * noise(here, higher) if fresh > 0 else x
 
 
 def cfg_pp(run: Run, denoise: Denoise, x: Vector, levels: Sequence[Level], estimates: Estimates) -> Vector:

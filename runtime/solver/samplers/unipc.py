@@ -7,6 +7,7 @@ https://arxiv.org/abs/2302.04867. Its systems of equations are exact integrals o
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -74,7 +75,7 @@ def unic(run: Callable[..., Vector], order: int, keep: Keep) -> Callable[..., Ve
     def corrected_run(denoise: Denoise, x: Vector, levels: Sequence[Level], **given: Any) -> Vector:
         points = _last_evaluations(run, levels, given)
         fewest = order + 1 if max(points) >= len(points) else 2
-        calls = iter(range(len(levels) * 1000))
+        calls = itertools.count()
         past: list[tuple[Level, Vector]] = []
         start = x
 
