@@ -1,6 +1,5 @@
 """Every sampler of the registry: order, exactness, variance, noise, guidance; one list feeds all tests."""
 
-
 import numpy as np
 import pytest
 from measured import (
