@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..assets.bundle import Bundle, load_bundle
 from ..assets.refusal import Refusal
-from .engine.backends import open_backend
+from .engine.backends import Graph, open_backend
 from .engine.network import Network
 from .engine.proof import prove
 
@@ -31,17 +32,29 @@ def load_bundles(folders: Sequence[Path] | None) -> dict[str, Bundle]:
 
 
 def open_network(bundle: Bundle, backend: str, threads: int, cache: Path) -> Network:
-    """The bundle's step and decode graphs on a backend; proved once a machine, the proof is kept in `cache`."""
+    """The bundle's graphs on a backend; proved once a machine, the proof is kept in `cache`.
+
+    Graphs whose bits depend on the thread count are held to one thread, and the bundle's description says so.
+    """
     load = open_backend(backend)
-    step = load(bundle.path("step"), threads)
-    decode = load(bundle.path("decode"), threads)
+
+    def both(threads: int) -> tuple[Graph, Graph]:
+        return load(bundle.path("step"), threads), load(bundle.path("decode"), threads)
+
     manifest = bundle.manifest
+    graphs = both(threads)
     proof = prove(
-        step,
+        graphs,
+        threads,
+        lambda: both(1),
         channels=manifest.latent.channels,
         condition=bundle.condition_size,
         digest=bundle.digest,
         cache=cache,
     )
+    if not proof.any_threads:
+        network = open_network(bundle, backend, 1, cache)
+        network.proof = replace(network.proof, one_thread=True)
+        return network
     encode_text = load(bundle.path("encode_text"), threads) if "encode_text" in manifest.graphs else None
-    return Network(bundle, step, decode, proof, encode_text)
+    return Network(bundle, *graphs, proof, encode_text)

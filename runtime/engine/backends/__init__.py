@@ -19,9 +19,9 @@ BACKENDS = {
     "null": ("numpy", "pip install numpy"),
 }
 """Name to (package, how to get it); the module of the same name here has `load(path, threads, choice)`."""
-AUTO = ("onnxruntime", "openvino")
-"""What "auto" tries, in float32. On the embedded networks both take the same time alone; beside other programs, as in a game,
-ONNX Runtime is the quicker by a third, and it takes a new size without compiling. `openvino:bf16` is quicker than both."""
+AUTO = ("openvino", "onnxruntime")
+"""What "auto" tries, in float32. OpenVINO's bits are the same for every thread count on the embedded networks, where ONNX
+Runtime may have to be held to one thread (engine/proof.py). `openvino:bf16` is quicker than both."""
 
 
 def open_backend(name: str) -> Load:
