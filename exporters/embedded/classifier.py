@@ -96,7 +96,7 @@ def train(data: Dataset, epochs: int, batch: int = 32) -> Classifier:
     return model.eval()
 
 
-def load_classifier(out: Path, epochs: int = 12) -> tuple[Classifier, Dataset]:
+def load_classifier(out: Path, epochs: int = 8) -> tuple[Classifier, Dataset]:
     """The trained classifier and its data, made where they are missing."""
     data = generate(out / "held_out", HELD_OUT_COUNT, HELD_OUT)
     path = out / "classifier.pt"

@@ -42,22 +42,30 @@ def mp_cat(a: Tensor, b: Tensor) -> Tensor:
 
 
 class MPConv(nn.Module):
-    """A convolution (or with `kernel` 0 a linear layer) whose weights have unit norm an output; circular, no bias."""
+    """A convolution (or with `kernel` 0 a linear layer) whose weights have unit norm an output; circular.
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int = 1) -> None:
+    With `constant` it sees one more channel, of ones, which serves as its bias: EDM2 has no other.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int = 1, constant: bool = False) -> None:
         super().__init__()
-        self.kernel, self.dilation = kernel, dilation
+        self.kernel, self.dilation, self.constant = kernel, dilation, constant
         space = () if kernel == 0 else (kernel, kernel)
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, *space))
+        self.weight = nn.Parameter(torch.randn(outputs, inputs + constant, *space))
+        self.register_parameter("bias", None)
         self.folded = False
 
     def forward(self, x: Tensor, gain: Tensor | float = 1.0) -> Tensor:
-        weight = self.weight if self.folded else (self.normal() * gain).to(x.dtype)
+        weight = self.weight
+        if not self.folded:
+            weight = (self.normal() * gain).to(x.dtype)
+            if self.constant:
+                x = torch.cat([x, torch.ones_like(x[:, :1])], 1)
         if self.kernel == 0:
-            return F.linear(x, weight)
+            return F.linear(x, weight, self.bias)
         if self.kernel > 1:
             x = wrap(x, self.kernel // 2 * self.dilation)
-        return F.conv2d(x, weight, dilation=self.dilation)
+        return F.conv2d(x, weight, self.bias, dilation=self.dilation)
 
     def normal(self) -> Tensor:
         dims = tuple(range(1, self.weight.ndim))
@@ -65,8 +73,11 @@ class MPConv(nn.Module):
 
     def fold(self, gain: Tensor | float = 1.0) -> None:
         """Keeps the weights as they act, gain included, in place of the raw ones; for inference only."""
-        with torch.no_grad():
-            self.weight.copy_(self.normal() * gain)
+        weight = (self.normal() * gain).detach()
+        if self.constant:
+            self.bias = nn.Parameter(weight[:, -1:].flatten(1).sum(1))
+            weight = weight[:, :-1].contiguous()
+        self.weight = nn.Parameter(weight)
         self.folded = True
 
     def renormalise(self) -> None:
@@ -117,7 +128,7 @@ class Encoder(nn.Module):
     def __init__(self, shape: AutoencoderShape) -> None:
         super().__init__()
         fine, coarse = shape.encoder
-        self.enter = MPConv((MAPS + 2) * 16, fine, 1)
+        self.enter = MPConv((MAPS + 2) * 16, fine, 1)  # maps, whether they are given, and ones
         self.fine = nn.ModuleList(Block(fine, fine) for _ in range(2))
         self.shrink = MPConv(fine * 4, coarse, 1)
         self.coarse = nn.ModuleList(Block(coarse, coarse) for _ in range(3))
@@ -145,7 +156,7 @@ class Decoder(nn.Module):
     def __init__(self, shape: AutoencoderShape) -> None:
         super().__init__()
         coarse, middle, fine = shape.decoder
-        self.enter = MPConv(shape.latent + 1, coarse, 3)
+        self.enter = MPConv(shape.latent, coarse, 3, constant=True)
         self.coarse = nn.ModuleList(Block(coarse, coarse) for _ in range(shape.blocks[0]))
         self.middle = nn.ModuleList(Block(coarse if i == 0 else middle, middle) for i in range(shape.blocks[1]))
         self.fine = nn.ModuleList(Block(middle if i == 0 else fine, fine) for i in range(shape.blocks[2]))
@@ -157,7 +168,7 @@ class Decoder(nn.Module):
 
     def forward(self, latent: Tensor) -> Tensor:
         x = latent * self.deviation[:, None, None] + self.mean[:, None, None]
-        x = self.enter(torch.cat([x, torch.ones_like(x[:, :1])], 1))
+        x = self.enter(x)
         for block in self.coarse:
             x = block(x)
         x = up(x)
@@ -193,6 +204,11 @@ class DenoiserShape:
     inner: int = 4
 
 
+def loudness(shape: DenoiserShape) -> float:
+    """Brings the embedding of words, of which about three are not 0, to about unit variance."""
+    return math.sqrt(shape.words / 4)
+
+
 class Denoiser(nn.Module):
     """The flow of latents: latent (B, C, h, w), time (B,) in [0, 1], condition (B, words) to noise - clean.
 
@@ -206,8 +222,8 @@ class Denoiser(nn.Module):
         self.register_buffer("frequency", torch.randn(shape.embedding // 2) * 1.5)
         self.register_buffer("phase", torch.rand(shape.embedding // 2) * 2 * math.pi)
         self.time = MPConv(shape.embedding // 2, shape.embedding, 0)
-        self.words = MPConv(shape.words + 1, shape.embedding, 0)
-        self.enter = MPConv(shape.latent + 1, outer, 3)
+        self.words = MPConv(shape.words, shape.embedding, 0, constant=True)
+        self.enter = MPConv(shape.latent, outer, 3, constant=True)
         e = shape.embedding
         self.down = nn.ModuleList(Block(outer, outer, e) for _ in range(shape.blocks))
         self.shrink = MPConv(outer * 4, inner, 1)
@@ -219,11 +235,10 @@ class Denoiser(nn.Module):
 
     def forward(self, latent: Tensor, time: Tensor, condition: Tensor) -> Tensor:
         fourier = torch.cos(6.0 * time[:, None] * self.frequency + self.phase) * math.sqrt(2)
-        said = torch.cat([condition, torch.ones_like(condition[:, :1])], 1) * math.sqrt(self.shape.words / 4)
-        embedding = mp_silu(mp_sum(self.time(fourier), self.words(said), 0.5))
+        embedding = mp_silu(mp_sum(self.time(fourier), self.words(condition) * loudness(self.shape), 0.5))
         t = time[:, None, None, None]
         x = latent * torch.rsqrt(t * t + (1 - t) * (1 - t))
-        x = self.enter(torch.cat([x, torch.ones_like(x[:, :1])], 1))
+        x = self.enter(x)
         kept = [x]
         for block in self.down:
             x = block(x, embedding)
@@ -246,17 +261,16 @@ class Critic(nn.Module):
     def __init__(self, shape: DenoiserShape) -> None:
         super().__init__()
         outer, inner = shape.wide
-        self.words = MPConv(shape.words + 1, shape.embedding, 0)
-        self.enter = MPConv(shape.latent + 1, outer, 3)
+        self.words = MPConv(shape.words, shape.embedding, 0, constant=True)
+        self.enter = MPConv(shape.latent, outer, 3, constant=True)
         self.outer = Block(outer, outer, shape.embedding)
         self.shrink = MPConv(outer * 4, inner, 1)
         self.inner = nn.ModuleList(Block(inner, inner, shape.embedding, 1 + i) for i in range(2))
         self.leave = MPConv(inner, 1, 1)
 
     def forward(self, latent: Tensor, condition: Tensor) -> Tensor:
-        said = torch.cat([condition, torch.ones_like(condition[:, :1])], 1) * math.sqrt(condition.shape[1] / 4)
-        embedding = mp_silu(self.words(said))
-        x = self.enter(torch.cat([latent, torch.ones_like(latent[:, :1])], 1))
+        embedding = mp_silu(self.words(condition) * loudness(self.shape))
+        x = self.enter(latent)
         x = self.shrink(F.pixel_unshuffle(self.outer(x, embedding), 2))
         for block in self.inner:
             x = block(x, embedding)
