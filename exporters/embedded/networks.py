@@ -260,6 +260,7 @@ class Critic(nn.Module):
 
     def __init__(self, shape: DenoiserShape) -> None:
         super().__init__()
+        self.shape = shape
         outer, inner = shape.wide
         self.words = MPConv(shape.words, shape.embedding, 0, constant=True)
         self.enter = MPConv(shape.latent, outer, 3, constant=True)
