@@ -1,7 +1,7 @@
 """A foreign ONNX denoiser as a bundle, by description alone: `cadenza export denoiser.onnx --adopt manifest.toml`.
 
 The description says what the graph's inputs are called, how it is preconditioned, on which process it was trained and what
-its output means; docs/export.md has an example. Nothing of torch is needed.
+its output means; exporters/EXPORT.md has an example. Nothing of torch is needed.
 """
 
 from __future__ import annotations
@@ -108,10 +108,10 @@ def read(path: Path) -> Description:
     try:
         return convert(path.read_text())
     except tomllib.TOMLDecodeError as error:
-        raise Refusal("corrupt", "adopt", f"{path} is no TOML: {error}", "see docs/export.md") from error
+        raise Refusal("corrupt", "adopt", f"{path} is no TOML: {error}", "see exporters/EXPORT.md") from error
     except msgspec.ValidationError as error:
         sentence, _, at = str(error).partition(" - at `$.")
-        raise Refusal("type", f"adopt.{at.rstrip('`')}".rstrip("."), sentence, "see docs/export.md") from error
+        raise Refusal("type", f"adopt.{at.rstrip('`')}".rstrip("."), sentence, "see exporters/EXPORT.md") from error
 
 
 def convert(text: str) -> Description:

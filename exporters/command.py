@@ -24,7 +24,7 @@ def export(
     seamless: Annotated[str, typer.Option(help="Circular padding: x, y or xy.")] = "",
     name: Annotated[str, typer.Option(help="Of the bundle; without it the folder's.")] = "",
     adopt: Annotated[
-        Path | None, typer.Option(help="A description, for any ONNX denoiser: see docs/export.md.")
+        Path | None, typer.Option(help="A description, for any ONNX denoiser: see exporters/EXPORT.md.")
     ] = None,
     lora: Annotated[list[str] | None, typer.Option(help="FILE:STRENGTH to fuse in, may be repeated.")] = None,
     inversion: Annotated[list[str] | None, typer.Option(help="File of a textual inversion, may be repeated.")] = None,

@@ -228,7 +228,7 @@ MENTIONS = (
 
 
 def page() -> str:
-    """The table of docs/export.md."""
+    """The table of exporters/EXPORT.md."""
     lines = ["| family | what | steps | solver | grid | guidance | eta | licence | source |", "|" + "---|" * 9]
     for name, f in FAMILIES.items():
         steps = f"{f.steps[0]}-{f.steps[-1]}" if len(f.steps) > 4 else ", ".join(map(str, f.steps))

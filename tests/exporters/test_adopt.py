@@ -135,5 +135,5 @@ def test_a_wrong_description_is_refused_by_name(files, old, new, named):
 
 
 def test_the_documented_description_is_read():
-    text = (Path(adopt_module.__file__).parent.parent / "docs" / "export.md").read_text()
+    text = (Path(adopt_module.__file__).parent / "EXPORT.md").read_text()
     assert adopt_module.convert(text.split("```toml")[1].split("```")[0]).inputs.condition == "scalar"

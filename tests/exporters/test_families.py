@@ -97,4 +97,4 @@ def test_an_unknown_family_or_step_count_is_refused_by_name():
 
 
 def test_the_documented_table_is_the_one_in_code():
-    assert page() in (Path(families.__file__).parent.parent / "docs" / "export.md").read_text()
+    assert page() in (Path(families.__file__).parent / "EXPORT.md").read_text()
