@@ -145,7 +145,7 @@ def _step(foreign: onnx.ModelProto, told: Description) -> onnx.ModelProto:
         _fit(n, "condition", inputs[told.inputs.condition], f"foreign.{told.inputs.condition}")
     before = len(n.nodes)
     finish(f"foreign.{told.inputs.output}")
-    field = ["batch", told.latent.channels, "height", "width"]
+    field: list[int | str] = ["batch", told.latent.channels, "height", "width"]
     graph = helper.make_graph(
         [*n.nodes[:before], *inside.graph.node, *n.nodes[before:]],
         "adopted",

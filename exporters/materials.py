@@ -45,5 +45,5 @@ def blurred(field: Tensor, radius: int) -> Tensor:
             [field.narrow(axis, field.shape[axis] - radius, radius), field, field.narrow(axis, 0, radius)], axis
         )
         size = field.shape[axis]
-        field = sum(around.narrow(axis, at, size) for at in range(2 * radius + 1)) / (2 * radius + 1)  # type: ignore[assignment]
+        field = sum(around.narrow(axis, at, size) for at in range(2 * radius + 1)) / (2 * radius + 1)
     return field

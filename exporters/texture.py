@@ -54,7 +54,7 @@ def export_texture_bundle(
         stages.update()
 
     manifest = Manifest(kind="texture", graphs={n: f"{n}.onnx" for n in ("step", "loop", "decode")}, **fields)
-    examples = _examples(manifest.latent.channels, len(manifest.conditioning.words))
+    examples = _examples(manifest.latent.channels, len(fields["conditioning"].words))
     axes = {"latent": FIELD, "time": {0: "batch"}, "condition": {0: "batch"}}
     stage("denoiser")
     step = trace(denoiser, examples, ["raw"], axes)

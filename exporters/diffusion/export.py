@@ -16,13 +16,14 @@ from tqdm import tqdm
 from ...assets.bundle import Bundle, add_files, load_bundle, write_bundle
 from ...assets.manifest import Channel, Manifest, Text, Tokenizer
 from ...assets.refusal import Refusal, Unknown
+from ...runtime.solver.samplers import SAMPLERS
 from ..families import FAMILIES, choose
 from ..graph import trace
 from ..loop import wrap_step
 from ..materials import CHANNELS, Materials
 from ..report import report_files
 from ..texture import FIELD
-from ..verify import SAMPLERS, TOLERANCE, check_bundle
+from ..verify import TOLERANCE, check_bundle
 from ..weights import GraphFiles
 from .flow import flux, stable_diffusion_3
 from .parity import against_pipeline, check

@@ -7,6 +7,7 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,18 +29,25 @@ EXCLUSIVE = (
 )
 
 
+class Pictures(Protocol):
+    """Maps by sample: an array, or several that stand for one."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, i: Any, /) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Joined:
     """One array of maps followed by another `times` over, without copying either."""
 
-    first: NDArray[np.uint8]
+    first: Pictures
     second: NDArray[np.uint8]
     times: int
 
     def __len__(self) -> int:
         return len(self.first) + self.times * len(self.second)
 
-    def __getitem__(self, i: int) -> NDArray[np.uint8]:
+    def __getitem__(self, i: int) -> Any:
         return self.first[i] if i < len(self.first) else self.second[(i - len(self.first)) % len(self.second)]
 
 
@@ -47,7 +55,7 @@ class Joined:
 class Dataset:
     """maps (N, 6, SIZE, SIZE) uint8, conditions (N, words) float32 and, for each sample, whether its data maps are real."""
 
-    maps: NDArray[np.uint8] | Joined
+    maps: Pictures
     conditions: NDArray[np.float32]
     complete: NDArray[np.bool_]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating]
+Array = NDArray[np.floating[Any]]
 
 
 def kernel_distance(made: Array, data: Array) -> float:
@@ -26,7 +28,7 @@ def kernel_distance(made: Array, data: Array) -> float:
     return within(made) + within(data) - 2 * float(kernel(made, data).mean())
 
 
-def variety(features: Array, groups: Array) -> float:
+def variety(features: Array, groups: NDArray[np.int64]) -> float:
     """Mean distance between features (N, D) of the same group."""
     means = []
     for group in np.unique(groups):

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating[Any]]
+Choice = TypeVar("Choice")
 STANDARD = 128
 
 
@@ -52,7 +54,7 @@ class Canvas:
     def uniform(self, low: float, high: float) -> float:
         return float(self.rng.uniform(low, high))
 
-    def pick(self, *choices: object) -> object:
+    def pick(self, *choices: Choice) -> Choice:
         return choices[int(self.rng.integers(len(choices)))]
 
     def chance(self, p: float) -> bool:

@@ -131,7 +131,7 @@ def fabric(c: Canvas) -> Surface:
 def metal_plate(c: Canvas) -> Surface:
     """Riveted plates, diamond tread, or brushed sheet with seams."""
     base = jitter(c, c.pick((0.56, 0.57, 0.58), (0.46, 0.48, 0.50), (0.40, 0.40, 0.42), (0.52, 0.50, 0.46)), 0.02)
-    brushed = c.noise(2.4, 0.6, c.pick(0.05, 12.0))  # type: ignore[arg-type]
+    brushed = c.noise(2.4, 0.6, c.pick(0.05, 12.0))
     smear = c.noise(30)
     rgb = ramp(np.clip(0.5 + 0.09 * brushed + 0.14 * smear, 0, 1), scale(base, 0.78), base, scale(base, 1.18))
     rough = 0.34 + 0.05 * brushed + 0.07 * smear
@@ -216,7 +216,7 @@ def tech_panel(c: Canvas) -> Surface:
     big, small = (
         lattice(c, 64, c.pick(32, 64), 0.0 if c.chance(0.5) else 0.5),
         lattice(c, c.pick(32, 21), c.pick(16, 32), 0.5),
-    )  # type: ignore[arg-type]
+    )
     inset = (c.each(big.id) < 0.55).astype(np.float32)
     edge = np.minimum(big.edge, np.where(inset > 0, small.edge, 99)).astype(np.float32)
     groove = 1 - step(0.5, 1.3, edge)
@@ -237,7 +237,7 @@ def tech_panel(c: Canvas) -> Surface:
         np.clip(0.5 + 0.5 * raised / 0.15 * 0.5 + 0.08 * c.noise(26), 0, 1), scale(base, 0.72), base, scale(base, 1.2)
     )
     rgb = paint(rgb, scale(base, 0.22), np.maximum(groove, vent * (1 - 0.7 * slats)) * 0.9)
-    rgb = paint(paint(rgb, light, lamp), scale(base, 0.5), 0.6 * screw)  # type: ignore[arg-type]
+    rgb = paint(paint(rgb, light, lamp), scale(base, 0.5), 0.6 * screw)
     metal = np.clip(0.9 - lamp - 0.4 * groove, 0, 1)
     return surface(rgb, height, np.clip(0.42 + 0.06 * c.noise(20) - 0.25 * lamp + 0.3 * groove, 0.05, 1), metal)
 

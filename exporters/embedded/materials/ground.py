@@ -71,7 +71,7 @@ def gravel(c: Canvas) -> Surface:
     base = jitter(c, c.pick((0.52, 0.50, 0.47), (0.46, 0.43, 0.40), (0.58, 0.52, 0.44)), 0.04)
     under = voronoi(c, c.uniform(8, 10), 0.85)
     body, rise = bevel(under, 0.5, 3.0)
-    height = body * (0.2 + 0.3 * rise + c.each(under.id, -0.08, 0.08))
+    height: Field = body * (0.2 + 0.3 * rise + c.each(under.id, -0.08, 0.08))
     rgb = tint(c, ramp(np.clip(0.2 + 0.6 * rise, 0, 1), scale(base, 0.45), scale(base, 0.95)), under, 0.28)
     for length, share in ((15, 0.55), (11, 0.45)):
         cover, dome, shade = _pebbles(c, length, share)

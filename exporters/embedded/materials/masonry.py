@@ -174,7 +174,7 @@ def marble(c: Canvas) -> Surface:
         ((0.13, 0.14, 0.15), (0.80, 0.77, 0.70)),
         ((0.20, 0.33, 0.28), (0.78, 0.84, 0.76)),
         ((0.55, 0.30, 0.27), (0.86, 0.78, 0.72)),
-    )  # type: ignore[misc]
+    )
     base, vein = jitter(c, base, 0.03), jitter(c, vein, 0.04)
     warp = c.noise(44, 1.9)
     ridge = np.exp(-np.abs(warp) * c.uniform(9, 16))

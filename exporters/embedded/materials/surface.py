@@ -21,9 +21,7 @@ class Surface:
 
 def surface(rgb: Field, height: Field, rough: Field | float, metal: Field | float = 0.0) -> Surface:
     like = np.ones_like(height)
-    return Surface(
-        rgb, height.astype(np.float32), like * np.float32(rough) if np.isscalar(rough) else rough, like * metal
-    )
+    return Surface(rgb, height.astype(np.float32), like * rough, like * metal)
 
 
 def bevel(cells: Cells, joint: float, round_off: float) -> tuple[Field, Field]:
