@@ -17,7 +17,7 @@ import typer
 
 from ...runtime.bundles import EMBEDDED
 
-SHARES = {"autoencoder": 0.35, "teacher": 0.4, "student": 0.125, "sharpen": 0.125}
+SHARES = {"autoencoder": 0.3, "teacher": 0.45, "student": 0.25}
 """Of the time budget."""
 
 
@@ -33,7 +33,7 @@ def main(
         stage("keep", "--restore", *where)
     stage("train_autoencoder", "--minutes", budget["autoencoder"], *where)
     stage("train_teacher", "--minutes", budget["teacher"], *where)
-    stage("train_student", "--minutes", budget["student"], "--sharpen", budget["sharpen"], *where)
+    stage("train_student", "--minutes", budget["student"], *where)
     stage("keep", *where)
     stage("bundle", "--training", str(out), "--out", str(bundle))
     stage("quality", "--training", str(out), "--bundle", str(bundle))
