@@ -3,8 +3,8 @@
     python -m cadenza.exporters.embedded.keep                # training/ to the repository
     python -m cadenza.exporters.embedded.keep --restore      # and back, where training/ has none
 
-The bundle already holds the student and the decoder; kept here are the encoder and decoder as float16 and the teacher as
-8-bit integers with a scale for each output, good enough to start from.
+The bundle holds the student and the decoder exactly; kept here are the autoencoder and the teacher as 8-bit integers with a
+scale for each output, good enough to start from.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from .training import averaged
 KEPT = Path(__file__).parent / "weights"
 
 
-def pack(model: nn.Module, bits: int) -> dict[str, np.ndarray]:
-    """Arrays by name; weights of 8 bits are followed by their scales."""
+def pack(model: nn.Module) -> dict[str, np.ndarray]:
+    """Arrays by name; each int8 one is followed by its scales, biases and gains stay float32."""
     packed = {}
     for name, tensor in model.state_dict().items():
-        if bits == 8 and tensor.ndim > 1:
+        if tensor.ndim > 1 and tensor[0].numel() > 1:
             scale = tensor.abs().flatten(1).amax(1).clamp(min=1e-8) / 127
             shaped = scale.view(-1, *[1] * (tensor.ndim - 1))
             packed[name] = (tensor / shaped).round().to(torch.int8).numpy()
             packed[f"{name}.scale"] = scale.numpy().astype(np.float32)
         else:
-            packed[name] = tensor.numpy().astype(np.float16 if tensor.ndim > 1 else np.float32)
+            packed[name] = tensor.numpy().astype(np.float32)
     return packed
 
 
@@ -55,8 +55,8 @@ def keep(out: Path) -> None:
     KEPT.mkdir(exist_ok=True)
     autoencoder = averaged(out / "autoencoder", "autoencoder", Autoencoder(AutoencoderShape()))
     teacher = averaged(out / "teacher", "denoiser", Denoiser(DenoiserShape()))
-    np.savez(KEPT / "autoencoder.npz", **pack(autoencoder, 16))  # type: ignore[arg-type]
-    np.savez(KEPT / "teacher.npz", **pack(teacher, 8))  # type: ignore[arg-type]
+    np.savez(KEPT / "autoencoder.npz", **pack(autoencoder))  # type: ignore[arg-type]
+    np.savez(KEPT / "teacher.npz", **pack(teacher))  # type: ignore[arg-type]
     logs = {name: (out / name / "log.jsonl").read_text().splitlines() for name in ("autoencoder", "teacher", "student")}
     curves = {name: [json.loads(line) for line in lines] for name, lines in logs.items()}
     (KEPT / "curves.json").write_text(json.dumps(curves, indent=0) + "\n")

@@ -80,7 +80,7 @@ def test_folding_and_renormalising_change_nothing(denoiser):
 @torch.no_grad()
 def test_kept_weights_come_back_close_enough_to_go_on_from(denoiser):
     back = copy.deepcopy(denoiser)
-    back.load_state_dict(unpack(pack(denoiser, 8)))
+    back.load_state_dict(unpack(pack(denoiser)))
     inputs = given(4, 6)
     torch.testing.assert_close(back(*inputs), denoiser(*inputs), rtol=0.1, atol=0.08)
 
