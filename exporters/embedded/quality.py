@@ -1,6 +1,6 @@
 """Says how good the embedded texture bundle is, in numbers and pictures.
 
-    python -m cadenza.exporters.embedded.quality                 # numbers to quality.json beside the bundle, sheets to out/
+    python -m cadenza.exporters.embedded.quality                 # numbers and contact sheets to out/
 
 The bundle is asked as a game would ask it, through the runtime; the judge is a classifier that learnt from textures the
 generator never saw (`classifier.py`). With the trainings at hand (`--training`), the teacher is measured beside it.
@@ -100,9 +100,7 @@ def report(bundle: Path, training: Path, seeds: int, out: Path) -> dict[str, Any
     }
     with Runtime([bundle]) as runtime:
         for steps in STEPS:
-            maps = ask(
-                runtime, [(MATERIALS[m], seed) for seed_m, m in enumerate(truth) for seed in [seed_m % seeds]], steps
-            )
+            maps = ask(runtime, [(MATERIALS[m], seed) for seed, m in enumerate(truth)], steps)
             numbers[f"student_{steps}"] = figures(maps, judge(classifier, maps), truth, data, known, labels)
             sheet(out / f"materials-{steps}.png", maps.reshape(len(MATERIALS), seeds, *maps.shape[1:])[:, :8])
         numbers["modifiers"] = modifier_figures(runtime, classifier, 3)
@@ -120,7 +118,7 @@ def teacher_samples(training: Path, truth: NDArray[np.int64], seeds: int, held_o
     conditions = np.stack([condition(MATERIALS[m], {}) for m in truth])
     chunks = np.array_split(np.arange(len(truth)), -(-len(truth) // 56))
     made = [
-        sample(denoiser, autoencoder.decoder, teacher_plan(), conditions[c], [int(i) % seeds for i in c])
+        sample(denoiser, autoencoder.decoder, teacher_plan(), conditions[c], c.tolist())
         for c in tqdm(chunks, "teacher", unit="batch")
     ]
     return np.concatenate(made)
