@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .dataset import Dataset, generate, with_freedoom
+from .last_layer import fit_last_layer
 from .networks import Autoencoder, AutoencoderShape
 from .training import Run, averaged
 
@@ -100,7 +101,7 @@ def train(
 
 @torch.no_grad()
 def finish(folder: Path, data: Dataset, count: int = 1024) -> None:
-    """Measures the latents of `count` samples and stores, in every copy of the model, what standardises them."""
+    """Measures the latents of `count` samples and stores, in every copy of the model, what standardises them; fits the last layer."""
     model = averaged(folder, "autoencoder", Autoencoder(AutoencoderShape()))
     model.standardise(torch.zeros(model.shape.latent), torch.ones(model.shape.latent))
     parts = [
@@ -112,6 +113,9 @@ def finish(folder: Path, data: Dataset, count: int = 1024) -> None:
     for copy in ("autoencoder", "autoencoder.average"):
         for part in ("encoder", "decoder"):
             state[copy][f"{part}.mean"], state[copy][f"{part}.deviation"] = mean, deviation
+        model.load_state_dict(state[copy])
+        fit_last_layer(model, [batch for batch, _ in zip(batches(data, 16, 1), range(8), strict=False)])
+        state[copy] = model.state_dict()
     torch.save(state, folder / "state.pt")
 
 
