@@ -1,0 +1,1 @@
+"""Music as a game receives it: scores, their sound, their files."""
