@@ -1,0 +1,1 @@
+"""The instruments, each a short description of one of a few models."""

@@ -1,0 +1,75 @@
+"""Plucked strings by Karplus and Strong, computed in one transform instead of sample by sample.
+
+The string is a loop: y = x + filter(y delayed by one period). Its transfer function 1 / (1 - z^-p L(z)) is evaluated on a circle
+a little outside the unit circle, where the periodic transform's overlap is small, and the result is scaled back. A period that
+is not a whole number of samples is then exact, which the delay line of the paper is not.
+K. Karplus, A. Strong, Digital Synthesis of Plucked-String and Drum Timbres, 1983.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..signal import Wave, fade_in, hertz, levelled, size_for, top, white
+from .base import Voice
+
+
+@dataclass(frozen=True)
+class String:
+    """ring    seconds in which the note A3 falls by 60 dB; higher notes fall sooner
+    damp    0 to 0.5: how much faster the overtones fall
+    pick    where it is plucked, as a part of its length
+    tone    cutoff in Hz of the pluck of the hardest layer
+    body    (Hz, width in Hz, gain) of each resonance of the body
+    width   how different the two ears are, 0 to 1
+    """
+
+    ring: float
+    damp: float
+    pick: float
+    tone: float
+    body: tuple[tuple[float, float, float], ...] = ()
+    width: float = 0.35
+
+
+def plucked(string: String, release: float = 0.12, rings: bool = False) -> Voice:
+    """A voice of one string for each pitch."""
+
+    def make(pitch: int, layer: int, frames: int, rate: int) -> Wave:
+        return _pluck(string, pitch, layer, frames, rate)
+
+    return Voice(make, release, rings, seconds=min(4.0, string.ring * 1.2))
+
+
+def _pluck(string: String, pitch: int, layer: int, frames: int, rate: int) -> Wave:
+    frequency = hertz(pitch)
+    period = rate / frequency
+    size = size_for(frames + int(period))
+    outside = 10 ** (4 / size)  # what overlaps is 80 dB down
+    grid = np.arange(size // 2 + 1) * (2 * math.pi / size)
+    z = outside * np.exp(1j * grid)
+    ring = string.ring * min(2.0, (220 / frequency) ** 0.5)
+    keep = 10 ** (-3 * period / (rate * ring))
+    loop = keep * (1 - string.damp + string.damp * (z + 1 / z) / 2)
+    loop *= np.where(grid * rate / (2 * math.pi) > top(rate), 0.0, 1.0)  # overtones above end at once
+    delay = np.exp(-period * (math.log(outside) + 1j * grid))
+    comb = 1 - np.exp(-string.pick * period * (math.log(outside) + 1j * grid))
+    at = grid * rate / (2 * math.pi)
+    tone = string.tone * (0.4, 0.65, 1.0)[layer]
+    colour = 1 / (1 + (at / tone) ** 4) * (1 / (1 + (at / (0.95 * top(rate))) ** 24)) * (at > 20)
+    for centre, width, gain in string.body:
+        colour = colour * (1 + gain / (1 + ((at - centre) / width) ** 2))
+    transfer = comb * colour / (1 - delay * loop)
+    weights = outside ** -np.arange(size, dtype=np.float64)
+    burst = max(2, int(period))
+    middle, *sides = (white(0x57A1 + 3 * pitch + k, burst).astype(np.float64) for k in range(3))
+    out = np.empty((2, frames), np.float32)
+    for side in (0, 1):
+        strike = middle + string.width * sides[side]
+        strike -= strike.mean()
+        spectrum = np.fft.rfft(strike * weights[:burst], size)
+        out[side] = (np.fft.irfft(spectrum * transfer, size)[:frames]) / weights[:frames]
+    return levelled(fade_in(out, int(0.001 * rate)), rate)
