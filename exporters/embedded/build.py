@@ -1,4 +1,4 @@
-"""Everything from nothing: data, autoencoder, teacher, student, bundle, quality report.
+"""Everything from nothing: data, autoencoder, its decoder once more, teacher, student, bundle, quality report.
 
     python -m cadenza.exporters.embedded.build                     # about four hours on two cores
     python -m cadenza.exporters.embedded.build --minutes 30        # a rough one
@@ -17,7 +17,7 @@ import typer
 
 from ...runtime.bundles import EMBEDDED
 
-SHARES = {"autoencoder": 0.3, "teacher": 0.45, "student": 0.25}
+SHARES = {"autoencoder": 0.2, "decoder": 0.15, "teacher": 0.45, "student": 0.2}
 """Of the time budget."""
 
 
@@ -32,6 +32,7 @@ def main(
     if not fresh:
         stage("keep", "--restore", *where)
     stage("train_autoencoder", "--minutes", budget["autoencoder"], *where)
+    stage("train_decoder", "--minutes", budget["decoder"], *where)
     stage("train_teacher", "--minutes", budget["teacher"], *where)
     stage("train_student", "--minutes", budget["student"], *where)
     stage("keep", *where)

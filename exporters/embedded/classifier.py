@@ -20,10 +20,12 @@ from tqdm import tqdm
 
 from .dataset import HELD_OUT, Dataset, generate
 from .train_autoencoder import augmented
-from .vocabulary import MATERIALS, WORDS
+from .vocabulary import MATERIALS, MODIFIERS, WORDS
 
 FEATURES = 128
 HELD_OUT_COUNT = 5600
+RARE = 4.0
+"""Weight of a modifier that is there against one that is not: most are absent, and silence would be the easy answer."""
 
 
 class Classifier(nn.Module):
@@ -88,7 +90,8 @@ def train(data: Dataset, epochs: int, batch: int = 32) -> Classifier:
         with torch.autocast("cpu", torch.bfloat16):
             _, logits = model(maps)
         loss = F.cross_entropy(logits[:, :split].float(), truth[:, :split].argmax(1), label_smoothing=0.05)
-        loss = loss + F.binary_cross_entropy_with_logits(logits[:, split:].float(), truth[:, split:].clamp(0, 1))
+        told = F.binary_cross_entropy_with_logits(logits[:, split:].float(), truth[:, split:], reduction="none")
+        loss = loss + (told * (1 + (RARE - 1) * truth[:, split:])).sum(1).mean()
         loss.backward()
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
@@ -116,10 +119,11 @@ def main(out: Annotated[Path, typer.Option(help="where sets and weights are kept
     seen = judge(model, data.maps[test])
     split = len(MATERIALS)
     print(f"materials right: {np.mean(seen.materials == truth[:, :split].argmax(1)):.3f} of {len(test)}")
-    told = (seen.modifiers > 0.5) == (truth[:, split:] > 0.3)
-    print(
-        f"modifiers right: {told.mean():.3f}, of those present {(seen.modifiers > 0.5)[truth[:, split:] > 0.3].mean():.3f}"
-    )
+    there = truth[:, split:] > 0
+    heard = seen.modifiers > 0.5
+    print(f"modifiers seen where they are: {heard[there].mean():.3f}, where they are not: {heard[~there].mean():.3f}")
+    for i, name in enumerate(MODIFIERS):
+        print(f"  {name:9} {heard[there[:, i], i].mean():.3f} {heard[~there[:, i], i].mean():.3f}")
 
 
 if __name__ == "__main__":

@@ -90,7 +90,14 @@ def sample(seed: int, size: int = SIZE) -> tuple[NDArray[np.uint8], NDArray[np.f
     return np.round(maps * 255).astype(np.uint8), condition(material, modifiers)
 
 
-def generate(folder: Path, count: int, first_seed: int = 0) -> Dataset:
+def plain_sample(seed: int, size: int = SIZE) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """As `sample`, but of the material alone: what a prompt of one word is held against."""
+    material = MATERIALS[seed % len(MATERIALS)]
+    grain = float(np.exp(np.random.default_rng([seed, 0x706C6E]).normal(0.0, 0.12)))
+    return np.round(make(material, {}, seed, size, grain) * 255).astype(np.uint8), condition(material, {})
+
+
+def generate(folder: Path, count: int, first_seed: int = 0, plain: bool = False) -> Dataset:
     """The first `count` samples of the set in a folder, made where it is missing or shorter."""
     folder.mkdir(parents=True, exist_ok=True)
     about = folder / "set.json"
@@ -100,7 +107,7 @@ def generate(folder: Path, count: int, first_seed: int = 0) -> Dataset:
         maps = np.lib.format.open_memmap(part, "w+", np.uint8, (count, len(CHANNELS), SIZE, SIZE))
         conditions = np.zeros((count, len(WORDS)), np.float32)
         with ProcessPoolExecutor(os.cpu_count()) as pool:
-            made = pool.map(sample, range(first_seed, first_seed + count), chunksize=16)
+            made = pool.map(plain_sample if plain else sample, range(first_seed, first_seed + count), chunksize=16)
             for i, (texture, given) in enumerate(tqdm(made, "textures", count, unit="tx")):
                 maps[i], conditions[i] = texture, given
         maps.flush()

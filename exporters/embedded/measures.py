@@ -69,3 +69,43 @@ def baked_light(maps: Array) -> float:
         scale = np.sqrt((grey**2).mean((1, 2)) * (light**2).mean((1, 2))) + 1e-9
         found.append(np.abs(((grey * light).mean((1, 2)) / scale).mean()))
     return float(max(found))
+
+
+def edges_agree(maps: Array) -> float:
+    """Mean correlation of where albedo luminance and where height change, both as gradient magnitudes."""
+
+    def steepness(x: Array) -> Array:
+        dx, dy = (np.roll(x, -1, axis) - x for axis in (2, 1))
+        found = np.hypot(dx, dy)
+        return np.asarray(found - found.mean((1, 2), keepdims=True))
+
+    a, b = steepness(maps[:, :3].mean(1)), steepness(maps[:, 3])
+    return float(((a * b).mean((1, 2)) / (np.sqrt((a**2).mean((1, 2)) * (b**2).mean((1, 2))) + 1e-9)).mean())
+
+
+def physical(maps: Array, groups: NDArray[np.int64], data: Array, labels: NDArray[np.int64], margin: float) -> float:
+    """Share of samples whose mean roughness and mean metallic lie within the range of data of the same group, `margin` added."""
+    inside = []
+    own, real = maps[:, 4:].mean((2, 3)), data[:, 4:].mean((2, 3))
+    for group in np.unique(groups):
+        known = real[labels == group]
+        low, high = known.min(0) - margin, known.max(0) + margin
+        inside.append(((own[groups == group] >= low) & (own[groups == group] <= high)).all(1))
+    return float(np.concatenate(inside).mean())
+
+
+def nearest(maps: NDArray[Any], others: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """For each texture (N, 6, H, W) the highest correlation of colour over all shifts with any of `others` (M, 6, H, W), and which."""
+
+    def transformed(x: NDArray[Any]) -> NDArray[np.complex128]:
+        x = x[:, :3, ::2, ::2].astype(np.float64)
+        x = x - x.mean((2, 3), keepdims=True)
+        return np.fft.rfft2(x / (np.sqrt((x**2).sum((1, 2, 3), keepdims=True)) + 1e-9))
+
+    known = np.conj(transformed(others))
+    best, which = [], []
+    for one in transformed(maps):
+        peaks = np.fft.irfft2((known * one).sum(1)).max((1, 2))
+        best.append(float(peaks.max()))
+        which.append(int(peaks.argmax()))
+    return np.asarray(best), np.asarray(which)

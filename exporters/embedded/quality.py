@@ -23,7 +23,8 @@ from ...runtime.bundles import EMBEDDED
 from ...runtime.runtime import Runtime
 from . import measures
 from .classifier import Classifier, Judged, halves, judge, load_classifier
-from .dataset import Dataset, condition
+from .dataset import HELD_OUT, Dataset, condition, generate
+from .freedoom import find_wad, labelled, read_wad
 from .sampling import load_networks, sample, teacher_plan
 from .vocabulary import MATERIALS, MODIFIERS
 
@@ -49,7 +50,7 @@ def ask(runtime: Runtime, prompts: Iterable[tuple[str, int]], steps: int, size: 
 def figures(
     maps: Maps, seen: Judged, truth: NDArray[np.int64], data: Maps, known: Judged, labels: NDArray[np.int64]
 ) -> dict[str, Any]:
-    """One model's numbers: `maps` of materials `truth` (N,) against held-out `data` of materials `labels`."""
+    """One model's numbers: `maps` of materials `truth` (N,) against unseen `data` of materials `labels`, both without modifiers."""
     right = seen.materials == truth
     each = {MATERIALS[m]: round(float(right[truth == m].mean()), 3) for m in np.unique(truth)}
     made, real = maps.astype(np.float32) / 255, data.astype(np.float32) / 255
@@ -62,6 +63,8 @@ def figures(
         "seam": [round(float(s), 3) for s in measures.seam(made)],
         "spectrum_db": [round(float(d), 2) for d in off.mean(0)],
         "baked_light": round(measures.baked_light(made), 3),
+        "edges_agree": round(measures.edges_agree(made) / measures.edges_agree(real), 3),
+        "physical": round(measures.physical(made, truth, real, labels, 0.05), 3),
         "by_material": each,
     }
 
@@ -81,6 +84,29 @@ def modifier_figures(runtime: Runtime, classifier: Classifier, seeds: int) -> di
     }
 
 
+def classifier_figures(classifier: Classifier, data: Dataset, test: NDArray[np.int64]) -> dict[str, Any]:
+    """How good the judge itself is, on data it did not learn from."""
+    truth = data.conditions[test]
+    seen = judge(classifier, np.stack([data.maps[i] for i in test]))
+    there, heard = truth[:, len(MATERIALS) :] > 0, seen.modifiers > 0.5
+    return {
+        "held_out": len(test),
+        "materials_right": round(float((seen.materials == truth[:, : len(MATERIALS)].argmax(1)).mean()), 3),
+        "modifiers_seen": round(float(heard[there].mean()), 3),
+        "modifiers_seen_unasked": round(float(heard[~there].mean()), 3),
+    }
+
+
+def copies(maps: Maps, data: Maps, out: Path) -> dict[str, Any]:
+    """How close the closest samples come to real textures that were trained on, beside how close unseen data come by chance."""
+    real = np.stack([pixels.transpose(2, 0, 1) for pixels, _, _ in labelled(read_wad(find_wad()))])
+    alike, which = measures.nearest(maps, real)
+    chance, _ = measures.nearest(data, real)
+    order = np.argsort(-alike)[:16]
+    sheet(out / "nearest.png", [maps[order], real[which[order]]])
+    return {"sixteen": [round(float(a), 3) for a in alike[order]], "data": round(float(chance.max()), 3)}
+
+
 def sheet(path: Path, rows: Iterable[Maps]) -> None:
     """Colour maps as a grid: rows of (N, 6, H, W)."""
     lines = [np.concatenate([maps[:3] for maps in row], axis=2) for row in rows]
@@ -91,29 +117,29 @@ def sheet(path: Path, rows: Iterable[Maps]) -> None:
 def report(bundle: Path, training: Path, seeds: int, out: Path) -> dict[str, Any]:
     classifier, held_out = load_classifier(training)
     _, test = halves(held_out)
-    labels = held_out.conditions[test][:, : len(MATERIALS)].argmax(1)
-    data = np.stack([held_out.maps[i] for i in test])
+    plain = generate(training / "plain", len(MATERIALS) * max(seeds, 16), 2 * HELD_OUT, plain=True)
+    labels = plain.conditions[:, : len(MATERIALS)].argmax(1)
+    data = np.asarray(plain.maps)
     known = judge(classifier, data)
     truth = np.repeat(np.arange(len(MATERIALS)), seeds)
-    numbers: dict[str, Any] = {
-        "classifier": {"materials_right": round(float((known.materials == labels).mean()), 3), "held_out": len(test)}
-    }
+    numbers: dict[str, Any] = {"classifier": classifier_figures(classifier, held_out, test)}
     with Runtime([bundle]) as runtime:
         for steps in STEPS:
             maps = ask(runtime, [(MATERIALS[m], seed) for seed, m in enumerate(truth)], steps)
             numbers[f"student_{steps}"] = figures(maps, judge(classifier, maps), truth, data, known, labels)
             sheet(out / f"materials-{steps}.png", maps.reshape(len(MATERIALS), seeds, *maps.shape[1:])[:, :8])
+        numbers["nearest_freedoom"] = copies(maps, data, out)
         numbers["modifiers"] = modifier_figures(runtime, classifier, 3)
         grid = [ask(runtime, [(f"{word} {host}", 1) for host in MODIFIER_HOSTS], 4) for word in ("", *MODIFIERS)]
         sheet(out / "modifiers.png", grid)
     if (training / "teacher" / "state.pt").is_file():
-        maps = teacher_samples(training, truth, seeds, held_out)
+        maps = teacher_samples(training, truth)
         numbers["teacher_30"] = figures(maps, judge(classifier, maps), truth, data, known, labels)
         sheet(out / "materials-teacher.png", maps.reshape(len(MATERIALS), seeds, *maps.shape[1:])[:, :8])
     return numbers
 
 
-def teacher_samples(training: Path, truth: NDArray[np.int64], seeds: int, held_out: Dataset) -> Maps:
+def teacher_samples(training: Path, truth: NDArray[np.int64]) -> Maps:
     denoiser, autoencoder = load_networks(training, "teacher")
     conditions = np.stack([condition(MATERIALS[m], {}) for m in truth])
     chunks = np.array_split(np.arange(len(truth)), -(-len(truth) // 56))

@@ -72,12 +72,9 @@ def spread(latent: Tensor) -> Tensor:
     return mean.square().mean() + deviation.log().square().mean()
 
 
-def train(
-    folder: Path, data: Dataset, minutes: float, rate: float = 0.01, decoder_only: bool = False, batch: int = 16
-) -> None:
+def train(folder: Path, data: Dataset, minutes: float, rate: float = 0.01, batch: int = 16) -> None:
     torch.manual_seed(0)
     model = Autoencoder(AutoencoderShape()).to(memory_format=torch.channels_last)
-    model.encoder.requires_grad_(not decoder_only)
     run = Run(folder, {"autoencoder": model}, minutes, rate, batch=batch)
 
     def forward(maps: Tensor, known: Tensor, noise: Tensor, complete: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -122,14 +119,12 @@ def finish(folder: Path, data: Dataset, count: int = 1024) -> None:
 def main(
     minutes: Annotated[float, typer.Option(help="time budget")] = 60.0,
     rate: Annotated[float, typer.Option(help="highest learning rate")] = 0.01,
-    decoder_only: Annotated[bool, typer.Option(help="leave the latents as they are")] = False,
     out: Annotated[Path, typer.Option(help="where checkpoints and sets are kept")] = Path("training"),
     textures: Annotated[int, typer.Option(help="size of the procedural set")] = 16800,
 ) -> None:
     data = with_freedoom(generate(out / "procedural", textures), REAL)
-    train(out / "autoencoder", data, minutes, rate, decoder_only)
-    if not decoder_only:
-        finish(out / "autoencoder", data)
+    train(out / "autoencoder", data, minutes, rate)
+    finish(out / "autoencoder", data)
 
 
 if __name__ == "__main__":

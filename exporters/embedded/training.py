@@ -18,14 +18,16 @@ from tqdm import tqdm
 from .networks import renormalise
 
 SAVE_SECONDS = 180.0
+RISE_STEPS = 100
 
 
 @dataclass
 class Run:
     """One training: `models` are saved under their names, with an average of each (`averages`), every few minutes.
 
-    The learning rate rises over the first 2 % and falls to nothing as a half cosine over the time budget, so a run that
-    goes on from a checkpoint has a budget of its own.
+    The learning rate rises over the first 100 steps and falls to nothing as a half cosine over the time budget, so a run that
+    goes on from a checkpoint has a budget of its own. Time would not do for the rise: compiling would eat it, and a fresh
+    Adam's first steps at the full rate undo a trained model.
     """
 
     folder: Path
@@ -37,11 +39,13 @@ class Run:
     batch: int = 16
     relative_rate: Mapping[str, float] = field(default_factory=dict)
     averages: dict[str, nn.Module] = field(init=False)
+    begun: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.averages = {name: copy.deepcopy(model).eval().requires_grad_(False) for name, model in self.models.items()}
         self._resume()
+        self.begun = self.images
         self.optimisers = {n: torch.optim.Adam(m.parameters(), self.rate, (0.9, 0.99)) for n, m in self.models.items()}
         self.started = time.monotonic()
 
@@ -50,7 +54,8 @@ class Run:
         return min(1.0, (time.monotonic() - self.started) / (60 * self.minutes))
 
     def learning_rate(self) -> float:
-        return self.rate * min(1.0, self.progress / 0.02 + 0.02) * 0.5 * (1 + math.cos(math.pi * self.progress))
+        rise = min(1.0, ((self.images - self.begun) / self.batch + 1) / RISE_STEPS)
+        return self.rate * rise * 0.5 * (1 + math.cos(math.pi * self.progress))
 
     def steps(self) -> Iterator[Callable[[Mapping[str, float]], None]]:
         """Until the budget is spent: a turn each, with a function that takes the turn's figures for the log."""

@@ -3,9 +3,8 @@
 import struct
 
 import numpy as np
-import pytest
 
-from cadenza.exporters.embedded import dataset, freedoom, measures
+from cadenza.exporters.embedded import dataset, freedoom
 from cadenza.exporters.embedded.vocabulary import MATERIALS, WORDS
 
 
@@ -23,6 +22,12 @@ def test_a_sample_is_decided_by_its_seed_and_materials_take_turns():
     again, _ = dataset.sample(31, 32)
     assert np.array_equal(maps, again)
     assert WORDS[int(condition.argmax())] == MATERIALS[31 % len(MATERIALS)]
+
+
+def test_a_plain_sample_has_no_modifier():
+    maps, given = dataset.plain_sample(31, 32)
+    assert maps.shape == (6, 32, 32)
+    assert np.flatnonzero(given).tolist() == [31 % len(MATERIALS)]
 
 
 def test_a_set_is_made_once_and_its_beginning_serves_a_smaller_wish(tmp_path, monkeypatch):
@@ -67,29 +72,3 @@ def small_wad():
         data += lump
         at += len(lump)
     return struct.pack("<4sii", b"PWAD", len(lumps), at) + data + entries
-
-
-def test_a_hard_edge_at_the_wrap_shows_in_the_seam_measure():
-    ramp = np.linspace(0, 1, 64, dtype=np.float32)
-    noise = np.random.default_rng(0).random((40, 6, 64, 64))
-    periodic = noise + np.roll(noise, 1, 2) + np.roll(noise, 1, 3)
-    assert measures.seam(periodic).max() < 1.05
-    assert measures.seam(np.broadcast_to(ramp, (1, 6, 64, 64))).min() > 10
-    pixels = (np.broadcast_to(ramp[:, None], (64, 64, 3)) * 255).astype(np.uint8)
-    assert freedoom.seam(pixels) > 10
-
-
-def test_the_kernel_distance_is_nothing_between_halves_and_grows_with_a_shift():
-    features = np.random.default_rng(0).standard_normal((400, 8))
-    near = measures.kernel_distance(features[:200], features[200:])
-    far = [measures.kernel_distance(features[:200] + by, features[200:]) for by in (0.5, 1.0)]
-    assert abs(near) < 0.1 * far[0] < far[1]
-
-
-@pytest.mark.parametrize("blur", [2, 4])
-def test_the_spectrum_says_how_much_a_blur_took(blur):
-    noise = np.random.default_rng(0).random((4, 6, 64, 64)).astype(np.float32)
-    blurred = sum(np.roll(noise, i, 3) for i in range(blur)) / blur
-    lost = measures.spectrum(noise) - measures.spectrum(blurred)
-    assert np.all(lost[:, -1] > 2)
-    assert np.all(np.abs(lost[:, 0]) < 1.5)

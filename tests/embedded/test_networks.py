@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from cadenza.exporters.embedded import train_decoder
 from cadenza.exporters.embedded.keep import pack, unpack
 from cadenza.exporters.embedded.networks import (
     Autoencoder,
@@ -104,3 +105,23 @@ def test_the_critic_scores_every_place_for_a_condition():
     scores = critic(latent, condition)
     assert scores.shape == (2, 1, 4, 4)
     assert not torch.allclose(scores, critic(latent, condition.flip(0)))
+
+
+def test_a_grid_of_cells_is_seen_and_an_even_texture_is_not():
+    maps = torch.rand(4, 6, 64, 64)
+    blocky = torch.nn.functional.interpolate(maps[:, :, :8, :8], scale_factor=8) + 0.1 * maps
+    assert train_decoder.grid(maps) < 0.01 < train_decoder.grid(blocky)
+
+
+def test_detail_is_missed_where_it_is_blurred_and_not_where_it_moved():
+    maps, weight = torch.rand(4, 6, 64, 64), torch.ones(4, 6, 1, 1)
+    moved = train_decoder.detail(torch.roll(maps, 1, 3), maps, weight)
+    assert moved < 0.5 * train_decoder.detail(train_decoder.soften(maps, 1), maps, weight)
+
+
+def test_bands_and_what_is_left_make_the_whole():
+    maps = torch.rand(2, 6, 32, 32)
+    left = maps
+    for by in (1, 2, 4):
+        left = train_decoder.soften(left, by)
+    assert torch.allclose(sum(train_decoder.bands(maps)) + left, maps, atol=1e-6)
