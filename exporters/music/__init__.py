@@ -1,0 +1,1 @@
+"""The making of the embedded music model: a composer, Freedoom's music, the training, the export."""

@@ -1,0 +1,1 @@
+"""Token models in the engine: sampling, and jobs whose row is a step of a sequence."""
