@@ -20,6 +20,7 @@ from cadenza.runtime.bundles import open_network
 from cadenza.runtime.draws import StepDraws, initial
 from cadenza.runtime.engine.backends import onnxruntime as ort
 from cadenza.runtime.engine.backends import open_backend
+from cadenza.runtime.engine.backends import openvino as ov
 from cadenza.runtime.engine.backends.reference import evaluate
 from cadenza.runtime.engine.engine import Engine
 from cadenza.runtime.engine.job import Job, start
@@ -83,6 +84,47 @@ def test_bfloat16_is_another_precision_with_a_name_of_its_own_or_refused(bundle)
     given |= {"time": np.float32([1, 0.5]), "condition": random.random((2, len(toy.WORDS)), np.float32)}
     rough, right = step.run(given)["raw"], exact.run(given)["raw"]
     assert 0 < np.abs(rough - right).max() < 0.05 * np.abs(right).max()
+
+
+def _given(batch, height, width):
+    random = np.random.default_rng([batch, height, width])
+    given = {"latent": random.standard_normal((batch, toy.CHANNELS, height, width), np.float32)}
+    given["time"] = random.random(batch, np.float32)
+    return given | {"condition": random.random((batch, len(toy.WORDS)), np.float32)}
+
+
+def test_a_size_in_use_gets_a_graph_of_its_own_and_bits_stay(bundle):
+    step = open_backend("openvino")(bundle.path("step"), 1)
+    sizes = [(1, 8, 8), (3, 8, 8), (1, 8, 16), (2, 16, 8)]
+    before = {size: step.run(_given(*size))["raw"] for size in sizes}
+    for size in sizes:
+        for _ in range(ov.FIXED_AFTER):
+            np.testing.assert_array_equal(step.run(_given(*size))["raw"], before[size])
+    step.settle()
+    assert len(step._fixed) == ov.FIXED_LIMIT < len(sizes)
+    assert all(fixed.result() is not None for fixed in step._fixed.values())
+    for size in sizes:
+        first, second = step.run(_given(*size))["raw"], step.run(_given(*size))["raw"]
+        np.testing.assert_array_equal(first, before[size])
+        assert not np.shares_memory(first, second)
+
+
+def test_a_graph_for_fixed_sizes_that_gives_other_bits_is_not_used(bundle, monkeypatch):
+    step = open_backend("openvino")(bundle.path("step"), 1)
+    given = _given(1, 8, 8)
+    right = step.run(given)["raw"]
+
+    class Other:
+        def __call__(self, inputs):
+            return {"raw": right + np.float32(1e-6)}
+
+    made = iter([Other(), ov._Request(step._open)])
+    monkeypatch.setattr(ov, "_Request", lambda _: next(made))
+    for _ in range(ov.FIXED_AFTER):
+        step.run(given)
+    step.settle()
+    assert [fixed.result() for fixed in step._fixed.values()] == [None]
+    np.testing.assert_array_equal(step.run(given)["raw"], right)
 
 
 CASES = [
