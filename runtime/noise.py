@@ -104,6 +104,15 @@ def normals(
     return normal_of(words(seed, domain, draws, channels, height, width, x=x, y=y, frame=frame)).astype(np.float32)
 
 
+def gumbels(seed: int, domain: int, draw: int, channels: int, height: int, width: int) -> Reals:
+    """Standard Gumbel numbers, float64 (channels, height, width): -log(-log p), addressed as all noise is.
+
+    The largest of log chance + gumbel is a draw by these chances. For tokens: channel the stream, y the frame, x the word.
+    """
+    chance = (words(seed, domain, [draw], channels, height, width)[0].astype(np.float64) + 0.5) * 2.0**-32
+    return -_log(-_log(chance))
+
+
 # AS 241, PPND16: numerators and denominators, highest power first.
 _CENTRE = (
     (2.5090809287301226727e3, 3.3430575583588128105e4, 6.7265770927008700853e4, 4.5921953931549871457e4,

@@ -1,0 +1,117 @@
+"""A job whose row is one step of a sequence: every stream says a word. All of its state lives here, its cache too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .network import NEVER, Array, TokenNetwork
+from .plan import TokenPlan
+from .sampling import choose
+
+NOT_YET, UNSEEN = 0, 1
+"""Words behind those of a stream: before its first frame and after its last, and kept from the row."""
+
+
+def _nothing(*_: object) -> None: ...
+
+
+@dataclass(eq=False)
+class TokenJob:
+    """`gumbels()` makes the noise, float64 (streams, frames, words), when the job is first chosen."""
+
+    network: TokenNetwork
+    plan: TokenPlan
+    gumbels: Callable[[], NDArray[np.float64]]
+    priority: int = 0
+    deadline: float = float("inf")
+    arrived: float = 0.0
+    row: int = 0
+    on_row: Callable[[TokenJob], None] = _nothing
+    on_done: Callable[[TokenJob], None] = _nothing
+    on_error: Callable[[TokenJob, Exception], None] = _nothing
+    model_seconds: float = 0.0
+    tokens: NDArray[np.int64] = field(init=False)  # (streams, frames), -1 where nothing was said yet
+    _noise: NDArray[np.float64] = field(init=False)
+    _keys: Array = field(init=False)
+    _values: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tokens = self.plan.forced.copy()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Jobs of one network share a call whatever their length."""
+        return (1, 1, 1)
+
+    @property
+    def finished(self) -> bool:
+        return self.row == self.plan.steps
+
+    @property
+    def samples(self) -> int:
+        return self.plan.width
+
+    @staticmethod
+    def run(batch: Sequence[TokenJob], clock: Callable[[], float]) -> tuple[int, float]:
+        """One step of each; gives the rows evaluated and the seconds of the model call."""
+        network = batch[0].network
+        inputs = [job._inputs() for job in batch]
+        joined = inputs[0] if len(batch) == 1 else tuple(map(np.concatenate, zip(*inputs, strict=True)))
+        began = clock()
+        logits, keys, values = network.evaluate(*joined)
+        seconds = clock() - began
+        at = 0
+        for job in batch:
+            rows = slice(at, at + job.plan.width)
+            job._advance(logits[rows], keys[rows], values[rows])
+            job.model_seconds += seconds / len(batch)
+            at += job.plan.width
+        return len(logits), seconds
+
+    def _inputs(self) -> tuple[Array, ...]:
+        plan, window = self.plan, self.network.cache.window
+        if self.row == 0:
+            self._noise = self.gumbels()
+            self._keys = np.zeros((plan.width, *self.network.cache.shape), np.float32)
+            self._values = np.zeros_like(self._keys)
+        said = np.array([self._said(stream, self.row - 1 - delay) for stream, delay in enumerate(plan.delays)])
+        unseen = np.array(plan.sizes) + UNSEEN
+        mask = np.where(np.arange(window) < self.row, np.float32(0), NEVER).astype(np.float32)
+        return (
+            np.where(plan.sees, said, unseen).astype(np.float32),
+            plan.conditions[:, self.row],
+            np.full(plan.width, self.row, np.float32),
+            self._keys,
+            self._values,
+            np.broadcast_to(mask, (plan.width, window)),
+        )
+
+    def _said(self, stream: int, frame: int) -> int:
+        inside = 0 <= frame < self.plan.frames
+        return int(self.tokens[stream, frame]) if inside else self.plan.sizes[stream] + NOT_YET
+
+    def _advance(self, logits: Array, key: Array, value: Array) -> None:
+        """Puts the step's keys and values in the ring and draws the words that are due and not forced."""
+        plan, slot = self.plan, self.row % self.network.cache.window
+        self._keys[:, :, :, slot], self._values[:, :, :, slot] = key, value
+        first = 0
+        for stream, size in enumerate(plan.sizes):
+            frame = self.row - plan.delays[stream]
+            if 0 <= frame < plan.frames and self.tokens[stream, frame] < 0:
+                mixed = mix(plan.mix[stream], logits[:, first : first + size])
+                self.tokens[stream, frame] = choose(mixed, self._noise[stream, frame, :size], plan.sampling[stream])
+            first += size
+        self.row += 1
+
+
+def mix(weights: NDArray[np.float64], logits: Array) -> NDArray[np.float64]:
+    """The weighted sum of rows (rows, V) in float64, in order."""
+    total = np.zeros(logits.shape[1])
+    for weight, row in zip(weights.tolist(), logits, strict=True):
+        if weight:
+            total += weight * row.astype(np.float64)
+    return total
