@@ -32,8 +32,8 @@ INSTRUMENTS: dict[str, Voice] = {
         Patch("saw", ((-11, -0.4), (11, 0.4)), sub=0.6, dark=2, bright=7, close=-0.5, attack=0.02, fall=(1, 0.9)), 0.15
     ),
     "fm bass": fm(Pair(1, 1, 2.6, 0.22, 1.2), Pair(0.5, 0.5, 0.6, 0.3, 1.6, 0.5), release=0.08, detune=1.0),
-    "upright bass": plucked(String(2.4, 0.34, 0.22, 1600, ((98, 30, 0.8), (190, 50, 0.6)), 0.1), release=0.1),
-    "pick bass": plucked(String(3.2, 0.22, 0.13, 2600, ((90, 40, 0.5),), 0.1), release=0.08),
+    "upright bass": plucked(String(2.2, 420, 0.22, 1600, ((98, 30, 0.8), (190, 50, 0.6)), 0.1), release=0.1),
+    "pick bass": plucked(String(3.0, 650, 0.13, 2400, ((90, 40, 0.5),), 0.1), release=0.08),
     # beds
     "warm pad": pad(Pad("warm", 30, 0.3), 0.9),
     "dark pad": pad(Pad("dark", 34, 0.35), 0.9),
@@ -47,14 +47,14 @@ INSTRUMENTS: dict[str, Voice] = {
         Patch("saw", (*_WIDE, (13, -0.35)), dark=3, bright=14, close=0.5, attack=0.012, fall=(0.8, 0.75)), 0.18
     ),
     "electric piano": fm(
-        Pair(1, 1, 1.0, 0.5, 1.3), Pair(1, 14, 0.35, 0.06, 0.5, 0.5), release=0.18, tremolo=(4.6, 0.12), seconds=4.0
+        Pair(1, 1, 1.7, 0.7, 1.4), Pair(1, 14, 0.5, 0.09, 0.6, 0.5), release=0.18, tremolo=(4.6, 0.12), seconds=4.0
     ),
     "soft piano": fm(Pair(1, 1, 1.4, 0.18, 0.9), Pair(2, 2, 0.8, 0.1, 0.5, 0.35), release=0.2, seconds=4.0),
-    "steel guitar": plucked(String(3.4, 0.16, 0.17, 4200, _GUITAR), release=0.2),
+    "steel guitar": plucked(String(3.4, 1100, 0.17, 4600, _GUITAR), release=0.2),
     # plucks and bells
-    "nylon guitar": plucked(String(2.2, 0.32, 0.2, 2600, _GUITAR), release=0.15),
-    "harp": plucked(String(3.0, 0.22, 0.4, 3000, _HARP, 0.5), release=0.6),
-    "muted pluck": plucked(String(0.5, 0.4, 0.12, 2600, (), 0.3), release=0.06),
+    "nylon guitar": plucked(String(2.4, 750, 0.2, 3000, _GUITAR), release=0.15),
+    "harp": plucked(String(3.2, 900, 0.4, 3400, _HARP, 0.5), release=0.6),
+    "muted pluck": plucked(String(0.5, 1600, 0.12, 3200, (), 0.3), release=0.06),
     "saw pluck": subtractive(
         Patch("saw", _PAIR, dark=1.3, bright=14, close=0.07, resonance=1.2, attack=0.003, fall=(0.18, 0.06)), 0.1, 1.4
     ),
@@ -82,7 +82,9 @@ INSTRUMENTS: dict[str, Voice] = {
     ),
     # leads
     "flute": subtractive(
-        Patch("flute", dark=6, bright=9, close=-0.12, attack=0.05, fall=(1, 0.95), vibrato=(4.8, 12, 0.5), breath=0.09),
+        Patch(
+            "flute", dark=9, bright=14, close=-0.12, attack=0.05, fall=(1, 0.95), vibrato=(4.8, 12, 0.5), breath=0.09
+        ),
         0.12,
     ),
     "whistle": subtractive(
@@ -95,7 +97,7 @@ INSTRUMENTS: dict[str, Voice] = {
         Patch("hollow", dark=5, bright=9, close=-0.08, attack=0.03, fall=(0.8, 0.9), vibrato=(4.6, 8, 0.6)), 0.09
     ),
     "soft lead": subtractive(
-        Patch("triangle", _PAIR, dark=4, bright=8, close=0.4, attack=0.02, fall=(1, 0.85), vibrato=(5, 10, 0.4)), 0.16
+        Patch("hollow", _PAIR, dark=5, bright=12, close=0.6, attack=0.02, fall=(1, 0.85), vibrato=(5, 10, 0.4)), 0.16
     ),
     "square lead": subtractive(
         Patch(

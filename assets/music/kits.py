@@ -57,48 +57,48 @@ class Kit:
 
 KITS: dict[str, Kit] = {
     "ambient": Kit(
-        Part("soft", -8), Part("sub bass", -3, duck=0.1), Part("air pad", -3, 0.5, duck=0.1),
-        Part("glass bell", -8, 0.8, spread=0.6), Part("flute", -3, 0.7, 0.1),
+        Part("soft", -8), Part("sub bass", -2, duck=0.1), Part("air pad", -2, 0.5, duck=0.1),
+        Part("glass bell", -10.5, 0.8, spread=0.6), Part("flute", -5, 0.7, 0.1),
         Room(3.2, 24, 4200), ("chords", "arpeggio", "bass", "lead", "drums"), 7,
     ),
     "exploration": Kit(
-        Part("acoustic", -6), Part("pick bass", -2, duck=0.15), Part("strings", -6, 0.35, duck=0.12),
-        Part("harp", -4, 0.45, -0.1, 0.6), Part("flute", -1, 0.4, 0.12),
+        Part("acoustic", -10), Part("pick bass", -2, duck=0.15), Part("strings", -8.5, 0.35, duck=0.12),
+        Part("harp", -7.5, 0.45, -0.1, 0.6), Part("flute", -5.5, 0.4, 0.12),
         Room(1.9, 18, 5200), ("chords", "arpeggio", "bass", "lead", "drums"), 5,
     ),
     "tense": Kit(
-        Part("dusty", -5), Part("dark bass", -3, duck=0.3), Part("dark pad", -3, 0.4, duck=0.3),
-        Part("muted pluck", -3, 0.35, 0.1, 0.7), Part("cello", -3, 0.45, -0.1),
+        Part("dusty", -10), Part("dark bass", -2, duck=0.3), Part("dark pad", -8, 0.4, duck=0.3),
+        Part("muted pluck", -9, 0.35, 0.1, 0.7), Part("cello", -7, 0.45, -0.1),
         Room(2.4, 20, 3200), ("bass", "chords", "arpeggio", "drums", "lead"), 2,
     ),
     "combat": Kit(
-        Part("electronic", -5), Part("saw bass", -4, duck=0.45), Part("saw stack", -9, 0.2, duck=0.45),
-        Part("saw pluck", -6, 0.25, 0, 0.6, 0.3), Part("square lead", -3, 0.22, duck=0.15),
+        Part("electronic", -9), Part("saw bass", -2, duck=0.45), Part("saw stack", -6, 0.2, duck=0.45),
+        Part("saw pluck", -9.5, 0.25, 0, 0.6, 0.3), Part("square lead", -4, 0.22, duck=0.15),
         Room(1.1, 12, 6000), ("drums", "bass", "arpeggio", "chords", "lead"), 1,
     ),
     "boss": Kit(
-        Part("epic", -3), Part("fm bass", -2, duck=0.35), Part("choir", -3, 0.4, duck=0.25),
-        Part("metal pluck", -6, 0.3, 0, 0.7, 0.2), Part("saw lead", -4, 0.3, duck=0.15),
+        Part("epic", -9.5), Part("fm bass", -2, duck=0.35), Part("choir", -8, 0.4, duck=0.25),
+        Part("metal pluck", -10, 0.3, 0, 0.7, 0.2), Part("saw lead", -4.5, 0.3, duck=0.15),
         Room(2.0, 22, 4500), ("drums", "bass", "chords", "arpeggio", "lead"), 2,
     ),
     "victory": Kit(
-        Part("acoustic", -5), Part("round bass", -3, duck=0.2), Part("brass section", -5, 0.3, duck=0.15),
-        Part("glockenspiel", -9, 0.35, 0, 0.6), Part("trumpet", -2, 0.3),
+        Part("acoustic", -9), Part("round bass", -3, duck=0.2), Part("brass section", -4.5, 0.3, duck=0.15),
+        Part("glockenspiel", -14, 0.35, 0, 0.6), Part("trumpet", -2, 0.3),
         Room(1.6, 18, 5500), ("chords", "lead", "bass", "drums", "arpeggio"), 3,
     ),
     "town": Kit(
-        Part("soft", -4), Part("upright bass", -1, duck=0.1), Part("nylon guitar", -5, 0.25, -0.2, 0.2, strum=11),
-        Part("marimba", -5, 0.3, 0.25, 0.4), Part("whistle", -2, 0.3),
+        Part("soft", -8.5), Part("upright bass", -2, duck=0.1), Part("nylon guitar", -5, 0.25, -0.2, 0.2, strum=11),
+        Part("marimba", -9.5, 0.3, 0.25, 0.4), Part("whistle", -6, 0.3),
         Room(1.2, 14, 5200), ("chords", "bass", "lead", "arpeggio", "drums"), 7,
     ),
     "dungeon": Kit(
-        Part("dusty", -7), Part("dark bass", -3, duck=0.15), Part("low choir", -3, 0.5, duck=0.1),
-        Part("tubular bell", -8, 0.6, 0, 0.8), Part("reed", -3, 0.55),
+        Part("dusty", -10.5), Part("dark bass", -2, duck=0.15), Part("low choir", -7.5, 0.5, duck=0.1),
+        Part("tubular bell", -14.5, 0.6, 0, 0.8), Part("reed", -9.5, 0.55),
         Room(3.0, 28, 3000), ("chords", "bass", "arpeggio", "lead", "drums"), 6,
     ),
     "menu": Kit(
-        Part("dusty", -6), Part("sub bass", -3, duck=0.3), Part("electric piano", -4, 0.3, duck=0.3),
-        Part("vibraphone", -7, 0.35, 0.1, 0.5), Part("soft lead", -3, 0.35),
+        Part("dusty", -9.5), Part("sub bass", -4, duck=0.3), Part("electric piano", -2, 0.3, duck=0.3),
+        Part("vibraphone", -13, 0.35, 0.1, 0.5), Part("soft lead", -4, 0.35),
         Room(1.7, 16, 5000), ("chords", "bass", "drums", "arpeggio", "lead"), 5,
     ),
 }  # fmt: skip

@@ -28,6 +28,7 @@ class Music:
     stems     by stream, float32 (frames, 2): added in this order, one after another in float32, they are `mix`, to the last bit
     gain_db   the gain that all stems got
     limited_db  how far the limiter went at most (0 or below); where it is 0, `audio` is `mix`
+    soundfont  path of the SoundFont that plays, if one does
     recipe    what it was made from, when that is known
     """
 
@@ -37,6 +38,7 @@ class Music:
     stems: Mapping[str, Wave]
     gain_db: float
     limited_db: float = 0.0
+    soundfont: str | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
     @property

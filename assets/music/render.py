@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from .loudness import loudness as measured
 from .music import Music, summed
 from .score import STREAMS, Score
 from .signal import Wave
+from .soundfont import FontBank
 from .stage import Stage
 
 PRESETS = {"broadcast": -23.0, "game": -16.0, "loud": -14.0}
@@ -76,15 +79,27 @@ def render(
         stem *= factor
     mix = summed(list(raw.values()))
     audio, limited = master.limit(around(mix, -MARGIN, stage.samples + MARGIN))
-    return Music(score, rate, interleaved(audio), {k: interleaved(v) for k, v in raw.items()}, gain_db, limited)
+    return Music(
+        score, rate, interleaved(audio), {k: interleaved(v) for k, v in raw.items()}, gain_db, limited, soundfont
+    )
 
 
 def staged(score: Score, rate: int, soundfont: str | None = None) -> Stage:
     """The checked score on its stage."""
     check_rate(rate)
-    if soundfont is not None:
-        raise Refusal("unsupported", "soundfont", "SoundFonts are not read yet", "leave it out")
-    return Stage(check_score(score, STYLES), rate)
+    check_score(score, STYLES)
+    return Stage(score, rate, bank=font_bank(soundfont) if soundfont else None)
+
+
+def font_bank(path: str) -> FontBank:
+    """The bank of a SoundFont, kept until the file changes or two others were used."""
+    file = Path(path)
+    return _font_bank(path, file.stat().st_mtime_ns if file.is_file() else 0)
+
+
+@lru_cache(maxsize=2)
+def _font_bank(path: str, changed: int) -> FontBank:
+    return FontBank(path)
 
 
 def sounding(score: Score, only: Sequence[str], mute: Sequence[str]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ BLOCK = 1 << 14
 Spectrum = NDArray[np.complex64]
 
 
+@lru_cache(maxsize=16)
 def response(room: Room, rate: int) -> Wave:
     """The room's impulse response, float32 (2, frames), of energy 1 in each ear: eight early reflections, then noise that
     dies band by band, the low end cut because it would blur the bass."""

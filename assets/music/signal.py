@@ -23,7 +23,7 @@ def white(seed: int, frames: int) -> Wave:
     """Uniform white noise (frames,) in [-1, 1): the raw output of Philox-4x64 keyed by the seed, which numpy holds stable."""
     raw = np.random.Philox(key=seed).random_raw((frames + 1) // 2)
     words = np.asarray(raw, "<u8").view("<i4")[:frames]
-    return np.multiply(words.astype(np.float32), np.float32(2.0**-31))
+    return np.asarray(words.astype(np.float32) * np.float32(2.0**-31), np.float32)
 
 
 def seconds(frames: int, rate: int) -> Wave:
@@ -33,7 +33,7 @@ def seconds(frames: int, rate: int) -> Wave:
 
 def decay(frames: int, rate: int, time: float) -> Wave:
     """exp(-t / time), `time` in seconds."""
-    return np.exp(np.arange(frames, dtype=np.float32) * np.float32(-1 / (rate * time)))
+    return np.asarray(np.exp(np.arange(frames, dtype=np.float32) * np.float32(-1 / (rate * time))))
 
 
 def rise(frames: int) -> Wave:

@@ -15,10 +15,11 @@ import numpy as np
 from .bank import BANK, Bank
 from .drumsets import CHOKED_BY, VARIANTS
 from .grid import loop_samples, sample_of
+from .instruments import INSTRUMENTS
 from .kits import KITS, Kit, Part
-from .reverb import BLOCK, Reverb
+from .reverb import BLOCK, Reverb, response
 from .score import STREAMS, Note, Score
-from .signal import Wave, fade_out, rise
+from .signal import Wave, fade_out, rise, size_for
 from .voices.base import layer_of
 
 KICKS = (35, 36)
@@ -28,12 +29,14 @@ TIGHT = {"drums": 0.35, "bass": 0.5}
 
 @dataclass(frozen=True)
 class Event:
-    """A sound at a sample of the loop (it may lie before 0 or past the end), and its gains left and right."""
+    """A sound at a sample of the loop (it may lie before 0 or past the end), its gains left and right, and the samples in which it
+    fades when it is let go early; none where it rings on."""
 
     at: int
     sound: Callable[[], Wave]
     left: np.float32
     right: np.float32
+    release: int | None = None
 
 
 class Stage:
@@ -94,12 +97,44 @@ class Stage:
                 out *= self._ducked(self.kit.parts[stream].duck, start, end)
         self._filled[stream].update(missing)
 
-    def _ducked(self, depth: float, start: int, end: int) -> Wave:
-        """The gain (frames,) under the kicks: down within 6 ms, held, up again within an eighth note, at most 0.25 s."""
+    def ring_out(self, stream: str, at: int, length: int) -> Wave:
+        """float32 (2, length): what is still heard of the stream when nobody plays on from sample `at`: keys let go, room included."""
+        room = response(self.kit.room, self.rate) if self.kit.parts[stream].send else None
+        past = BLOCK * -(-room.shape[1] // BLOCK) if room is not None else 0
+        self._fill(stream, range(self.blocks))
+        dry = np.zeros((2, past + length), np.float32)
+        dry[:, :past] = self._dry[stream][:, np.arange(at - past, at) % self.samples]
+        tail = dry[:, past:]
+        for event in self._events[stream]:
+            sound = event.sound()
+            for place, low, high in _turns(event.at, sound.shape[1], self.samples, at, at + length):
+                if place < at:
+                    piece = sound[:, low - place : high - place]
+                    if event.release is not None:
+                        piece = fade_out(piece[:, : event.release].copy(), event.release)
+                    tail[0, low - at : low - at + piece.shape[1]] += piece[0] * event.left
+                    tail[1, low - at : low - at + piece.shape[1]] += piece[1] * event.right
+        if self.kit.parts[stream].duck:
+            tail *= self._ducked(self.kit.parts[stream].duck, at, at + length, at)
+        if room is None:
+            return tail
+        out = tail.copy()
+        size = size_for(dry.shape[1] + room.shape[1])
+        sent = np.fft.rfft((dry[0] + dry[1]) * np.float32(self.kit.parts[stream].send * 0.5), size)
+        for side in (0, 1):
+            wet = np.fft.irfft(sent * np.fft.rfft(room[side], size), size)
+            out[side] += wet[past : past + length].astype(np.float32)
+        return out
+
+    def _ducked(self, depth: float, start: int, end: int, before: int | None = None) -> Wave:
+        """The gain (frames,) under the kicks: down within 6 ms, held, up again within an eighth note, at most 0.25 s; `before` leaves
+        out kicks from there on."""
         shape = _duck(depth, min(0.25, 30 / float(self.score.bpm)), self.rate)
         gain = np.ones(end - start, np.float32)
         for kick in self.kicks:
             for at, low, high in _turns(kick, len(shape), self.samples, start, end):
+                if before is not None and at >= before:
+                    continue
                 np.minimum(
                     gain[low - start : high - start], shape[low - at : high - at], out=gain[low - start : high - start]
                 )
@@ -148,7 +183,9 @@ class Stage:
         gain = _loudness(note.velocity, chance) * 10 ** (part.gain / 20)
         side = max(-1.0, min(1.0, part.side + part.spread * (note.pitch - 66) / 24))
         left, right = (math.sqrt(2) * f((side + 1) * math.pi / 4) for f in (math.cos, math.sin))
-        return Event(at, sound, np.float32(gain * left), np.float32(gain * right))
+        kind = INSTRUMENTS[part.voice]
+        release = None if kind.rings else max(int(kind.release * self.rate), self.rate // 50)
+        return Event(at, sound, np.float32(gain * left), np.float32(gain * right), release)
 
     def _late(self, chance: int, loose: float) -> int:
         """Samples that a hand is late (or early), between minus and plus the kit's looseness, mostly little."""

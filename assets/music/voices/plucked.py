@@ -1,7 +1,7 @@
 """Plucked strings by Karplus and Strong, computed in one transform instead of sample by sample.
 
-The string is a loop: y = x + filter(y delayed by one period). Its transfer function 1 / (1 - z^-p L(z)) is evaluated on a circle
-a little outside the unit circle, where the periodic transform's overlap is small, and the result is scaled back. A period that
+The string is a loop: y = x + loss(y delayed by one period). Its transfer function 1 / (1 - z^-p L) is evaluated on a circle a
+little outside the unit circle, where the periodic transform's overlap is small, and the result is scaled back. A period that
 is not a whole number of samples is then exact, which the delay line of the paper is not.
 K. Karplus, A. Strong, Digital Synthesis of Plucked-String and Drum Timbres, 1983.
 """
@@ -20,7 +20,7 @@ from .base import Voice
 @dataclass(frozen=True)
 class String:
     """ring    seconds in which the note A3 falls by 60 dB; higher notes fall sooner
-    damp    0 to 0.5: how much faster the overtones fall
+    damp    Hz at which a partial falls twice as fast as the lowest would at 0 Hz; above, with the square of the frequency
     pick    where it is plucked, as a part of its length
     tone    cutoff in Hz of the pluck of the hardest layer
     body    (Hz, width in Hz, gain) of each resonance of the body
@@ -50,14 +50,11 @@ def _pluck(string: String, pitch: int, layer: int, frames: int, rate: int) -> Wa
     size = size_for(frames + int(period))
     outside = 10 ** (4 / size)  # what overlaps is 80 dB down
     grid = np.arange(size // 2 + 1) * (2 * math.pi / size)
-    z = outside * np.exp(1j * grid)
     ring = string.ring * min(2.0, (220 / frequency) ** 0.5)
-    keep = 10 ** (-3 * period / (rate * ring))
-    loop = keep * (1 - string.damp + string.damp * (z + 1 / z) / 2)
-    loop *= np.where(grid * rate / (2 * math.pi) > top(rate), 0.0, 1.0)  # overtones above end at once
+    at = grid * rate / (2 * math.pi)
+    loop = np.exp(-6.9 / (ring * frequency) * (1 + (at / string.damp) ** 2))
     delay = np.exp(-period * (math.log(outside) + 1j * grid))
     comb = 1 - np.exp(-string.pick * period * (math.log(outside) + 1j * grid))
-    at = grid * rate / (2 * math.pi)
     tone = string.tone * (0.4, 0.65, 1.0)[layer]
     colour = 1 / (1 + (at / tone) ** 4) * (1 / (1 + (at / (0.95 * top(rate))) ** 24)) * (at > 20)
     for centre, width, gain in string.body:

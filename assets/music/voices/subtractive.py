@@ -31,7 +31,7 @@ WAVES: dict[str, Callable[[Amplitudes], Amplitudes]] = {
     "pulse": lambda h: np.sin(np.pi * h * 0.22) / h,
     "triangle": lambda h: (h % 2) * (-1.0) ** ((h - 1) // 2) / h**2,
     "hollow": lambda h: np.where(h % 2 == 1, 1.0, 0.12) / h**1.3,
-    "flute": lambda h: np.select([h == 1, h == 2, h == 3, h == 4], [1, 0.28, 0.14, 0.04], 0.02 / h),
+    "flute": lambda h: np.select([h == 1, h == 2, h == 3, h == 4, h == 5], [1, 0.42, 0.24, 0.1, 0.06], 0.1 / h),
     "organ": lambda h: np.select(
         [h == 1, h == 2, h == 3, h == 4, h == 6, h == 8], [1, 0.7, 0.35, 0.4, 0.15, 0.18], 0.0
     ),
@@ -43,7 +43,7 @@ WAVES: dict[str, Callable[[Amplitudes], Amplitudes]] = {
 class Patch:
     """wave       a name of WAVES
     unison     (cents, side) of each oscillator
-    sub        level of a sine an octave below
+    sub        level of a sine an octave below, or at the note itself where that would be under 40 Hz
     dark       cutoff at rest, in multiples of the note's frequency
     bright     cutoff at the attack of the hardest layer, likewise
     close      seconds in which the filter closes; below 0 it opens instead
@@ -96,7 +96,8 @@ def _note(patch: Patch, pitch: int, layer: int, frames: int, rate: int) -> Wave:
         out[0] += sound * np.float32(math.cos(angle))
         out[1] += sound * np.float32(math.sin(angle))
     if patch.sub:
-        low = np.sin(_phase(frequency / 2, frames, rate, bend, 0.0) * np.float32(2 * math.pi))
+        below = frequency / 2 if frequency >= 80 else frequency  # an octave lower would be felt at most
+        low = np.sin(_phase(below, frames, rate, bend, 0.0) * np.float32(2 * math.pi))
         out += low * np.float32(patch.sub * 0.5 * len(patch.unison) ** 0.5)
     if patch.breath:
         out += _breath(pitch, frequency, frames, rate) * np.float32(patch.breath)
