@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from . import manifest as manifest_format
 from . import tokens, words
 from .manifest import Manifest, Words
+from .music.manifest import MusicManifest
 from .refusal import Corrupt, Refusal
 
 MANIFEST = "bundle.json"
@@ -61,6 +62,10 @@ class Bundle:
 
     def describe(self) -> dict[str, Any]:
         m = self.manifest
+        given: object = m
+        if isinstance(given, MusicManifest):
+            told = {"name": m.name, "digest": self.digest, "kind": m.kind, "licence": m.licence, "prompt": "words"}
+            return {**told, "recommended": [msgspec.to_builtins(given.recommended)]}
         known = m.conditioning if isinstance(m.conditioning, Words) else None
         return {
             "name": m.name,

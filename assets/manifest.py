@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 
+from .music import manifest as music
+from .music.manifest import MusicManifest
 from .refusal import Corrupt, OutOfRange, Unknown
 
 FORMAT = 1
@@ -110,9 +112,13 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read(data: bytes) -> Manifest:
-    """The manifest in these bytes of JSON, or a refusal with the path of what is wrong."""
+    """The manifest in these bytes of JSON, or a refusal with the path of what is wrong.
+
+    Where the kind is music it is a MusicManifest, which only what serves music reads; the others share Manifest.
+    """
     try:
-        number = msgspec.json.decode(data).get("format")
+        told = msgspec.json.decode(data)
+        number, kind = told.get("format"), told.get("kind")
     except (msgspec.DecodeError, AttributeError) as error:
         raise Corrupt("bundle.json", f"is no JSON object ({error})", "export the bundle again") from error
     if number != FORMAT:
@@ -120,7 +126,7 @@ def read(data: bytes) -> Manifest:
             "bundle.json.format", f"is {number!r}, this build reads format {FORMAT}", "export it with this build"
         )
     try:
-        manifest = msgspec.json.decode(data, type=Manifest)
+        manifest = cast(Manifest, msgspec.json.decode(data, type=MusicManifest if kind == "music" else Manifest))
     except msgspec.ValidationError as error:
         raise Corrupt("bundle.json", str(error), "export the bundle again") from error
     check(manifest)
@@ -129,6 +135,10 @@ def read(data: bytes) -> Manifest:
 
 def check(manifest: Manifest) -> None:
     """What types cannot say."""
+    given: object = manifest
+    if isinstance(given, MusicManifest):
+        music.check(given)
+        return
     latent = manifest.latent
     if not (
         0 < latent.factor <= latent.minimum <= latent.maximum and latent.multiple % latent.factor == 0 < latent.channels

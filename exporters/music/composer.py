@@ -33,8 +33,13 @@ from .lines import arpeggiate, lead
 from .rhythm import bass, drum, fill_figure
 from .styles import STYLES, Style
 
-BARS = {"loop": {8: 6, 4: 2, 16: 1, 2: 0.5, 12: 0.3, 6: 0.3}, "intro": {4: 2, 2: 1, 8: 2}, "fill": {1: 2, 2: 1}}
-BARS |= {"ending": {4: 2, 2: 1, 8: 1}, "stinger": {1: 1, 2: 1}}
+BARS: dict[str, dict[int, float]] = {
+    "loop": {8: 6, 4: 2, 16: 1, 2: 0.5, 12: 0.3, 6: 0.3},
+    "intro": {4: 2, 2: 1, 8: 2},
+    "fill": {1: 2, 2: 1},
+    "ending": {4: 2, 2: 1, 8: 1},
+    "stinger": {1: 1, 2: 1},
+}
 SECTION_WEIGHTS = {"loop": 0.76, "intro": 0.08, "fill": 0.05, "ending": 0.06, "stinger": 0.05}
 
 

@@ -74,7 +74,7 @@ def train(minutes: float, out: Path, pieces: int, shape: Shape | None = None) ->
                 )
             given = batch(pool, rng.integers(len(pool), size=BATCH), rng)
             parts = losses(model, model.sequence(given.tokens, given.condition), given.target)
-            loss: Tensor = sum(parts)  # type: ignore[assignment]
+            loss = torch.stack(parts).sum()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

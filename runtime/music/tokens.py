@@ -154,7 +154,8 @@ def voicing(word: int, before: tuple[int, ...] | None) -> tuple[int, ...]:
     degree, steps = chord_parts(word)
     classes = sorted({(degree + step) % 7 for step in steps})
     wanted = before or _MIDDLE
-    best, least = (), 1 << 30
+    best: tuple[int, ...] = ()
+    least = 1 << 30
     for octaves in product((-1, 0, 1), repeat=len(classes)):
         placed = tuple(sorted(c + 7 * o for c, o in zip(classes, octaves, strict=True)))
         if placed[0] < -4 or placed[-1] > 8 or placed[-1] - placed[0] > 9:
@@ -215,7 +216,8 @@ def _drum_notes(words: Tokens, beats: int) -> list[Note]:
 
 
 def _chord_notes(words: Tokens, tonic: int, scale: Sequence[int], beats: int) -> list[Note]:
-    notes, before = [], None
+    notes: list[Note] = []
+    before: tuple[int, ...] | None = None
     for start, length, word in _sounding(words):
         before = voicing(word, before)
         velocity = _velocity(CHORDS, start, beats, False)

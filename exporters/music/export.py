@@ -1,0 +1,115 @@
+"""The embedded music bundle from a trained network: one step with its cache as inputs and outputs.
+
+python -m cadenza.exporters.music.export
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+import typer
+from torch import Tensor
+
+from ...assets.bundle import Bundle, seal
+from ...assets.music.manifest import Cache, MusicManifest, Recommended
+from ...assets.refusal import Refusal
+from ...runtime.bundles import EMBEDDED
+from ...runtime.music.tokens import DELAYS, SIZES
+from ..graph import trace
+from ..weights import GraphFiles, rounded
+from .network import Decoder
+from .train import trained
+
+TOLERANCE = 1e-3
+LICENCE = "MIT; trained in part on Freedoom's music, BSD-3-Clause, see NOTICE"
+OUTPUTS = ("logits", "key", "value")
+RECOMMENDED = Recommended(temperature=0.95, top_k=24, guidance=2.0)
+
+
+def export(model: Decoder, folder: Path) -> Bundle:
+    """Writes and seals the bundle; one whose graph differs from torch is refused and gets no manifest."""
+    inputs = examples(model)
+    step = trace(model, inputs, OUTPUTS, {name: {0: "batch"} for name in inputs})
+    report = parity(model, step, inputs)
+    with GraphFiles(folder) as graphs:
+        graphs.add("step", step)
+    notice = (files(__package__) / "NOTICE").read_bytes()
+    told = json.dumps(report, indent=1).encode() + b"\n"
+    for name, data in {"NOTICE": notice, "report.json": told}.items():
+        (folder / name).write_bytes(data)
+    return seal(folder, manifest(model), [*graphs.names, "NOTICE", "report.json"])  # type: ignore[arg-type]
+
+
+def manifest(model: Decoder) -> MusicManifest:
+    s = model.shape
+    return MusicManifest(
+        name="music",
+        graphs={"step": "step.onnx"},
+        sizes=list(SIZES),
+        delays=list(DELAYS),
+        condition=s.condition,
+        cache=Cache(s.layers, s.shared, s.window, s.head),
+        recommended=RECOMMENDED,
+        licence=LICENCE,
+        provenance={"made_by": "exporters/music", "data": "a rule-based composer; Freedoom's music"},
+    )
+
+
+def examples(model: Decoder) -> dict[str, Tensor]:
+    """A step in the middle of a piece, three rows."""
+    s, draw = model.shape, torch.Generator().manual_seed(0)
+    rows, filled = 3, 40
+    cache = (rows, s.layers, s.shared, s.window, s.head)
+    mask = torch.where(torch.arange(s.window) < filled, 0.0, -1e9)
+    return {
+        "tokens": torch.randint(0, min(s.sizes), (rows, len(s.sizes)), generator=draw).float(),
+        "condition": torch.rand(rows, s.condition, generator=draw),
+        "time": torch.full((rows,), float(filled)),
+        "keys": torch.randn(cache, generator=draw),
+        "values": torch.randn(cache, generator=draw),
+        "mask": mask.expand(rows, -1).contiguous(),
+    }
+
+
+def parity(model: Decoder, graph: onnx.ModelProto, inputs: dict[str, Tensor]) -> dict[str, dict[str, float]]:
+    """Largest differences over the largest value of each output: the graph against torch, and what rounding the weights adds."""
+    arrays = {name: value.numpy() for name, value in inputs.items()}
+    with torch.no_grad():
+        expected = [value.numpy() for value in model(*inputs.values())]
+    exact, half = (_run(each, arrays) for each in (graph, rounded(graph)))
+    report = {}
+    for name, wanted, found, light in zip(OUTPUTS, expected, exact, half, strict=True):
+        report[name] = {"float32": _relative(found, wanted), "float16_weights": _relative(light, found)}
+        if not report[name]["float32"] <= TOLERANCE:
+            sentence = f"differs from torch by {report[name]['float32']:g} of its range, more than {TOLERANCE:g}"
+            raise Refusal("diverged", f"graphs.step.{name}", sentence, "report it with the network's code")
+    return report
+
+
+def _relative(found: np.ndarray, expected: np.ndarray) -> float:
+    return float(f"{np.abs(found - expected).max() / np.abs(expected).max():.2g}")
+
+
+def _run(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    outputs: list[np.ndarray] = session.run(list(OUTPUTS), inputs)
+    return outputs
+
+
+def main(
+    training: Annotated[Path, typer.Option(help="where the trained network is")] = Path("training"),
+    out: Annotated[Path, typer.Option(help="folder of the bundle")] = EMBEDDED / "music",
+) -> None:
+    bundle = export(trained(training), out)
+    print(f"{bundle.folder}: {bundle.digest}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
