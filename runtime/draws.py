@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .brownian import brownian
-from .noise import INITIAL, STEP, normals
+from .noise import INITIAL, STEP, address, normals, normals_at
 from .recipe import Recipe
 from .solver import Plan
 
@@ -52,6 +52,17 @@ class StepDraws:
         self._recipe, self._plan, self._shape = recipe, plan, shape
         self._block = max(1, BLOCK_NUMBERS // math.prod(shape))
         self._made: dict[int, Field] = {}
+
+    def initial(self) -> Field:
+        """The start, as `initial` gives it, made in one pass with the first step draws, which will be wanted soon."""
+        if self._recipe.noise == "brownian":
+            return initial(self._recipe, self._shape)
+        wanted = range(min(self._block, self._plan.noise_draws))
+        addresses = [address(INITIAL, 0), *(address(STEP, k) for k in wanted)]
+        corner = _corner(self._recipe, self._shape)
+        first, *draws = _turned(self._recipe, lambda seed: normals_at(seed, addresses, *self._shape, **corner))
+        self._made = dict(zip(wanted, draws, strict=True))
+        return first
 
     def __call__(self, k: int) -> Field:
         if k not in self._made:

@@ -25,7 +25,7 @@ from ..assets.refusal import Refusal
 from ..assets.store import Store, default_folder
 from ..assets.texture import Texture
 from .bundles import load_bundles, open_network
-from .draws import StepDraws, initial
+from .draws import StepDraws
 from .engine.engine import Engine
 from .engine.job import Job, start, table_of
 from .finish import finish
@@ -239,7 +239,7 @@ class Runtime:
             network=flight.network,
             plan=plan,
             shape=latent,
-            begin=lambda: start(plan, initial(recipe, latent), image, draw),
+            begin=lambda: start(plan, draw.initial(), image, draw),
             condition=condition,
             draw=draw,
             image=image,

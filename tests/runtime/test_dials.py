@@ -211,3 +211,15 @@ def test_each_restart_has_a_noise_of_its_own_where_the_path_is_brownian(ask):
     first, second = draws(0).ravel(), draws(1).ravel()
     assert np.array_equal(*asked.plan.intervals[:2])
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.1
+
+
+@pytest.mark.parametrize(
+    "dials", [{}, {"variation_seed": 3, "variation_strength": 0.4}, {"noise": "brownian"}, {"x": -64}]
+)
+def test_start_and_steps_made_in_one_pass_are_those_made_apart(ask, dials):
+    asked = ask(sampler="euler_ancestral", steps=4, **dials)
+    together, apart = (StepDraws(asked.recipe, asked.plan, (4, 16, 16)) for _ in range(2))
+    np.testing.assert_array_equal(together.initial(), initial(asked.recipe, (4, 16, 16)))
+    assert asked.plan.noise_draws > 1
+    for k in range(asked.plan.noise_draws):
+        np.testing.assert_array_equal(together(k), apart(k))
