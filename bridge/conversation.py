@@ -10,7 +10,7 @@ from typing import Any
 
 from ..assets.refusal import Refusal, Unknown
 from . import messages as m
-from .payload import check_encoding, encodings, unpack
+from .payload import check_encoding, known_encoding, unpack
 from .protocol import LIMITS, VERSION, decode_server, encode, encode_request, version_refusal
 
 PING_S = 2.0
@@ -63,7 +63,10 @@ class Conversation:
         self.outgoing.append(encode(m.Hello(version=VERSION, client=self.client, agent="cadenza python")))
 
     def submit(self, recipe: Mapping[str, Any], encoding: str = "raw", **terms: Any) -> Pending:
-        check_encoding(encoding, self.welcome.encodings if self.welcome is not None else encodings())
+        if self.welcome is None:
+            known_encoding(encoding)
+        else:
+            check_encoding(encoding, self.welcome.encodings)
         try:
             terms["maps"] = list(terms.get("maps", ()))
             message = m.Submit(request=self._next(), recipe=dict(recipe), encoding=encoding, **terms)

@@ -1,14 +1,14 @@
 """The server without sockets: clients, their requests, what is kept for them and what is to be sent.
 
 All methods run on the server's loop. The runtime's callbacks only call `hand_over`, which carries them there. What takes a
-while runs elsewhere: a submit, which may compile a plan of a thousand steps, and the encoding of files.
+while runs elsewhere: a submit that may compile a plan of a thousand steps, and the encoding of files.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -27,6 +27,21 @@ OUTBOX_LIMIT = 1024
 """Messages waiting for a client that does not read; at one more it is let go."""
 PROGRESS_S = 0.03
 """Rows that follow each other more quickly are not all told: each would wake the server and the client."""
+PLAIN = {
+    "kind",
+    "bundle",
+    "prompt",
+    "negative",
+    "seed",
+    "variation_seed",
+    "variation_strength",
+    "size",
+    "steps",
+    "x",
+    "y",
+}
+"""Fields of a recipe that cannot make it long to compile, as long as the steps are few."""
+FEW_STEPS = 8
 
 
 @dataclass(eq=False)
@@ -217,12 +232,18 @@ class Desk:
             arrived = session.intake.popleft()
             if isinstance(arrived, m.Failed):
                 self._say(session, arrived)
+            elif quick(arrived.submit.recipe):
+                try:
+                    outcome = self._hand_in(session, arrived)
+                except Exception as error:
+                    outcome = error
+                self._enter(session, arrived, outcome)
             else:
                 session.admitting = True
                 self.admit(partial(self._hand_in, session, arrived), partial(self._admitted, session, arrived))
 
     def _hand_in(self, session: Session, entry: Entry) -> Any:
-        """On another thread: the runtime's Work, or a refusal."""
+        """The runtime's Work, or a refusal; on another thread unless it is quick."""
         submit, told = entry.submit, self.clock()
 
         def on_event(work: Any) -> None:
@@ -243,6 +264,10 @@ class Desk:
 
     def _admitted(self, session: Session, entry: Entry, outcome: Any) -> None:
         session.admitting = False
+        self._enter(session, entry, outcome)
+        self._next(session)
+
+    def _enter(self, session: Session, entry: Entry, outcome: Any) -> None:
         request, refused = entry.submit.request, isinstance(outcome, Exception)
         if session.requests.get(request) is not entry:  # the client was let go meanwhile
             if not refused:
@@ -258,7 +283,6 @@ class Desk:
             entry.early.clear()
             if entry.doomed and entry.final is None:
                 self.runtime.cancel(entry.work)
-        self._next(session)
 
     def _again(self, session: Session, entry: Entry, submit: m.Submit) -> None:
         """A request id once more, as after a reconnect: its present state is told, nothing is made twice."""
@@ -358,3 +382,9 @@ def failed(error: Exception, request: str = "") -> m.Failed:
         sentence=error.sentence[:2000],
         remedy=error.remedy[:2000],
     )
+
+
+def quick(recipe: Mapping[str, Any]) -> bool:
+    """Whether a recipe is handed in within a millisecond, so that another thread would only cost its waking."""
+    steps = recipe.get("steps", 1)
+    return PLAIN.issuperset(recipe) and isinstance(steps, int) and steps <= FEW_STEPS

@@ -10,7 +10,7 @@ from ..assets.refusal import Refusal
 from ..assets.texture import check_maps
 from .conversation import Pending
 from .game import Game
-from .payload import as_files, check_encoding, encodings
+from .payload import as_files, known_encoding
 
 
 class InprocGame(Game):
@@ -54,7 +54,7 @@ class InprocGame(Game):
             return
 
     def _submit(self, recipe: Mapping[str, Any], terms: dict[str, Any]) -> Pending:
-        encoding, preview = check_encoding(terms.pop("encoding"), encodings()), terms.pop("preview")
+        encoding, preview = known_encoding(terms.pop("encoding")), terms.pop("preview")
         if preview:
             raise Refusal("unsupported", "preview", "there are no previews yet", "leave it out")
         pending = Pending((encoding, check_maps(terms.pop("maps"))))

@@ -49,6 +49,11 @@ def check_encoding(encoding: object, valid: Sequence[str]) -> str:
     return str(encoding)
 
 
+def known_encoding(encoding: object) -> str:
+    """The encoding, or a refusal; pixels are asked for without loading the library of image files."""
+    return "raw" if encoding == "raw" else check_encoding(encoding, encodings())
+
+
 def as_files(texture: Texture, encoding: str, names: Sequence[str] = ()) -> EncodedTexture:
     from ..assets.files import encode
 
