@@ -33,6 +33,8 @@ class Guidance:
         """The strength at any level of a run: that of the step it lies in, so a method's inner stages agree about it."""
         rising = [-level.sigma for level in levels[:-1]]
         strengths = self.strengths if len(self.strengths) == 1 else self.strengths[-len(rising) :]
+        if len(strengths) == 1 and self.interval is None:
+            return lambda level: strengths[0]
 
         def strength(level: Level) -> float:
             if self.interval is not None:

@@ -2,18 +2,16 @@
 
 A symbol is a vector value: the start, the image, a draw, a raw model output, or something defined as a weighted sum of
 symbols. `denoise(x, level)` ends a segment: x is defined as a symbol of its own and read by the model, and the denoised
-estimate is defined in the next segment. What a later segment still needs is kept in a slot; what is needed no more
-gives its slot up, as registers do in a compiler.
+estimate is defined in the next segment. `allocation` makes the table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-import numpy as np
-
+from .allocation import tabulate
 from .plan import Plan
 from .process import Level, Process, coefficients
 
@@ -42,7 +40,10 @@ class Vector:
         return self
 
     def __sub__(self, other: Vector) -> Vector:
-        return self + other * -1.0
+        terms = dict(self.terms)
+        for symbol, weight in other.terms.items():
+            terms[symbol] = terms[symbol] - weight if symbol in terms else -weight
+        return Vector(terms)
 
     def __mul__(self, factor: float) -> Vector:
         return Vector({symbol: weight * factor for symbol, weight in self.terms.items()})
@@ -56,6 +57,19 @@ class Vector:
         return self * -1.0
 
 
+def plus(x: Vector, weights: Iterable[float], values: Iterable[Vector]) -> Vector:
+    """x + sum of weights * values, added in their order. On symbols in one go, which is most of what tracing does."""
+    if type(x) is not Vector:  # a sampler may be run on arrays, too
+        for weight, value in zip(weights, values, strict=True):
+            x = x + weight * value
+        return x
+    terms = dict(x.terms)
+    for weight, value in zip(weights, values, strict=True):
+        for symbol, part in value.terms.items():
+            terms[symbol] = terms[symbol] + part * weight if symbol in terms else part * weight
+    return Vector(terms)
+
+
 Denoise = Callable[[Vector, Level], Vector]
 """denoise(x, level): the clean estimate, under guidance."""
 Estimates = Callable[[Vector, Level], tuple[Vector, Vector]]
@@ -65,6 +79,22 @@ Noise = Callable[[Level, Level], Vector]
 (restart, churn) every draw is new, as the same levels may come again."""
 Keep = Callable[[Vector], Vector]
 """keep(v): v, remembered as one value, such as an old slope."""
+
+Result = TypeVar("Result")
+Asking = Generator[tuple[Vector, Level], Vector, Result]
+"""A part of a sampler that yields (x, level) and is sent the clean estimate."""
+
+
+def drive(asking: Asking[Result], denoise: Denoise) -> Result:
+    """Its result, every question answered by `denoise` at once."""
+    try:
+        question = next(asking)
+        while True:
+            question = asking.send(denoise(*question))
+    except StopIteration as ended:
+        result: Result = ended.value
+        return result
+
 
 Mark = tuple[int, int]
 
@@ -96,7 +126,8 @@ class Row(NamedTuple):
 
 @dataclass
 class Trace:
-    """What a sampler did. `segment[s]` is where a symbol comes to be: 0 before the first row, r + 1 after row r."""
+    """What a sampler did. Symbols are numbered as they come to be; those of the present segment, since the newest row,
+    are numbered from `first`."""
 
     prediction: str
     guidance: Callable[[Level], float]  # its strength at a level
@@ -104,7 +135,8 @@ class Trace:
     sums: dict[int, Sum] = field(
         default_factory=dict
     )  # of defined symbols, over what stands in columns in their segment
-    segment: list[int] = field(default_factory=lambda: [0, 0])  # symbols 0 and 1 are the start and the image
+    symbols: int = 2  # how many there are; 0 and 1 are the start and the image
+    first: int = 0
     draw_of: dict[int, int] = field(default_factory=dict)
     intervals: list[tuple[float, float]] = field(default_factory=list)
 
@@ -123,7 +155,8 @@ class Trace:
         return Vector({self._define(value.terms): 1.0})
 
     def noise(self, here: Level, there: Level) -> Vector:
-        symbol = self._symbol()
+        symbol = self.symbols
+        self.symbols = symbol + 1
         self.draw_of[symbol] = len(self.intervals)
         self.intervals.append((here.sigma, there.sigma))
         return Vector({symbol: 1.0})
@@ -137,85 +170,38 @@ class Trace:
 
     def plan(self, result: Vector, final: Level) -> Plan:
         last = self._define((result * final.scale).terms)
-        return _table(self, [*(row.read for row in self.rows), last])
-
-    def _symbol(self) -> int:
-        self.segment.append(len(self.rows))
-        return len(self.segment) - 1
+        return tabulate(self, last)
 
     def _define(self, terms: Sum) -> int:
         """A new symbol; parts that were defined in this segment have no column and are replaced by what they are made of."""
-        now, sums, total = len(self.rows), self.sums, dict[int, float]()
-        for part, weight in terms.items():
-            if part in sums and self.segment[part] == now:
-                for base, inner in sums[part].items():
-                    total[base] = total.get(base, 0.0) + weight * inner
-            else:
-                total[part] = total.get(part, 0.0) + weight
-        symbol = self._symbol()
-        sums[symbol] = total if all(total.values()) else {base: weight for base, weight in total.items() if weight}
+        first, sums = self.first, self.sums
+        total = terms
+        if terms and max(terms) >= first:
+            total = {}
+            for part, weight in terms.items():
+                if part >= first and part in sums:
+                    for base, inner in sums[part].items():
+                        total[base] = total[base] + weight * inner if base in total else weight * inner
+                else:
+                    total[part] = total[part] + weight if part in total else weight
+        return self._made(total)
+
+    def _made(self, total: Sum) -> int:
+        symbol = self.symbols
+        self.symbols = symbol + 1
+        self.sums[symbol] = total if all(total.values()) else {base: weight for base, weight in total.items() if weight}
         return symbol
 
     def _evaluate(self, x: Vector, level: Level) -> Row:
         read = self._define(x.terms)
         x.terms = {read: 1.0}
-        raw = len(self.segment)
-        self.rows.append(Row(read, level, raw, raw + 1, *coefficients(self.prediction, level)))
-        self.segment += [len(self.rows)] * 2
-        return self.rows[-1]
+        raw = self.first = self.symbols
+        self.symbols = raw + 2
+        row = Row(read, level, raw, raw + 1, *coefficients(self.prediction, level))
+        self.rows.append(row)
+        return row
 
     def _estimate(self, row: Row, guidance: float) -> Vector:
-        terms = {row.read: row.a * row.level.scale, row.raw: row.b * guidance, row.raw_uncond: row.b * (1.0 - guidance)}
-        return Vector({self._define(terms): 1.0})
-
-
-def _table(trace: Trace, reads: list[int]) -> Plan:
-    """Slot allocation and the numbers of the table; `reads` are the symbols that each row and the result read."""
-    rows, draw_of = len(trace.rows), trace.draw_of
-    alive, sums = _alive(trace, reads)
-    slots = max(map(len, alive))
-    drawn = [sorted({s for total in each for s in total if s in draw_of}) if draw_of else [] for each in sums]
-    number = {symbol: k for k, symbol in enumerate(sorted({s for each in drawn for s in each}))}
-    noise = max(map(len, drawn))
-    width = slots + 2 + noise
-    head, mix = np.zeros((slots, 2 + noise)), np.zeros((rows, slots, width))
-    draws = np.full((rows + 1, noise), -1, np.int64)
-    column = {0: 0, 1: 1}
-    for r, each in enumerate(sums):
-        for k, symbol in enumerate(drawn[r]):
-            column[symbol], draws[r, k] = (2 if r == 0 else slots + 2) + k, number[symbol]
-        table = head.reshape(-1) if r == 0 else mix[r - 1].reshape(-1)  # a view
-        start, across = 0, len(table) // slots
-        for total in each:
-            for base, weight in total.items():
-                table[start + column[base]] = weight
-            start += across
-        if r < rows:
-            column = {symbol: slot for slot, symbol in enumerate(alive[r])}
-            column[trace.rows[r].raw], column[trace.rows[r].raw_uncond] = slots, slots + 1
-    read = np.zeros((rows, slots))
-    read[:, 0] = [row.level.scale for row in trace.rows]
-    return Plan(
-        head,
-        read,
-        time=np.array([row.level.time for row in trace.rows]),
-        mix=mix,
-        draws=draws,
-        blend=np.array([[1.0 / row.b, -row.a / row.b] for row in trace.rows]),
-        intervals=np.array([trace.intervals[draw_of[symbol]] for symbol in number], np.float64).reshape(-1, 2),
-    )
-
-
-def _alive(trace: Trace, reads: list[int]) -> tuple[list[list[int]], list[list[Sum]]]:
-    """Symbols in slots after each segment, first what is read next, then what a later segment needs, oldest first; and
-    each as a sum over what stands in columns during the segment: slots, outputs and draws."""
-    alive: list[list[int]] = []
-    sums: list[list[Sum]] = []
-    born, made = trace.segment, trace.sums
-    needed: set[int] = set()
-    for r in range(len(reads) - 1, -1, -1):
-        needed.discard(reads[r])
-        alive.append([reads[r], *sorted(needed)])
-        sums.append([made[s] if s in made and born[s] == r else {s: 1.0} for s in alive[-1]])
-        needed = {base for total in sums[-1] for base in total if born[base] < r}
-    return alive[::-1], sums[::-1]
+        free = row.b * (1.0 - guidance)
+        made = self._made({row.read: row.a * row.level.scale, row.raw: row.b * guidance, row.raw_uncond: free})
+        return Vector({made: 1.0})

@@ -1,4 +1,8 @@
-"""Samplers that choose their steps by looking at their error; they run live (`solver/live.py`)."""
+"""Samplers that choose their steps by looking at their error; they run live (`solver/live.py`).
+
+Where other samplers call `denoise(x, level)`, these yield (x, level) and are sent the clean estimate, so that whoever runs
+one may do other things before it answers.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from ..process import Level, Process, pairs
-from ..tracing import Attempts, Denoise, Noise, Vector
+from ..tracing import Asking, Attempts, Noise, Vector
 from .dials import Between
 from .dpm import noise_estimate, step
 from .forms import split
@@ -17,7 +21,6 @@ Tolerance = Annotated[float, Between(1e-6, 1.0)]
 
 
 def dpm_adaptive(
-    denoise: Denoise,
     x: Vector,
     levels: Sequence[Level],
     noise: Noise,
@@ -29,7 +32,7 @@ def dpm_adaptive(
     h_init: Annotated[float, Between(1e-3, 1.0)] = 0.05,
     accept_safety: Annotated[float, Between(0.1, 1.0)] = 0.81,
     eta: float = 0.0,
-) -> Vector:
+) -> Asking[Vector]:
     """DPM-Solver-12 or -23: steps in log SNR whose size follows the distance of two orders, relative to rtol and atol.
 
     From the first noisy level to the last, as dpm_fast; a rejected step keeps its first evaluation. h_init is the first
@@ -38,18 +41,18 @@ def dpm_adaptive(
     """
     noisy = [level for level in levels if level.sigma > 0]
     for here, there in pairs(noisy[: 1 + int(noisy[0].alpha == 0)]):
-        x = from_data(x, here, there, [(here, denoise(x, here))])
+        x = from_data(x, here, there, [(here, (yield x, here))])
     here, end, h = noisy[int(noisy[0].alpha == 0)], noisy[-1], h_init
     previous = x
     while here.log_snr < end.log_snr - 1e-5:
-        first = noise_estimate(denoise, x, here)
+        first = yield from noise_estimate(x, here)
         while True:
             ratio = max(here.noise_ratio * math.exp(-h), end.noise_ratio)
             there = end if ratio <= end.noise_ratio else process.level(ratio)
             kept, renewed = split(here, there, eta)
             down = there if renewed == 0 else process.level(kept / there.alpha)
             mark = attempts.mark()
-            low, high = step(denoise, x, here, down, process, order, first)
+            low, high = yield from step(x, here, down, process, order, first)
             growth = 1.0 + math.atan(attempts.error(low, high, previous, atol, rtol) ** (-1.0 / order) - 1.0)
             h *= growth
             if growth >= accept_safety:
@@ -59,4 +62,4 @@ def dpm_adaptive(
         if renewed > 0:
             x = x + renewed * noise(here, there)
         here = there
-    return from_data(x, here, levels[-1], [(here, denoise(x, here))]) if levels[-1].sigma == 0 else x
+    return from_data(x, here, levels[-1], [(here, (yield x, here))]) if levels[-1].sigma == 0 else x

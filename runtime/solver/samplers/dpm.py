@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from ..process import Level, Process, pairs
-from ..tracing import Denoise, Noise, Vector
+from ..tracing import Asking, Denoise, Noise, Vector, drive
 from .dpmpp import between
 from .forms import split
 from .quadrature import from_data, from_noise
@@ -60,15 +60,16 @@ def _fast(
     for order, (here, there) in zip(orders, pairs(levels), strict=True):
         kept, renewed = split(here, there, eta)
         down = there if renewed == 0 else process.level(kept / there.alpha)
-        x = step(denoise, x, here, down, process, order, noise_estimate(denoise, x, here))[1]
+        first = drive(noise_estimate(x, here), denoise)
+        x = drive(step(x, here, down, process, order, first), denoise)[1]
         if renewed > 0:
             x = (there.alpha / down.alpha) * x + renewed * noise(here, there)
     return x
 
 
 def step(
-    denoise: Denoise, x: Vector, here: Level, there: Level, process: Process, order: int, first: Vector
-) -> tuple[Vector, Vector]:
+    x: Vector, here: Level, there: Level, process: Process, order: int, first: Vector
+) -> Asking[tuple[Vector, Vector]]:
     """(x one order lower, x) at `there`, from the noise estimate `first` at `here`: DPM-Solver-1, -2 (stage at 1/2) or -3
     (stages at 1/3 and 2/3)."""
     low = from_noise(x, here, there, [(here, first)])
@@ -76,16 +77,16 @@ def step(
         return x, low
     part = 1 / order
     stop = between(process, here, there, part)
-    second = noise_estimate(denoise, from_noise(x, here, stop, [(here, first)]), stop)
+    second = yield from noise_estimate(from_noise(x, here, stop, [(here, first)]), stop)
     mixed = first + (second - first) / (2 * part)
     if order == 2:
         return low, from_noise(x, here, there, [(here, mixed)])
     low = from_noise(x, here, there, [(here, mixed)])
     later = between(process, here, there, 2 / 3)
-    third = noise_estimate(denoise, from_noise(x, here, later, [(stop, second), (here, first)]), later)
+    third = yield from noise_estimate(from_noise(x, here, later, [(stop, second), (here, first)]), later)
     return low, from_noise(x, here, there, [(later, third), (here, first)])
 
 
-def noise_estimate(denoise: Denoise, x: Vector, level: Level) -> Vector:
-    denoised = denoise(x, level)
+def noise_estimate(x: Vector, level: Level) -> Asking[Vector]:
+    denoised = yield x, level
     return (x - level.alpha * denoised) / level.sigma

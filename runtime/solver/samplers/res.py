@@ -78,8 +78,8 @@ def _third(
 ) -> Vector:
     """The last stage and the end of a 3-stage step: gamma = (3 c3^3 - 2 c3) / (c2 (2 - 3 c2)) = 4."""
     h, gamma = there.log_snr - here.log_snr, 4.0
-    slope = there.alpha * h * float(moments(h, 2)[1])  # of a value that grows from 0 to 1 over the step
-    half = middle.alpha * (h / 2) * float(moments(h / 2, 2)[1])
+    slope = there.alpha * h * moments(h, 2)[1]  # of a value that grows from 0 to 1 over the step
+    half = middle.alpha * (h / 2) * moments(h / 2, 2)[1]
     scale = there.alpha / middle.alpha
     alone = from_data(x, here, there, [(here, first)])
     third = alone + (gamma * scale * half + 2.0 * slope) * (second - first)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ..process import Level, Process, pairs
-from ..tracing import Denoise, Keep, Noise, Vector
+from ..tracing import Denoise, Keep, Noise, Vector, plus
 from .dials import Between
 from .forms import churned
 
@@ -72,8 +72,9 @@ def implicit(
             if there.ratio == 0:
                 return x + step * slopes[0]
             stops = [there if node == 1.0 else process.inside(here.ratio + node * step) for node in nodes]
+            rows = [[step * weight for weight in row] for row in matrix]
             for _ in range(iterations):
-                stages = [_plus(x, step, row, slopes) for row in matrix]
+                stages = [plus(x, row, slopes) for row in rows]
                 slopes = [keep((s - denoise(s, at)) / at.ratio) for s, at in zip(stages, stops, strict=True)]
             x = _plus(x, step, weights, slopes)
         return x
@@ -111,10 +112,9 @@ def heunpp2(
 
 
 def _plus(x: Vector, step: float, weights: Sequence[float], slopes: Sequence[Vector]) -> Vector:
-    for weight, slope in zip(weights, slopes, strict=True):
-        if weight:
-            x = x + (step * weight) * slope
-    return x
+    return plus(
+        x, [step * weight for weight in weights if weight], [s for w, s in zip(weights, slopes, strict=True) if w]
+    )
 
 
 HAIRER = 'Hairer, Norsett, Wanner, "Solving ordinary differential equations I", 1993, https://doi.org/10.1007/978-3-540-78862-1'

@@ -95,12 +95,12 @@ def unic(run: Callable[..., Vector], order: int, keep: Keep) -> Callable[..., Ve
 
 
 def _last_evaluations(run: Callable[..., Vector], levels: Sequence[Level], given: dict[str, Any]) -> set[int]:
-    """Which evaluations are at the start of a step: the last one at each level, found by running over nothing."""
+    """Which evaluations are at the start of a step: the last one at each level, found by running over a zero."""
     visited: list[Level] = []
 
-    def denoise(x: Vector, level: Level) -> Vector:
+    def denoise(x: float, level: Level) -> float:
         visited.append(level)
-        return Vector({})
+        return 0.0
 
     def random(*_: object) -> Vector:
         raise Refusal(
@@ -114,7 +114,7 @@ def _last_evaluations(run: Callable[..., Vector], levels: Sequence[Level], given
         raise Refusal("contradiction", "corrector", "does not correct CFG++ forms", "leave corrector out")
 
     instead = {"noise": random, "estimates": two, "keep": lambda value: value}
-    run(denoise, Vector({}), levels, **{name: instead.get(name, value) for name, value in given.items()})
+    run(denoise, 0.0, levels, **{name: instead.get(name, value) for name, value in given.items()})
     last = {level: k for k, level in enumerate(visited)}
     if any(level not in last for level in levels[:-1]):
         raise Refusal("contradiction", "corrector", "corrects samplers that visit every level", "leave corrector out")
