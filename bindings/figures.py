@@ -42,6 +42,17 @@ COLD_STARTS = 5
 OWN = "cadenza"
 TORCH = "cadenza.exporters.embedded.baseline"
 """Run as a program of its own: nothing of the runtime imports the exporters or torch."""
+TORCH_WAYS = {
+    "float32": "float32",
+    "bfloat16": "bfloat16",
+    "plain_float32": "plain float32",
+    "plain_bfloat16": "plain bfloat16",
+}
+"""Name in a figure to what that program calls it: torch at its best short of compiling, and the modules as trained."""
+WARM_REQUESTS = 5
+"""After so many at one size a backend that makes graphs for sizes in use has asked for them."""
+SETTLE_S = 2.0
+"""How long a server in another process is given to make them."""
 
 COLD = """
 import sys
@@ -124,6 +135,23 @@ def backends_here(graph: Path) -> list[str]:
     return found
 
 
+def steady(bench: Bench, runtimes: dict[str, Runtime]) -> None:
+    """Lets every runtime come to rest: sizes that are measured have been met, and graphs made for them are in use."""
+    for runtime in runtimes.values():
+        game = InprocGame(runtime, owned=False)
+        for size in (128, 256):
+            for seed in range(WARM_REQUESTS):
+                make(game, bench.request(seed, size))
+        for network in runtime.networks.values():
+            for graph in (network.step, network.decode):
+                _settle(graph)
+
+
+def _settle(graph: Any) -> None:
+    if hasattr(graph, "settle"):
+        graph.settle()
+
+
 def speeds(bench: Bench, runtimes: dict[str, Runtime]) -> dict[str, dict[str, float]]:
     """Milliseconds of a request in process for every backend, at 128 and 256 px, and the overhead at 128."""
     games = {name: InprocGame(runtime, owned=False) for name, runtime in runtimes.items()}
@@ -149,6 +177,9 @@ def speeds(bench: Bench, runtimes: dict[str, Runtime]) -> dict[str, dict[str, fl
 def through_the_socket(bench: Bench, backend: str, threads: int) -> dict[str, float | None]:
     """Overhead of a request to a server in a process of its own, and that process's largest resident memory."""
     with server(bench.folder, backend, threads) as (address, process), connect(address, timeout=30) as game:
+        for seed in range(WARM_REQUESTS):
+            make(game, bench.request(seed))
+        time.sleep(SETTLE_S)
         made = in_turn(bench, {"socket": lambda seed: make(game, bench.request(seed))})["socket"]
         game.submit(bench.request(0, 256)).result()
         resident = resident_mb(process.pid)
@@ -268,41 +299,61 @@ def loop_ratio(bench: Bench, runtime: Runtime, backend: str, threads: int) -> tu
         graph.run(loop_inputs(plan, first[None], lambda k: made[k][None], condition))
         return time.perf_counter() - began
 
+    for _ in range(WARM_REQUESTS):
+        looped(0)
+    _settle(graph)
     found = in_turn(bench, {"host": host, "loop": looped})
     return ratio(found["loop"], found["host"]), ""
 
 
-def torch_ratios(bench: Bench, runtime: Runtime, threads: int) -> tuple[dict[str, float | None], dict[str, str]]:
-    """The same weights in a plain torch loop over a request in process, a dtype each; and why where there is none."""
-    dtypes = ("float32", "bfloat16")
+def torch_ratios(
+    bench: Bench, runtimes: dict[str, Runtime], best: str, threads: int
+) -> tuple[dict[str, float | None], dict[str, str]]:
+    """The same weights in a torch loop over a request in process, for each way of TORCH_WAYS; and why where there is none.
+
+    torch_ratio_*        over the best backend, whatever its precision
+    torch_float32_ratio  torch's float32 over the quickest float32 backend: like with like
+    """
     if find_spec("torch") is None:
-        return _torch_figures({}), {f"torch_ratio_{dtype}": "torch is not installed" for dtype in dtypes}
-    game = InprocGame(runtime, owned=False)
+        return _torch_figures({}), {f"torch_ratio_{way}": "torch is not installed" for way in TORCH_WAYS}
+    exact = [name for name, runtime in runtimes.items() if _precision(runtime) == "float32"]
+    games = {name: InprocGame(runtimes[name], owned=False) for name in dict.fromkeys([best, *exact])}
     command = [sys.executable, "-m", TORCH, str(bench.folder), "--threads", str(threads), "--steps", str(STEPS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin is not None
         assert child.stdout is not None
-        ready = json.loads(child.stdout.readline() or '{"float32": "it ended", "bfloat16": "it ended"}')
-        reasons = {f"torch_ratio_{dtype}": reason for dtype, reason in ready.items() if reason}
+        ended = json.dumps(dict.fromkeys(TORCH_WAYS.values(), "it ended"))
+        ready = json.loads(child.stdout.readline() or ended)
+        there = {way: spoken for way, spoken in TORCH_WAYS.items() if not ready[spoken]}
+        reasons = {f"torch_ratio_{way}": ready[spoken] for way, spoken in TORCH_WAYS.items() if way not in there}
 
-        def torch(dtype: str) -> float:
-            print(dtype, file=child.stdin, flush=True)
+        def torch(spoken: str, _: int) -> float:
+            print(spoken, file=child.stdin, flush=True)
             return float(child.stdout.readline())  # type: ignore[union-attr]
 
-        turns: dict[Any, Callable[[int], float]] = {"own": lambda seed: make(game, bench.request(seed)).whole}
-        turns |= {dtype: lambda _, dtype=dtype: torch(dtype) for dtype, reason in ready.items() if not reason}
-        found = in_turn(bench, turns) if len(turns) > 1 else {}
+        def own(name: str, seed: int) -> float:
+            return make(games[name], bench.request(seed)).whole
+
+        turns: dict[Any, Callable[[int], float]] = {name: partial(own, name) for name in games}
+        turns |= {way: partial(torch, spoken) for way, spoken in there.items()}
+        found = in_turn(bench, turns) if there else {}
         child.stdin.close()
-    return _torch_figures(found), reasons
+    return _torch_figures(found, best, exact), reasons
 
 
-def _torch_figures(found: dict[Any, list[float]]) -> dict[str, float | None]:
+def _torch_figures(found: dict[str, list[float]], best: str = "", exact: Sequence[str] = ()) -> dict[str, float | None]:
     figures: dict[str, float | None] = {}
-    for dtype in ("float32", "bfloat16"):
-        there = dtype in found
-        figures[f"torch_ratio_{dtype}"] = ratio(found[dtype], found["own"]) if there else None
-        figures[f"torch_ms_{dtype}"] = median(found[dtype]) if there else None
+    for way in TORCH_WAYS:
+        there = way in found
+        figures[f"torch_ratio_{way}"] = ratio(found[way], found[best]) if there else None
+        figures[f"torch_ms_{way}"] = median(found[way]) if there else None
+    own = min((found[name] for name in exact if name in found), key=median, default=None)
+    figures["torch_float32_ratio"] = ratio(found["float32"], own) if own and "float32" in found else None
     return figures
+
+
+def _precision(runtime: Runtime) -> str:
+    return next(iter(runtime.networks.values())).step.identity.precision
 
 
 def cold_starts(bench: Bench, backend: str) -> dict[str, float]:

@@ -41,7 +41,13 @@ def bench(
 
 
 def measure(folder: Path | None, rounds: int, threads: int | None = None) -> dict[str, Any]:
-    """All figures of one run; where one cannot be had it is None and `reasons` says why."""
+    """All figures of one run, of requests at sizes that are in use; a fresh process is measured by `cold_start_s`.
+
+    torch is an eager loop in a process of its own over the same weights, its dtypes by name. `torch_ratio_DTYPE` is torch at
+    its best short of compiling (weights folded, the quicker layout), `torch_ratio_plain_DTYPE` the modules as they are
+    trained, both over `backend`; `torch_float32_ratio` is torch's best float32 over the quickest float32 backend.
+    Where a figure cannot be had it is None and `reasons` says why.
+    """
     chosen = next(iter(load_bundles([folder] if folder else None).values()))
     threads = threads or os.cpu_count() or 1
     turns = 4 * (rounds + 1) + figures.URGENT_ROUNDS + figures.COLD_STARTS + 1
@@ -51,12 +57,13 @@ def measure(folder: Path | None, rounds: int, threads: int | None = None) -> dic
         if not names:
             raise Refusal("missing", "backend", "none is installed", "pip install onnxruntime")
         runtimes = {n: open_ones.enter_context(Runtime([chosen.folder], n, threads)) for n in names}
+        figures.steady(plan, runtimes)
         backends = figures.speeds(plan, runtimes)
         best = min(backends, key=lambda name: backends[name]["ms_128"])
         found: dict[str, Any] = {**backends[best], **figures.through_the_socket(plan, best, threads)}
         found |= figures.urgent(plan, runtimes[best])
         found["loop_ratio"], no_loop = figures.loop_ratio(plan, runtimes[best], best, threads)
-        torch, reasons = figures.torch_ratios(plan, runtimes[best], threads)
+        torch, reasons = figures.torch_ratios(plan, runtimes, best, threads)
         found |= {**torch, **figures.cold_starts(plan, best)}
     if no_loop:
         reasons["loop_ratio"] = no_loop

@@ -2,15 +2,20 @@
 
     python -m cadenza.exporters.embedded.baseline BUNDLE --threads 2
 
-Prints one JSON line, for each dtype null or why it cannot be had. Then for each line of input, a dtype, makes one texture
-as a plain script would (start, steps, fresh noise, decoder, bytes) and prints its milliseconds. The quicker of torch's two memory layouts is
-taken, and the weights are folded, so that the comparison is with torch at its best short of compiling.
+Prints one JSON line, for each way null or why it cannot be had. Then for each line of input, the name of a way, makes one
+texture as a script would (start, steps, fresh noise, decoder, bytes), eager, and prints its milliseconds. The ways:
+
+    float32, bfloat16               the quicker of torch's two memory layouts and weights folded: torch at its best short
+                                    of compiling
+    plain float32, plain bfloat16   the modules as they are trained: weights normalised in every call, torch's own layout
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -23,12 +28,13 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from .networks import FACTOR, AutoencoderShape, Decoder, Denoiser, DenoiserShape, fold
+from .networks import FACTOR, AutoencoderShape, Block, Decoder, Denoiser, DenoiserShape, MPConv, fold
 from .sampling import student_times
 
 GRAPHS = {"step": (Denoiser, DenoiserShape, ""), "decode": (Decoder, AutoencoderShape, "decoder.")}
 """Where the bundle keeps each network's weights, under the names of its state: a graph, and what stands before the names."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+WAYS = {prefix + name: dtype for prefix in ("", "plain ") for name, dtype in DTYPES.items()}
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
 WARM = 2
 
@@ -55,6 +61,34 @@ def load_networks(folder: Path) -> list[nn.Module]:
     return networks
 
 
+def as_trained(folded: nn.Module) -> nn.Module:
+    """The network that `fold` made this one of, up to rounding: the same function, its weights normalised in every call."""
+    made = copy.deepcopy(folded)
+    for module in made.modules():
+        if isinstance(module, MPConv):
+            if module.constant:
+                module.weight, module.bias = nn.Parameter(_with_constant(module)), None
+            module.folded = False
+        if isinstance(module, Block) and module.modulate is not None:
+            module.strength = nn.Parameter(_norm(module.modulate.weight).mean())
+        if isinstance(module, Denoiser):
+            module.gain = nn.Parameter(_norm(module.leave.weight).mean())
+    return made.eval()
+
+
+def _norm(weight: Tensor) -> Tensor:
+    return weight.flatten(1).square().sum(1).sqrt()
+
+
+def _with_constant(conv: MPConv) -> Tensor:
+    """The weights with the channel of ones back: its taps sum to the bias, and bring each output's norm to 1."""
+    taps = conv.weight[0, 0].numel()
+    left = (1 - _norm(conv.weight).square() - conv.bias.square() / taps).clamp(min=0)
+    beside = torch.tensor([1.0, -1.0] + [0.0] * (taps - 2)) / math.sqrt(2) if taps > 1 else torch.zeros(1)
+    column = conv.bias[:, None] / taps + left.sqrt()[:, None] * beside
+    return torch.cat([conv.weight, column.view(-1, 1, *conv.weight.shape[2:])], 1).detach()
+
+
 @torch.inference_mode()
 def make(denoiser: nn.Module, decoder: nn.Module, dtype: torch.dtype, layout: Any, steps: int, cells: int) -> Tensor:
     """Maps uint8 of one texture: LCM on the flow from noise, as the student was distilled for."""
@@ -77,11 +111,14 @@ def quickest(turns: Mapping[Any, Callable[[], float]]) -> Callable[[], float]:
     return turns[min(found, key=found.__getitem__)]
 
 
-def prepare(folder: Path, dtype: torch.dtype, steps: int, size: int) -> Callable[[], float]:
-    """A call that makes one texture and gives its milliseconds."""
+def prepare(folder: Path, way: str, steps: int, size: int) -> Callable[[], float]:
+    """A call that makes one texture in one of WAYS and gives its milliseconds."""
+    plain, dtype = way.startswith("plain "), WAYS[way]
 
     def turn(layout: Any) -> Callable[[], float]:
-        networks = [network.to(dtype).to(memory_format=layout) for network in load_networks(folder)]
+        folded = load_networks(folder)
+        networks = [as_trained(network) for network in folded] if plain else folded
+        networks = [network.to(dtype).to(memory_format=layout) for network in networks]
 
         def timed() -> float:
             began = time.perf_counter()
@@ -90,7 +127,7 @@ def prepare(folder: Path, dtype: torch.dtype, steps: int, size: int) -> Callable
 
         return timed
 
-    return quickest({layout: turn(layout) for layout in LAYOUTS})
+    return quickest({layout: turn(layout) for layout in LAYOUTS[: 1 if plain else None]})
 
 
 def main() -> None:
@@ -101,18 +138,15 @@ def main() -> None:
     arguments.add_argument("--size", type=int, default=128)
     asked = arguments.parse_args()
     torch.set_num_threads(asked.threads)
-    reasons: dict[str, str | None] = dict.fromkeys(DTYPES)
+    reasons: dict[str, str | None] = dict.fromkeys(WAYS)
     if not torch.cpu._is_avx512_bf16_supported() and not torch.cpu._is_amx_tile_supported():
-        reasons["bfloat16"] = "this processor has no bfloat16"
+        none = "this processor has no bfloat16"
+        reasons |= {way: none for way, dtype in WAYS.items() if dtype == torch.bfloat16}
     try:
         load_networks(asked.bundle)
     except (OSError, KeyError, RuntimeError) as error:  # RuntimeError: torch's word for other shapes
-        reasons = dict.fromkeys(DTYPES, f"no bundle of the embedded networks: {str(error)[:200]}")
-    ready = {
-        name: prepare(asked.bundle, dtype, asked.steps, asked.size)
-        for name, dtype in DTYPES.items()
-        if reasons[name] is None
-    }
+        reasons = dict.fromkeys(WAYS, f"no bundle of the embedded networks: {str(error)[:200]}")
+    ready = {way: prepare(asked.bundle, way, asked.steps, asked.size) for way in WAYS if reasons[way] is None}
     print(json.dumps(reasons), flush=True)
     for line in sys.stdin:
         print(ready[line.strip()](), flush=True)
