@@ -28,7 +28,7 @@ FIXED_AFTER = 4
 """Calls at one size before it gets a graph of its own."""
 FIXED_LIMIT = 3
 """Such graphs at most, the first sizes in use: each holds the weights once more."""
-SHORT_S = 0.025
+SHORT_S = 0.05
 """What takes longer than this gains too little from one."""
 
 _compiling = ThreadPoolExecutor(1, "cadenza-compile")
