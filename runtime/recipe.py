@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ Spacing = str | tuple[float, ...] | dict[str, float | int | bool | str | tuple[f
 """A name, {"name": ..., option: value}, noise ratios sigma/alpha, or {"times": [...]}: what the model is told."""
 
 
-class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
     """One result, completely determined together with the backend that makes it."""
 
     kind: str
@@ -46,7 +47,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     mask: tuple[int, int, int, int] | None = None  # pixels x, y, width, height of what is made anew
     noise: str = "independent"  # or "brownian": step noise refines with the step count
 
-    @property
+    @cached_property
     def id(self) -> str:
         return hashlib.sha256(self.canonical()).hexdigest()
 
