@@ -35,16 +35,16 @@ INSTRUMENTS: dict[str, Voice] = {
     "upright bass": plucked(String(2.2, 420, 0.22, 1600, ((98, 30, 0.8), (190, 50, 0.6)), 0.1), release=0.1),
     "pick bass": plucked(String(3.0, 650, 0.13, 2400, ((90, 40, 0.5),), 0.1), release=0.08),
     # beds
-    "warm pad": pad(Pad("warm", 30, 0.3), 0.9),
-    "dark pad": pad(Pad("dark", 34, 0.35), 0.9),
-    "air pad": pad(Pad("air", 40, 0.45, bright=0.5), 1.2),
-    "glass pad": pad(Pad("glass", 16, 0.3), 1.2),
-    "strings": pad(Pad("strings", 26, 0.12, (1.5, 0.9)), 0.45),
-    "choir": pad(Pad("choir", 34, 0.2), 0.7),
-    "low choir": pad(Pad("low choir", 38, 0.3), 0.9),
-    "brass section": pad(Pad("brass", 18, 0.05, (0.35, 0.7), bright=0.6), 0.25),
+    "warm pad": pad(Pad("warm", 20, 0.3), 0.9),
+    "dark pad": pad(Pad("dark", 22, 0.35), 0.9),
+    "air pad": pad(Pad("air", 28, 0.45, bright=0.5), 1.2),
+    "glass pad": pad(Pad("glass", 12, 0.3), 1.2),
+    "strings": pad(Pad("strings", 18, 0.12, (1.5, 0.9)), 0.45),
+    "choir": pad(Pad("choir", 24, 0.2), 0.7),
+    "low choir": pad(Pad("low choir", 26, 0.3), 0.9),
+    "brass section": pad(Pad("brass", 13, 0.05, (0.35, 0.7), bright=0.6), 0.25),
     "saw stack": subtractive(
-        Patch("saw", (*_WIDE, (13, -0.35)), dark=3, bright=14, close=0.5, attack=0.012, fall=(0.8, 0.75)), 0.18
+        Patch("saw", (*_WIDE, (4, -0.35)), dark=3, bright=14, close=0.5, attack=0.012, fall=(0.8, 0.75)), 0.18
     ),
     "electric piano": fm(
         Pair(1, 1, 1.7, 0.7, 1.4), Pair(1, 14, 0.5, 0.09, 0.6, 0.5), release=0.18, tremolo=(4.6, 0.12), seconds=4.0

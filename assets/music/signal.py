@@ -63,11 +63,11 @@ def size_for(frames: int) -> int:
 
 
 def shaped(sound: Wave, rate: int, response: Callable[[NDArray[np.float64]], Response]) -> Wave:
-    """The sound (frames,) through a filter given by its gain at frequencies in Hz; what rings past the end is cut."""
+    """The sound, (frames,) or (2, frames), through a filter given by its gain at frequencies in Hz; what rings past the end is cut."""
     size = size_for(sound.shape[-1] + rate // 10)
     frequencies = np.arange(size // 2 + 1, dtype=np.float64) * (rate / size)
     filtered = np.fft.irfft(np.fft.rfft(sound, size) * response(frequencies), size)
-    return filtered[: sound.shape[-1]].astype(np.float32)
+    return filtered[..., : sound.shape[-1]].astype(np.float32)
 
 
 def band(low: float, high: float, order: int = 2) -> Callable[[NDArray[np.float64]], Response]:
@@ -81,6 +81,12 @@ def band(low: float, high: float, order: int = 2) -> Callable[[NDArray[np.float6
         return upper
 
     return gain
+
+
+def no_rumble(at: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """A high-pass of the second order at 24 Hz that looks back only: a mean, which nobody hears, costs headroom."""
+    turn = 1j * at / 24.0
+    return turn**2 / (1 + 1.414 * turn + turn**2)
 
 
 def levelled(sound: Wave, rate: int, level: float = LEVEL) -> Wave:

@@ -9,9 +9,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..signal import Wave, band, decay, fade_in, fade_out, placed, rise, seconds, shaped, white
+from ..signal import Wave, band, decay, fade_in, fade_out, no_rumble, placed, rise, seconds, shaped, white
 
 
 @dataclass(frozen=True)
@@ -74,14 +73,8 @@ def skin(drum: Skin, layer: int, seed: int, rate: int) -> Wave:
     short = min(frames, rate // 25)
     click = shaped(white(seed, short), rate, band(1200, 6500)) * decay(short, rate, 0.004)
     body[:short] += click * np.float32(drum.click * (0.5, 0.8, 1.2)[layer] * 2)
-    body = shaped(body, rate, _no_rumble)
+    body = shaped(body, rate, no_rumble)
     return _ended(placed(fade_in(body, rate // 1500), drum.side), drum.level, rate)
-
-
-def _no_rumble(at: NDArray[np.float64]) -> NDArray[np.complex128]:
-    """A high-pass of the second order at 24 Hz that looks back only: a falling sine has a mean, which nobody hears and gain pays for."""
-    turn = 1j * at / 24.0
-    return turn**2 / (1 + 1.414 * turn + turn**2)
 
 
 def snare(drum: Snare, layer: int, seed: int, rate: int) -> Wave:

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..signal import Wave, fade_in, hertz, levelled, shaped, top, white
+from ..signal import Wave, fade_in, hertz, levelled, no_rumble, shaped, top, white
 from .base import Voice
 
 TABLE = 2048
@@ -102,8 +102,8 @@ def _note(patch: Patch, pitch: int, layer: int, frames: int, rate: int) -> Wave:
     if patch.breath:
         out += _breath(pitch, frequency, frames, rate) * np.float32(patch.breath)
     if patch.drive and frequency < 300:
-        loud = np.float32(patch.drive / max(1e-9, float(np.abs(out).max())))
-        out = np.tanh(out * loud)
+        loud = np.float32(patch.drive * (0.7, 0.85, 1.0)[layer] / max(1e-9, float(np.abs(out).max())))
+        out = shaped(np.tanh(out * loud), rate, no_rumble)
     span, level = patch.fall
     out *= np.float32(level) + np.float32(1 - level) * np.exp(time * np.float32(-1 / span))
     fade_in(out, int(patch.attack * rate * (1.3, 1.0, 0.8)[layer]))

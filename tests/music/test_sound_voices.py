@@ -1,0 +1,109 @@
+"""Single notes: in tune, without clicks, without partials that fold back."""
+
+import numpy as np
+import pytest
+
+from cadenza.assets.music.bank import Bank
+from cadenza.assets.music.drumsets import SETS, VARIANTS, stroke
+from cadenza.assets.music.instruments import INSTRUMENTS
+from cadenza.assets.music.kits import KITS
+from cadenza.assets.music.score import STREAMS
+from cadenza.assets.music.signal import hertz
+
+RATE = 48000
+LOWEST_PARTIAL = {"fm bass": 0.5, "tubular bell": 0.5, "dark bass": 0.5, "saw bass": 0.5, "round bass": 0.5}
+BANK = Bank()
+
+
+def note(name, pitch, layer=2, held=RATE // 2):
+    return BANK.note(name, pitch, layer, held, RATE).astype(np.float64)
+
+
+def spectrum(sound, size=1 << 17):
+    return np.fft.rfftfreq(size, 1 / RATE), np.abs(np.fft.rfft(sound * np.hanning(sound.shape[-1]), size))
+
+
+@pytest.mark.parametrize("name", INSTRUMENTS)
+@pytest.mark.parametrize("pitch", [45, 69])
+def test_every_instrument_is_in_tune(name, pitch):
+    """Within 8 cents over 2.7 seconds: detuned voices beat around the note, and players of a section differ."""
+    frequencies, strength = spectrum(note(name, pitch, 2, 1 << 17).sum(axis=0)[: 1 << 17], 1 << 18)
+    near = (frequencies > hertz(pitch - 0.6)) & (frequencies < hertz(pitch + 0.6))
+    powers = strength[near] ** 4
+    middle = (frequencies[near] * powers).sum() / powers.sum()
+    assert abs(1200 * np.log2(middle / hertz(pitch))) < 8
+
+
+@pytest.mark.parametrize("name", INSTRUMENTS)
+def test_nothing_folds_back(name):
+    """What would fold back from above half the rate lands anywhere, so also below the lowest partial of a high note: it is empty."""
+    pitch = 93
+    frequencies, strength = spectrum(note(name, pitch)[0])
+    lowest = LOWEST_PARTIAL.get(name, 1.0) * hertz(pitch)
+    below = strength[(frequencies > 0.12 * lowest) & (frequencies < 0.8 * lowest)]
+    assert 20 * np.log10(below.max() / strength.max()) < -42, "loudest line below the note, dB"
+    assert 20 * np.log10(strength[frequencies > 20500].max() / strength.max()) < -60
+
+
+@pytest.mark.parametrize("name", INSTRUMENTS)
+def test_no_note_clicks(name):
+    """It begins and ends near zero, and no sample jumps further than the wave of the sounding note does."""
+    for pitch, held in ((48, RATE // 3), (72, RATE // 7)):
+        sound = note(name, pitch, 2, held)
+        peak = np.abs(sound).max()
+        assert np.abs(sound[:, 0]).max() < 0.03 * peak
+        assert np.abs(sound[:, -1]).max() < 1e-3 * peak
+
+
+def test_an_instrument_grows_brighter_as_it_is_played_harder():
+    for name in INSTRUMENTS:
+        if name == "organ":
+            continue
+        centres = []
+        for layer in range(3):
+            frequencies, strength = spectrum(note(name, 57, layer)[0])
+            centres.append((frequencies * strength**2).sum() / (strength**2).sum())
+        assert centres[2] >= centres[0], name
+
+
+def test_notes_of_an_instrument_are_about_equally_loud_at_all_pitches():
+    for name in INSTRUMENTS:
+        levels = []
+        for pitch in range(40, 90, 7):
+            energy = (note(name, pitch) ** 2).mean(axis=0)
+            levels.append(10 * np.log10(max(energy[k : k + 5760].mean() for k in range(0, RATE // 2, 1440))))
+        assert max(levels) - min(levels) < 6, name
+
+
+@pytest.mark.parametrize("set_name", SETS)
+def test_every_stroke_begins_at_once_and_ends_in_silence(set_name):
+    for pitch in range(35, 82):
+        sound = stroke(set_name, pitch, 1, 0, RATE)
+        level = np.abs(sound).max(axis=0)
+        assert np.isfinite(sound).all()
+        assert level[0] < 0.05 * level.max()
+        assert level[-1] < 1e-3 * level.max()
+        assert abs(float(sound.mean())) < 1e-3
+        assert np.argmax(level > 0.3 * level.max()) < RATE * 0.2
+
+
+def test_takes_of_a_stroke_differ_and_all_variants_exist():
+    takes = [stroke("acoustic", 42, 1, k, RATE) for k in range(VARIANTS)]
+    assert len({t.tobytes() for t in takes}) == VARIANTS
+
+
+def test_kits_name_what_exists():
+    for kit in KITS.values():
+        assert kit.drums.voice in SETS
+        assert all(kit.parts[s].voice in INSTRUMENTS for s in STREAMS[1:])
+        assert sorted(kit.order) == sorted(STREAMS)
+        assert KITS["ambient"].parts.keys() == set(STREAMS)
+
+
+def test_a_bank_forgets_what_was_not_used_for_longest():
+    bank = Bank(capacity=3 * RATE * 8)
+    first = bank.note("flute", 60, 1, RATE // 2, RATE)
+    for pitch in range(61, 70):
+        bank.note("flute", pitch, 1, RATE // 2, RATE)
+    assert bank.held <= bank.capacity
+    assert bank.note("flute", 60, 1, RATE // 2, RATE).tobytes() == first.tobytes()
