@@ -1,15 +1,17 @@
-"""The loop of the engine: choose, run, account. It knows plans, and not one sampler, texture or socket."""
+"""The loop of the engine: choose, run, account. It knows plans, of latents and of tokens, and not one sampler, texture, song or socket."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from .job import Job
 from .queue import choose
+from .tokens.job import TokenJob
 
 
 @dataclass
@@ -66,23 +68,30 @@ class Engine:
             job.on_row(job)
         return True
 
-    def _run(self, batch: list[Job]) -> None:
-        network = batch[0].network
-        guided = [job for job in batch if job.table.guided[job.row]]
-        inputs = {id(job): job.inputs() for job in batch}
-        samples = [(job, 0) for job in batch] + [(job, 1) for job in guided]
-        latents = np.stack([inputs[id(job)] for job, _ in samples])
-        times = np.array([job.table.time[job.row] for job, _ in samples], np.float32)
-        conditions = np.stack([job.condition[which] for job, which in samples])
-        began = self.clock()
-        raw = network.evaluate(latents, times, conditions)
-        seconds = self.clock() - began
-        unconditional = dict(zip(map(id, guided), raw[len(batch) :], strict=True))
-        for job, result in zip(batch, raw, strict=False):
-            job.advance(result, unconditional.get(id(job)))
-            job.model_seconds += seconds / len(batch)
-        self.account.samples += len(samples)
+    def _run(self, batch: list[Any]) -> None:
+        step = TokenJob.run if isinstance(batch[0], TokenJob) else run_rows
+        samples, seconds = step(batch, self.clock)
+        self.account.samples += samples
         self.account.model_seconds += seconds
 
     def _end(self, job: Job) -> None:
         self.jobs.remove(job)
+
+
+def run_rows(batch: list[Job], clock: Callable[[], float]) -> tuple[int, float]:
+    """One row of each latent; gives the model evaluations and the seconds of the model call."""
+    network = batch[0].network
+    guided = [job for job in batch if job.table.guided[job.row]]
+    inputs = {id(job): job.inputs() for job in batch}
+    samples = [(job, 0) for job in batch] + [(job, 1) for job in guided]
+    latents = np.stack([inputs[id(job)] for job, _ in samples])
+    times = np.array([job.table.time[job.row] for job, _ in samples], np.float32)
+    conditions = np.stack([job.condition[which] for job, which in samples])
+    began = clock()
+    raw = network.evaluate(latents, times, conditions)
+    seconds = clock() - began
+    unconditional = dict(zip(map(id, guided), raw[len(batch) :], strict=True))
+    for job, result in zip(batch, raw, strict=False):
+        job.advance(result, unconditional.get(id(job)))
+        job.model_seconds += seconds / len(batch)
+    return len(samples), seconds

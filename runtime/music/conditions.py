@@ -100,7 +100,7 @@ def places(first: int, count: int, frames: int, beats: int) -> Vector:
 def hats(value: float) -> Vector:
     """A number from 0 to 1 as KNOTS hat functions."""
     at = value * (KNOTS - 1)
-    return np.maximum(0.0, 1.0 - np.abs(np.arange(KNOTS) - at)).astype(np.float32)
+    return np.asarray(np.maximum(0.0, 1.0 - np.abs(np.arange(KNOTS) - at)), np.float32)
 
 
 _Fill = Callable[[Conditions, Vector], None]

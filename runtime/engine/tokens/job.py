@@ -40,7 +40,7 @@ class TokenJob:
     _values: Array = field(init=False)
 
     def __post_init__(self) -> None:
-        self.tokens = self.plan.forced.copy()
+        self.tokens = np.full((len(self.plan.sizes), self.plan.frames), -1, np.int64)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -95,14 +95,16 @@ class TokenJob:
         return int(self.tokens[stream, frame]) if inside else self.plan.sizes[stream] + NOT_YET
 
     def _advance(self, logits: Array, key: Array, value: Array) -> None:
-        """Puts the step's keys and values in the ring and draws the words that are due and not forced."""
+        """Puts the step's keys and values in the ring and draws the words that are due."""
         plan, slot = self.plan, self.row % self.network.cache.window
         self._keys[:, :, :, slot], self._values[:, :, :, slot] = key, value
         first = 0
         for stream, size in enumerate(plan.sizes):
             frame = self.row - plan.delays[stream]
-            if 0 <= frame < plan.frames and self.tokens[stream, frame] < 0:
+            if 0 <= frame < plan.frames:
                 mixed = mix(plan.mix[stream], logits[:, first : first + size])
+                if stream in plan.allowed:
+                    mixed = np.where(plan.allowed[stream][frame], mixed, -np.inf)
                 self.tokens[stream, frame] = choose(mixed, self._noise[stream, frame, :size], plan.sampling[stream])
             first += size
         self.row += 1

@@ -8,6 +8,7 @@ row that does not see them. The engine runs every such table and knows none of i
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +26,7 @@ class TokenPlan:
     sees       (rows, streams): which streams a row is told of; the others are unseen words
     mix        float64 (streams, rows): weights of the rows in a stream's logits
     sampling   one for each stream
-    forced     int64 (streams, frames): words that are given, -1 where they are drawn
+    allowed    by stream, bool (frames, words): words that may be said, where not all may
     """
 
     sizes: tuple[int, ...]
@@ -35,17 +36,20 @@ class TokenPlan:
     sees: NDArray[np.bool_]
     mix: NDArray[np.float64]
     sampling: tuple[Sampling, ...]
-    forced: NDArray[np.int64]
+    allowed: Mapping[int, NDArray[np.bool_]] = field(default_factory=dict)
     evaluations: int = field(init=False)
 
     def __post_init__(self) -> None:
         streams, (rows, steps, _) = len(self.sizes), self.conditions.shape
-        shapes = {"sees": (rows, streams), "mix": (streams, rows), "forced": (streams, self.frames)}
+        shapes = {"sees": (rows, streams), "mix": (streams, rows)}
         for name, expected in shapes.items():
             if getattr(self, name).shape != expected:
                 raise ValueError(f"{name} has the shape {getattr(self, name).shape}, expected {expected}")
         if steps != self.steps or len(self.sampling) != streams or len(self.delays) != streams:
             raise ValueError(f"{steps} steps of conditions, expected {self.steps}; or not one entry a stream")
+        for stream, words in self.allowed.items():
+            if words.shape != (self.frames, self.sizes[stream]) or not words.any(1).all():
+                raise ValueError(f"allowed[{stream}] must leave a word in each of {self.frames} frames")
         object.__setattr__(self, "evaluations", rows * steps)
 
     @property
@@ -65,6 +69,6 @@ class TokenPlan:
     @property
     def digest(self) -> str:
         total = hashlib.sha256(repr((self.sizes, self.delays, self.frames, self.sampling)).encode())
-        for array in (self.conditions, self.sees, self.mix, self.forced):
+        for array in (self.conditions, self.sees, self.mix, *self.allowed.values()):
             total.update(np.ascontiguousarray(array).tobytes())
         return total.hexdigest()

@@ -62,7 +62,7 @@ def allowed(logits: Reals, how: Sampling) -> NDArray[np.bool_]:
         kept[order] = before <= how.top_p
         return kept
     if 0 < how.top_k < len(logits):
-        return logits >= np.partition(logits, -how.top_k)[-how.top_k]
+        return np.asarray(logits >= np.partition(logits, -how.top_k)[-how.top_k])
     return np.ones(len(logits), np.bool_)
 
 

@@ -1,0 +1,42 @@
+"""A music bundle opened for use, and the job that makes a piece with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...assets.bundle import Bundle
+from ...assets.music.score import STREAMS
+from ..engine.backends import open_backend
+from ..engine.tokens.job import TokenJob
+from ..engine.tokens.network import Cache, TokenNetwork, prove
+from ..noise import TOKENS, gumbels
+from .recipe import MusicRecipe
+from .resolve import MusicResolved, manifest_of
+
+WIDEST = 128
+"""Words that noise is made for; a power of two, so that a stream's noise does not depend on the sizes of others."""
+
+
+def open_tokens(bundle: Bundle, backend: str, threads: int, cache: Path) -> TokenNetwork:
+    """The bundle's step on a backend, on one thread; proved once a machine, the proof is kept in `cache`."""
+    manifest = manifest_of(bundle)
+    step = open_backend(backend)(bundle.path("step"), 1)
+    shape = Cache(manifest.cache.layers, manifest.cache.heads, manifest.cache.window, manifest.cache.head)
+    fixed = prove(step, shape, len(manifest.sizes), manifest.condition, bundle.digest, cache)
+    return TokenNetwork(bundle, step, shape, fixed)
+
+
+def token_job(network: TokenNetwork, resolved: MusicResolved) -> TokenJob:
+    return TokenJob(network, resolved.plan, lambda: noise_of(resolved.recipe, resolved.plan.frames))
+
+
+def noise_of(recipe: MusicRecipe, frames: int) -> NDArray[np.float64]:
+    """(streams, frames, words): a function of seed, stream and frame alone; a reseeded stream has another seed's."""
+    noise = gumbels(recipe.seed, TOKENS, 0, len(STREAMS), frames, WIDEST)
+    for name, seed in recipe.reseeded.items():
+        stream = STREAMS.index(name)
+        noise[stream] = gumbels(seed, TOKENS, 0, len(STREAMS), frames, WIDEST)[stream]
+    return noise

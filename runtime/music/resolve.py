@@ -1,0 +1,292 @@
+"""From what a caller asked of music to a complete recipe and the table that makes it; every dial is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...assets.bundle import Bundle
+from ...assets.music.grid import check_rate
+from ...assets.music.manifest import MusicManifest
+from ...assets.music.render import PRESETS, check_loudness
+from ...assets.music.score import STREAMS
+from ...assets.refusal import Corrupt, OutOfRange, Refusal, Unknown, WrongType
+from ..engine.tokens.plan import TokenPlan
+from ..engine.tokens.sampling import Sampling, guided
+from ..noise import check_seed
+from . import conditions as c
+from .conditions import Conditions, places, vector
+from .recipe import FIELDS, MusicRecipe, from_dict
+from .tokens import CHORDS, FIRST, LEAD, SHAPES, SIZES
+from .words import USUAL_BARS, Said, parse, read_key, usual
+
+ASKED = (*FIELDS, "style")
+SPINE = (CHORDS, LEAD)
+SPINE_HEARS = tuple(group for group in c.GROUPS if group != "intensity")
+PARTIAL = ("style", "section", "scale", "beats")
+"""What the middle evaluation of double guidance hears."""
+PROMPT_LIMIT = 1000
+GUIDANCE_LIMIT = 20.0
+PROGRESSION_LIMIT = 64
+
+
+@dataclass(frozen=True, eq=False)
+class MusicResolved:
+    """A recipe with what the engine needs to make it."""
+
+    recipe: MusicRecipe
+    bundle: Bundle
+    conditions: Conditions
+    plan: TokenPlan
+    ignored: tuple[str, ...]
+
+    @property
+    def evaluations(self) -> int:
+        return self.plan.evaluations
+
+
+def manifest_of(bundle: Bundle) -> MusicManifest:
+    found: object = bundle.manifest
+    if not isinstance(found, MusicManifest):
+        raise Corrupt("bundle", f"{bundle.manifest.name!r} is no music bundle", "name another one")
+    return found
+
+
+def resolve(request: Mapping[str, Any], bundle: Bundle) -> MusicResolved:
+    """Completes a request (any part of a recipe; `style` for one style) or refuses it in words."""
+    for name in request:
+        if name not in ASKED:
+            raise Unknown(str(name), name, ASKED)
+    asked = {name: value for name, value in request.items() if value is not None}
+    manifest = manifest_of(bundle)
+    prompt = _text(asked.get("prompt", ""), "prompt")
+    said = parse(prompt)
+    conditions = conditions_of(asked, said)
+    numbers = {
+        name: getattr(conditions, name) for name in ("section", "bpm", "density", "brightness", "intensity", "bars")
+    }
+    only, mute = _streams(asked.get("only", ()), "only"), _streams(asked.get("mute", ()), "mute")
+    recipe = from_dict(
+        {
+            "bundle": bundle.digest,
+            "prompt": prompt,
+            "seed": check_seed(asked.get("seed", 0)),
+            "reseeded": _reseeded(asked.get("reseeded", {})),
+            "styles": conditions.styles,
+            "key": conditions.key,
+            "signature": c.SIGNATURES[conditions.beats],
+            "progression": conditions.progression,
+            **numbers,
+            **_dials(asked, manifest),
+            "rate": check_rate(asked.get("rate", 48000)),
+            "loudness": check_loudness(asked.get("loudness", PRESETS["broadcast"])),
+            "only": only,
+            "mute": mute,
+        }
+    )
+    _check_audible(only, mute)
+    return MusicResolved(recipe, bundle, conditions, plan_of(recipe, conditions, manifest), tuple(said.ignored))
+
+
+def conditions_of(asked: Mapping[str, Any], said: Said) -> Conditions:
+    """The request's fields, else the prompt's words, else what is usual for the style."""
+    styles = _styles(asked, said)
+    normal = usual(styles)
+    section = _one_of(_either(asked, said, "section", "loop"), "section", c.SECTIONS)
+    key = read_key(_text(asked["key"], "key")) if "key" in asked else None
+    tonic, scale = key or (said.fixed.get("tonic", 0), said.fixed.get("scale", normal["scale"]))
+    for name, mine, theirs in (("tonic", tonic, said.fixed.get("tonic")), ("scale", scale, said.fixed.get("scale"))):
+        if key is not None and theirs is not None and mine != theirs:
+            _against("key", asked["key"], f"another {name}")
+    levels = {}
+    for at, name in enumerate(("density", "brightness", "intensity")):
+        moved = min(1.0, max(0.0, normal[name] + said.mood[at]))
+        levels[name] = _number(_either(asked, said, name, round(moved, 3)), name, 0.0, 1.0)
+    bpm = said.tempo if said.tempo is not None and "bpm" not in said.fixed else normal["bpm"]
+    return Conditions(
+        styles=styles,
+        section=section,
+        bpm=_number(_either(asked, said, "bpm", bpm), "bpm", *c.BPM),
+        tonic=tonic,
+        scale=scale,
+        **levels,
+        bars=_whole(_either(asked, said, "bars", USUAL_BARS[section]), "bars", c.BARS),
+        beats=_beats(_either(asked, said, "signature", "4/4")),
+        progression=_progression(_either(asked, said, "progression", None)),
+    )
+
+
+def plan_of(recipe: MusicRecipe, conditions: Conditions, manifest: MusicManifest) -> TokenPlan:
+    """Two groups of evaluations: one that sees chords and lead alone and is deaf to intensity, and one that sees and hears all.
+
+    So another intensity changes neither chords nor lead; each group is as many rows as guidance needs.
+    """
+    sizes, delays, frames = tuple(manifest.sizes), tuple(manifest.delays), conditions.frames
+    if sizes != SIZES:
+        raise Corrupt("sizes", f"are {list(sizes)}, this build's music has {list(SIZES)}", "export the bundle again")
+    weights = guided(recipe.guidance, recipe.guidance_beta)
+    kept = [k for k, weight in enumerate(weights) if weight]
+    middle = (PARTIAL,) if recipe.guidance_beta is not None else ()
+    heard: list[tuple[str, ...]] = []
+    for all_ in (SPINE_HEARS, tuple(c.GROUPS)):
+        levels = [all_, *middle, ()]
+        heard += [levels[k] for k in kept]
+    steps = frames + max(delays)
+    place = places(0, steps, frames, conditions.beats)
+    rows = [np.concatenate([np.tile(vector(conditions, groups), (steps, 1)), place], 1) for groups in heard]
+    mix = np.zeros((len(sizes), len(heard)))
+    sees = np.ones((len(heard), len(sizes)), np.bool_)
+    for stream in range(len(sizes)):
+        first = 0 if stream in SPINE else len(kept)
+        mix[stream, first : first + len(kept)] = [weights[k] for k in kept]
+        sees[: len(kept), stream] = stream in SPINE
+    sampling = Sampling(recipe.temperature, recipe.top_k, recipe.top_p)
+    return TokenPlan(
+        sizes=sizes,
+        delays=delays,
+        frames=frames,
+        conditions=np.stack(rows).astype(np.float32),
+        sees=sees,
+        mix=mix,
+        sampling=(sampling,) * len(sizes),
+        allowed={CHORDS: _allowed(conditions)},
+    )
+
+
+def _allowed(conditions: Conditions) -> NDArray[np.bool_]:
+    """(frames, words) of the chord stream: the first frame strikes one, so that there always is a harmony and a sound.
+
+    Under a progression its chord must be struck where it comes, and no other ever. The degrees are spread evenly over
+    whole bars; with more degrees than bars, over beats.
+    """
+    progression, frames = conditions.progression, conditions.frames
+    if progression is None:
+        free = np.ones((frames, SIZES[CHORDS]), np.bool_)
+        free[0, :FIRST] = False
+        return free
+    bar = 4 * conditions.beats
+    count = len(progression)
+    each = bar if count <= conditions.bars else max(4, frames // count // 4 * 4)
+    at = np.arange(frames) // each
+    words = np.arange(SIZES[CHORDS])
+    degrees = (words - FIRST) // len(SHAPES)
+    of_chord = (words >= FIRST) & (degrees == np.array(progression)[at % count][:, None])
+    changes = np.arange(frames) % each == 0
+    return np.asarray(np.where(changes[:, None], of_chord, of_chord | (words < FIRST)), np.bool_)
+
+
+def _dials(asked: Mapping[str, Any], manifest: MusicManifest) -> dict[str, Any]:
+    best = manifest.recommended
+    how = Sampling(
+        asked.get("temperature", best.temperature), asked.get("top_k", best.top_k), asked.get("top_p", best.top_p)
+    )
+    beta = asked.get("guidance_beta")
+    return {
+        "temperature": float(how.temperature),
+        "top_k": how.top_k,
+        "top_p": float(how.top_p),
+        "guidance": _number(asked.get("guidance", best.guidance), "guidance", 0.0, GUIDANCE_LIMIT),
+        "guidance_beta": None if beta is None else _number(beta, "guidance_beta", 0.0, GUIDANCE_LIMIT),
+    }
+
+
+def _styles(asked: Mapping[str, Any], said: Said) -> tuple[str, ...]:
+    if "style" in asked and "styles" in asked:
+        raise Refusal("contradiction", "style", "stands beside styles", "give one of them")
+    given = asked.get("styles", asked.get("style"))
+    if given is None:
+        if not said.styles and not said.fixed and said.tempo is None and not any(said.mood):
+            names = ", ".join(c.STYLES)
+            raise Refusal("unknown", "prompt", "has no word that music knows", f"name a style: {names}")
+        return tuple(said.styles) or ("exploration",)
+    styles = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list | tuple) else None
+    if not styles:
+        raise WrongType("styles", given, "one style or a list of them")
+    for style in styles:
+        _one_of(style, "style", c.STYLES)
+    if said.styles and set(said.styles) != set(styles):
+        _against("style", ", ".join(styles), ", ".join(said.styles))
+    return tuple(dict.fromkeys(styles))
+
+
+def _either(asked: Mapping[str, Any], said: Said, name: str, usual: Any) -> Any:
+    """The field, or what the prompt says; both, where they differ, is a contradiction."""
+    if name not in asked:
+        return said.fixed.get(name, usual)
+    theirs = said.fixed.get(name)
+    mine = tuple(asked[name]) if isinstance(asked[name], list) else asked[name]
+    if theirs is not None and theirs != mine:
+        _against(name, asked[name], theirs)
+    return asked[name]
+
+
+def _against(name: str, mine: Any, theirs: Any) -> None:
+    raise Refusal("contradiction", name, f"is {mine!r}, and the prompt says {theirs}", "say it in one place")
+
+
+def _progression(value: Any) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or not all(type(each) is int for each in value):
+        raise WrongType("progression", value, "a list of degrees, 0 (the tonic) to 6")
+    if not 0 < len(value) <= PROGRESSION_LIMIT or not all(0 <= each <= 6 for each in value):
+        raise OutOfRange("progression", list(value), f"1 to {PROGRESSION_LIMIT} degrees from 0 (the tonic) to 6")
+    return tuple(value)
+
+
+def _beats(value: Any) -> int:
+    written = {text: beats for beats, text in c.SIGNATURES.items()}
+    return written[_one_of(value, "signature", tuple(written))]
+
+
+def _reseeded(value: Any) -> dict[str, int]:
+    if not isinstance(value, Mapping):
+        raise WrongType("reseeded", value, 'streams with seeds, such as {"drums": 3}')
+    return {_one_of(name, "reseeded", STREAMS): check_seed(seed, f"reseeded.{name}") for name, seed in value.items()}
+
+
+def _streams(value: Any, name: str) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise WrongType(name, value, f"a list of streams: {', '.join(STREAMS)}")
+    return tuple(dict.fromkeys(_one_of(each, name, STREAMS) for each in value))
+
+
+def _check_audible(only: tuple[str, ...], mute: tuple[str, ...]) -> None:
+    if both := sorted(set(only) & set(mute)):
+        raise Refusal("contradiction", "mute", f"{', '.join(both)} stand in only too", "leave them out of one")
+    if set(only or STREAMS) <= set(mute):
+        raise Refusal("contradiction", "mute", "leaves nothing that sounds", "mute fewer streams")
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise WrongType(name, value, "text")
+    if len(value) > PROMPT_LIMIT:
+        raise OutOfRange(name, f"{value[:20]}... ({len(value)} characters)", f"at most {PROMPT_LIMIT} characters")
+    return value
+
+
+def _number(value: Any, name: str, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise WrongType(name, value, "a number")
+    if not low <= value <= high:  # NaN fails here too
+        raise OutOfRange(name, value, f"a number from {low:g} to {high:g}")
+    return float(value)
+
+
+def _whole(value: Any, name: str, valid: range) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise WrongType(name, value, "a whole number")
+    if value not in valid:
+        raise OutOfRange(name, value, f"a whole number from {valid[0]} to {valid[-1]}")
+    return value
+
+
+def _one_of(value: Any, name: str, valid: tuple[str, ...]) -> str:
+    if value not in valid:
+        raise Unknown(name, value, valid)
+    return str(value)
