@@ -97,9 +97,12 @@ class Block(nn.Module):
         self.modulate = MPConv(embedding, outputs, 0) if embedding else None
         self.strength = nn.Parameter(torch.zeros(()))
 
-    def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, embedding: Tensor | None = None, grow: bool = False) -> Tensor:
+        """With `grow` at twice the size; the first convolution sees one place only, so it goes before the up-sampling."""
         if self.enter is not None:
             x = self.enter(x)
+        if grow:
+            x = up(x)
         y = self.first(mp_silu(x))
         if self.modulate is not None and embedding is not None:
             y = y * (self.modulate(embedding, self.strength) + 1)[:, :, None, None].to(y.dtype)
@@ -171,12 +174,9 @@ class Decoder(nn.Module):
         x = self.enter(x)
         for block in self.coarse:
             x = block(x)
-        x = up(x)
-        for block in self.middle:
-            x = block(x)
-        x = up(x)
-        for block in self.fine:
-            x = block(x)
+        for blocks in (self.middle, self.fine):
+            for number, block in enumerate(blocks):
+                x = block(x, grow=number == 0)
         maps = F.pixel_shuffle(self.leave(mp_silu(x)), 2)
         return maps.float() * self.gain + self.bias
 

@@ -16,6 +16,7 @@ from cadenza.exporters.embedded.networks import (
     DenoiserShape,
     fold,
     renormalise,
+    up,
 )
 
 SMALL = DenoiserShape(latent=4, words=6, wide=(16, 32), embedding=16, blocks=1, inner=2)
@@ -125,3 +126,10 @@ def test_bands_and_what_is_left_make_the_whole():
     for by in (1, 2, 4):
         left = train_decoder.soften(left, by)
     assert torch.allclose(sum(train_decoder.bands(maps)) + left, maps, atol=1e-6)
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(12, 8), (8, 8)])
+def test_growing_inside_a_block_is_up_sampling_before_it(inputs, outputs):
+    block, x = Block(inputs, outputs), torch.randn(2, inputs, 6, 10)
+    with torch.no_grad():
+        torch.testing.assert_close(block(x, grow=True), block(up(x)), rtol=0, atol=1e-5)
