@@ -94,6 +94,7 @@ def test_the_same_bytes_after_the_server_process_was_ended_and_started_again(tmp
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # seconds; a minute or two where nothing else runs
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("bundle", ["toy", "embedded"])
 def test_the_same_bytes_in_200_random_companies_and_after_a_restart(bundle, backend, tmp_path, home):
