@@ -279,7 +279,7 @@ def loop_ratio(bench: Bench, runtime: Runtime, backend: str, threads: int) -> tu
     graph = open_backend(backend)(bundle.path("loop"), threads)
     network = runtime.networks[bundle.digest]
     resolved = runtime.resolve(bench.request(1))
-    plan, latent = resolved.plan, shape(resolved)
+    plan, latent = resolved.fixed_plan, shape(resolved)
     first, draws = initial(resolved.recipe, latent), StepDraws(resolved.recipe, resolved.plan, latent)
     made = [draws(k) for k in range(plan.noise_draws)]
 

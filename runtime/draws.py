@@ -12,6 +12,7 @@ from .brownian import brownian
 from .noise import INITIAL, STEP, address, normals, normals_at
 from .recipe import Recipe
 from .solver import Plan
+from .solver.live import LivePlan
 
 Field = NDArray[np.float32]
 BLOCK_NUMBERS = 1 << 18
@@ -48,7 +49,7 @@ def _corner(recipe: Recipe, shape: tuple[int, int, int]) -> dict[str, int]:
 class StepDraws:
     """The k-th unit draw of a plan's step noise, made in blocks and kept until the next block is wanted."""
 
-    def __init__(self, recipe: Recipe, plan: Plan, shape: tuple[int, int, int]) -> None:
+    def __init__(self, recipe: Recipe, plan: Plan | LivePlan, shape: tuple[int, int, int]) -> None:
         self._recipe, self._plan, self._shape = recipe, plan, shape
         self._block = max(1, BLOCK_NUMBERS // math.prod(shape))
         self._made: dict[int, Field] = {}

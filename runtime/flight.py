@@ -37,7 +37,7 @@ class Flight:
         """Model and decoder time still to come."""
         plan, left = self.resolved.plan, float(self.resolved.evaluations)
         if self.job is not None and self.job.plan is plan:  # and not the one of an image it starts from
-            left = plan.evaluations * (plan.rows - self.job.row) / plan.rows
+            left = plan.evaluations * max(0, plan.rows - self.job.row) / plan.rows  # a live run may take more
         return 1e3 * self.network.expected_seconds(cells(self.resolved), left)
 
 

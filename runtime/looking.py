@@ -19,6 +19,7 @@ from .bundles import load_bundles, open_network
 from .draws import StepDraws, initial
 from .engine.engine import Engine
 from .engine.job import Job, start
+from .engine.live import job_for
 from .engine.network import Network
 from .finish import finish
 from .flight import mask_of, shape
@@ -87,9 +88,9 @@ class Workbench:
         draw = StepDraws(stepped, plan, size)
         image = None if recipe.image is None else self.run(recipe.image.to_dict()).latent
         network = _Recorder(self.network) if watch else self.network
-        job = Job(
-            network=network,  # type: ignore[arg-type]
-            plan=plan,
+        job = job_for(
+            plan,
+            network=network,
             shape=size,
             begin=lambda: start(plan, initial(recipe, size), image, draw),
             condition=self.network.conditions(resolved.condition),
@@ -106,7 +107,7 @@ class Workbench:
         seconds = time.perf_counter() - began
         run = Run(resolved, job.latent, seconds)
         if isinstance(network, _Recorder):
-            clean = [(raw - b * x) / a for (x, raw), (a, b) in zip(network.heard, plan.blend, strict=True)]
+            clean = [(raw - b * x) / a for (x, raw), (a, b) in zip(network.heard, resolved.fixed_plan.blend, strict=True)]
             run = replace(run, estimates=tuple(np.asarray(each, np.float32) for each in clean))
         return run
 

@@ -16,12 +16,16 @@ from .noise import check_seed
 from .recipe import FIELDS, Recipe, Spacing, from_dict
 from .solver import Plan, Process, compile_plan
 from .solver.levels import options_of
+from .solver.live import LivePlan, live_plan
 from .solver.names import resolve_names, resolve_spacing
+from .solver.samplers import LIVE
 
 ASKED = (*FIELDS, "size")
 NOISES = ("independent", "brownian")
 DEFAULT_SPACING = "sgm_uniform"
 """For a sampler or step count that the bundle has no explicit table for."""
+LIVE_SPACING = "karras"
+"""For a sampler that takes the ends of a spacing only; this one begins and ends where the training did."""
 PROMPT_LIMIT = 1000
 CORNER_LIMIT = 2**24
 IMAGE_DEPTH = 4
@@ -36,10 +40,18 @@ class Resolved:
 
     recipe: Recipe
     bundle: Bundle
-    plan: Plan
+    plan: Plan | LivePlan
     condition: NDArray[np.float32]
     ignored: tuple[str, ...]  # words of the prompts that the bundle does not know
     source: Resolved | None = None  # the recipe's image
+
+    @property
+    def fixed_plan(self) -> Plan:
+        """The plan where it is known before the run, which of a live sampler it is not."""
+        if isinstance(self.plan, LivePlan):
+            sentence = f"{self.recipe.sampler!r} chooses its steps while it runs, and this needs them beforehand"
+            raise Refusal("live", "sampler", sentence, "take another sampler, such as dpm_fast")
+        return self.plan
 
     @property
     def evaluations(self) -> int:
@@ -87,9 +99,13 @@ def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle], depth: in
     return Resolved(recipe, bundle, plan_of(recipe, manifest), condition, ignored, source)
 
 
-def plan_of(recipe: Recipe, manifest: Manifest) -> Plan:
+def plan_of(recipe: Recipe, manifest: Manifest) -> Plan | LivePlan:
     """The recipe's plan; compiled plans are cached by the solver."""
-    return compile_plan(
+    if recipe.sampler in LIVE and recipe.noise == "brownian":
+        sentence = f"needs the levels of every draw beforehand, and {recipe.sampler!r} chooses its own"
+        raise Refusal("contradiction", "noise", sentence, "take independent noise")
+    make = live_plan if recipe.sampler in LIVE else compile_plan
+    return make(
         sampler=recipe.sampler,
         spacing=recipe.spacing,
         steps=recipe.steps,
@@ -230,6 +246,8 @@ def _dials(asked: Mapping[str, Any], manifest: Manifest, pixels: int) -> dict[st
         named = resolve_names(asked["sampler"], spacing if isinstance(spacing, str) else None)
         sampler, options = named.sampler, dict(named.options)
         spacing = named.spacing if spacing is None else spacing
+    if sampler in LIVE:
+        steps, spacing = asked.get("steps", 0), LIVE_SPACING if spacing is None else spacing
     if spacing is None and table is not None and sampler == table.sampler:
         spacing = {"times": tuple(table.times)}
         options = {**table.options, **options}

@@ -28,9 +28,11 @@ from .bundles import load_bundles, open_network
 from .draws import StepDraws
 from .engine.engine import Engine
 from .engine.job import Job, start, table_of
+from .engine.live import job_for
 from .finish import finish
 from .flight import Backlog, Flight, cells, mask_of, shape
 from .resolve import Resolved, resolve
+from .solver import Plan
 from .work import Work, cancelled, check_terms, too_late
 
 OnRow = Callable[[Job], None]
@@ -172,7 +174,8 @@ class Runtime:
             fewer = sorted((steps for steps in tables if steps < resolved.recipe.steps), reverse=True)
             tried += [self.resolve({**request, "steps": steps}) for steps in fewer]
         for each in tried:
-            table_of(each.plan)  # made here, on the caller's thread, where it holds nobody up
+            if isinstance(each.plan, Plan):
+                table_of(each.plan)  # made here, on the caller's thread, where it holds nobody up
         return tried
 
     def _in_time(
@@ -235,9 +238,9 @@ class Runtime:
         except Exception as error:  # of the text encoder's backend
             self._failed(flight, None, error)
             return
-        flight.job = Job(
+        flight.job = job_for(
+            plan,
             network=flight.network,
-            plan=plan,
             shape=latent,
             begin=lambda: start(plan, draw.initial(), image, draw),
             condition=condition,
@@ -262,7 +265,7 @@ class Runtime:
             with self._lock:
                 self._backlog.file(flight)
         for work in list(flight.works):
-            work.state, work.row = "running", job.row
+            work.state, work.row = "running", min(job.row, work.rows)  # a live run may take more than expected
             work.tell()
 
     def _done(self, flight: Flight, job: Job) -> None:

@@ -90,7 +90,7 @@ def error(table: Table) -> Drawn:
     lines: dict[str, tuple[list[float], list[float]]] = {}
     for sampler in waited(samplers, "sampler"):
         runs = [table.run(sampler, n) for n in steps]
-        if not runs[-1].resolved.plan.stochastic:
+        if not runs[-1].resolved.fixed_plan.stochastic:
             lines[sampler] = [float(r.evaluations) for r in runs], [distance(r, table.exact) for r in runs]
     path = table.out / "error.png"
     note = "converged: rk4 with 200 steps; root mean square over the latent, in its deviations"
@@ -119,7 +119,7 @@ def strip(table: Table) -> Drawn:
     pictures = []
     for sampler in samplers:
         run = table.run(sampler, steps, watch=True)
-        told = run.resolved.plan.time
+        told = run.resolved.fixed_plan.time
         pictures += [(f"{sampler}, t = {t:.4g}", table.albedo(run, k)) for k, t in enumerate(told)]
     return table.write("strip", pictures, len(pictures) // len(samplers)), {"samplers": samplers, "steps": steps}
 

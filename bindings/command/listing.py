@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ...assets.refusal import Refusal
-from ...runtime.solver.catalogue import describe_samplers, describe_spacings
+from ...runtime.solver.catalogue import describe_live, describe_samplers, describe_spacings
 from ...runtime.solver.names import resolve_names
 from ...runtime.solver.process import Process
 from ...runtime.solver.scheduler_config import read_scheduler_config
@@ -20,10 +20,10 @@ from .output import show
 
 
 def samplers(json: dials.Json = False) -> None:
-    """List the samplers: order, evaluations a step, whether they draw noise."""
-    rows = describe_samplers()
+    """List the samplers: order, evaluations a step, whether they draw noise; and those that choose their steps live."""
+    rows, live = describe_samplers(), describe_live()
     if json:
-        show({"samplers": rows}, json)
+        show({"samplers": rows, "live": live}, json)
         return
     typer.echo(f"{'name':<28}{'order':>6}{'evaluations/step':>18}{'noise':>7}  title")
     for row in rows:
@@ -31,6 +31,9 @@ def samplers(json: dials.Json = False) -> None:
         typer.echo(
             f"{row['name']:<28}{row['order'] or '-':>6}{row['evaluations_per_step']:>18.3g}{noise:>7}  {row['title']}"
         )
+    for row in live:
+        took, dials_ = f"live, {row['evaluations']} in all", ", ".join(f"{k}={v:g}" for k, v in row["options"].items())
+        typer.echo(f"{row['name']:<28}{row['order']:>6}{took:>18}{'':>7}  {row['title']}, without --steps; {dials_}")
 
 
 def spacings(json: dials.Json = False) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..solver import Plan
+from ..solver.live import LivePlan
 from .network import Network
 
 Latent = NDArray[np.float32]
@@ -130,8 +131,10 @@ def combine(weights: Weights, columns: Latent | list[Latent | None]) -> Latent:
     return total
 
 
-def start(plan: Plan, noise: Latent, image: Latent | None, draw: Draw) -> Latent:
+def start(plan: Plan | LivePlan, noise: Latent, image: Latent | None, draw: Draw) -> Latent:
     """The slots before the first row, float32 (slots, channels, height, width): head @ [start, image, noise...]."""
+    if isinstance(plan, LivePlan):  # which has no head: its sampler makes what it reads
+        return np.stack([noise, np.zeros_like(noise) if image is None else image])
     columns: list[Latent | None] = [noise, image]
     columns += [None if k < 0 else draw(int(k)) for k in plan.draws[0]]
     return np.stack([combine(weights, columns) for weights in _sparse(plan.head)])

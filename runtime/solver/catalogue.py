@@ -8,9 +8,11 @@ from typing import Any
 
 from .compile import compile_plan, dials
 from .levels import options_of
+from .live import live_plan
 from .names import aliases_of
 from .process import Process
-from .samplers import SAMPLERS
+from .samplers import LIVE, SAMPLERS
+from .samplers.dials import parameters
 from .spacings import SPACINGS
 
 STEPS = 12
@@ -19,6 +21,23 @@ STEPS = 12
 def describe_samplers() -> list[dict[str, Any]]:
     """A row a sampler: order claimed, evaluations a step, slots and draws of a 12-step plan with default dials."""
     return [_sampler(name) for name in SAMPLERS]
+
+
+def describe_live() -> list[dict[str, Any]]:
+    """A row a live sampler: it has no plan before it runs, so evaluations are what its defaults take on a reference mixture."""
+    return [
+        {
+            "name": name,
+            "title": each.title,
+            "aliases": aliases_of(name),
+            "order": each.order,
+            "live": True,
+            "evaluations": live_plan(name, "karras", Process.flow(), "flow").evaluations,
+            "options": {dial: p.default for dial, p in parameters(each.run).items()},
+            "about": inspect.getdoc(each.run) or "",
+        }
+        for name, each in LIVE.items()
+    ]
 
 
 def _sampler(name: str) -> dict[str, Any]:

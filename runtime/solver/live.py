@@ -80,7 +80,7 @@ def live_plan(
     spacing: str | Sequence[float] | Mapping[str, Any],
     process: Process,
     prediction: str,
-    guidance: float = 1.0,
+    guidance: float | Sequence[float] = 1.0,
     steps: int | None = None,
     eta: float | None = None,
     denoise: float = 1.0,
@@ -105,8 +105,8 @@ def live_plan(
     refuse_not_affine(options)
     count = GRID
     if not isinstance(spacing, str) and not (isinstance(spacing, Mapping) and "name" in spacing):
-        numbers = spacing["times"] if isinstance(spacing, Mapping) and "times" in spacing else spacing
-        count = len(numbers) - (0 if numbers is not spacing and numbers[-1] > 0 else 1)
+        times = spacing.get("times", ()) if isinstance(spacing, Mapping) else ()
+        count = len(times or spacing) - (0 if times and times[-1] > 0 else 1)
     levels = levels_of(check_spacing(spacing, count), count, process, denoise)
     asked = options if eta is None else {**options, "eta": eta}
     dials = settings(sampler, LIVE[sampler].run, asked)

@@ -105,7 +105,7 @@ def resolve_spacing(name: str) -> str:
 
 def aliases_of(sampler: str) -> list[str]:
     """Other names of a sampler, as they are usually written, its title first."""
-    return list(dict.fromkeys((SAMPLERS[sampler].title, *ALIASES.get(sampler, ()))))
+    return list(dict.fromkeys(((SAMPLERS | LIVE)[sampler].title, *ALIASES.get(sampler, ()))))
 
 
 def _plain(name: str) -> str:

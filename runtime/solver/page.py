@@ -14,6 +14,7 @@ from .catalogue import describe_samplers
 from .measure import measured_order
 from .process import Process
 from .samplers import LIVE
+from .samplers.dials import parameters
 
 PAGE = Path(__file__).with_name("SAMPLERS.md")
 CITATION = re.compile(r'([A-Z][^".:;()]*?|[A-Z][\w-]+ et al\.), "([^"]{5,140})"[^"]{0,40}?(https://[^\s",;]+)')
@@ -56,7 +57,8 @@ def page() -> str:
         ]
         rows.append("| " + " | ".join(cells) + " |")
     live = [
-        f"`{name}` chooses its steps while it runs (`solver/live.py`). {_source(each.run.__doc__ or '', sources)}"
+        f"`{name}` chooses its steps while it runs (`solver/live.py`), by the error of each: no step count, and dials "
+        f"{', '.join(f'{dial} {p.default:g}' for dial, p in parameters(each.run).items())}. {_source(each.run.__doc__ or '', sources)}"
         for name, each in LIVE.items()
     ]
     return HEAD + "\n".join(rows) + "\n\n" + "\n".join(live) + "\n"
