@@ -142,7 +142,7 @@ def ours(sampler, spacing=None, steps=7, ratio_end=0.0, **dials):
         ),
         ("uni_pc_bh2", {"order": 2}, "unipc_multistep", "UniPCMultistepScheduler", {"solver_order": 2}),
         ("uni_pc_bh2", {"order": 3}, "unipc_multistep", "UniPCMultistepScheduler", {"solver_order": 3}),
-        # from order 2 on diffusers shortens the second weight "like UniPC"; test_k_diffusion has the exact integrals
+        # from order 2 on diffusers shortens the second weight "like UniPC"; test_published_multistep has the exact integrals
         (
             "sa_solver",
             {"predictor_order": 1, "corrector_order": 1},
