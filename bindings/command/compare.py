@@ -21,7 +21,7 @@ from ...runtime.solver.levels import check_spacing, levels_of
 from ...runtime.solver.names import resolve_names
 from ...runtime.solver.spacings import SPACINGS
 from . import dials
-from .charts import chart
+from .charts import chart, rows
 from .output import show, waited
 
 What = Annotated[list[str] | None, typer.Argument(help="What to draw, one or several; without it everything quick.")]
@@ -72,6 +72,8 @@ class Table:
         return path
 
 
+BACKGROUND = 25
+"""Grey of a sheet, 0 to 255: what stands where a row is shorter than others."""
 Drawn = tuple[Path, dict[str, Any]]
 """A picture, and the numbers in it."""
 
@@ -80,7 +82,7 @@ def contact_sheet(table: Table) -> Drawn:
     """Samplers down, step counts across: the same seed each time."""
     samplers, steps = table.samplers or list(SHOWN), table.steps or [2, 4, 8, 16]
     cells = [(sampler, n) for sampler in samplers for n in steps]
-    pictures = [(f"{sampler} {n}", table.albedo(table.run(sampler, n))) for sampler, n in waited(cells, "run")]
+    pictures = [(f"{sampler}, {n} steps", table.albedo(table.run(sampler, n))) for sampler, n in waited(cells, "run")]
     return table.write("sheet", pictures, len(steps)), {"samplers": samplers, "steps": steps}
 
 
@@ -114,27 +116,29 @@ def times(table: Table) -> Drawn:
 
 
 def strip(table: Table) -> Drawn:
-    """The clean estimate at every row of a 10-step run: ddim above, ddpm below."""
+    """The clean estimate at every evaluation of a 10-step run, a row a sampler: ddim above, ddpm below."""
     samplers, steps = table.samplers or ["ddim", "ddpm"], (table.steps or [10])[0]
+    runs = {sampler: table.run(sampler, steps, watch=True) for sampler in samplers}
+    longest = max(len(run.estimates) for run in runs.values())
     pictures = []
-    for sampler in samplers:
-        run = table.run(sampler, steps, watch=True)
+    for sampler, run in runs.items():
         told = run.resolved.fixed_plan.time
-        pictures += [(f"{sampler}, t = {t:.4g}", table.albedo(run, k)) for k, t in enumerate(told)]
-    return table.write("strip", pictures, len(pictures) // len(samplers)), {"samplers": samplers, "steps": steps}
+        row = [(f"{sampler}, t = {t:.4g}", table.albedo(run, k)) for k, t in enumerate(told)]
+        nothing = np.zeros_like(row[0][1]) + np.uint8(BACKGROUND)
+        pictures += row + [("", nothing)] * (longest - len(row))  # samplers take different numbers of evaluations
+    return table.write("strip", pictures, longest), {"samplers": samplers, "steps": steps}
 
 
 def spacings(table: Table) -> Drawn:
     """The noise levels that every spacing visits in 12 steps."""
     steps, process = (table.steps or [12])[0], process_of(table.bench.bundle.manifest)
-    lines, levels = {}, {}
-    for name in SPACINGS:
-        levels[name] = [level.sigma for level in levels_of(check_spacing(name, steps), steps, process, 1.0)]
-        lines[name] = [float(k) for k in range(steps)], levels[name][:-1]
-    y = "t" if process.kind == "flow" else "noise ratio sigma / alpha"
-    path = chart(
-        table.out / "spacings.png", f"Noise levels of {steps} steps on {process.kind}", "step", y, lines, log="y"
-    )
+    levels = {
+        name: [level.sigma for level in levels_of(check_spacing(name, steps), steps, process, 1.0)] for name in SPACINGS
+    }
+    x = "t" if process.kind == "flow" else "noise ratio sigma / alpha"
+    points = {name: each[:-1] for name, each in levels.items()}
+    title, note = f"Noise levels of {steps} steps on {process.kind}", "noisy at the left; the clean end, 0, is left out"
+    path = rows(table.out / "spacings.png", title, x, points, note)
     return path, {"levels": levels}
 
 

@@ -65,6 +65,13 @@ def test_the_strip_shows_an_estimate_a_step_and_its_last_one_is_the_result_of_dd
     np.testing.assert_allclose(run.estimates[-1], run.latent, atol=1e-5)
 
 
+def test_the_strip_gives_every_sampler_a_row_though_they_take_different_numbers_of_evaluations(table):
+    path, _ = DRAWINGS["strip"](table(samplers=["euler", "heun"], steps=[2]))
+    page = picture(path)
+    assert page.shape[1] == 10 + 3 * 170  # heun has three, euler two and a blank
+    assert page[:160, 360:510].std() < 1.0 < page[200:360, 360:510].std()
+
+
 def test_the_chart_of_spacings_has_every_spacing(table):
     path, numbers = DRAWINGS["spacings"](table())
     assert all(len(levels) == 13 and levels[-1] == 0 for levels in numbers["levels"].values())
