@@ -100,6 +100,12 @@ class AsyncGame:
     async def texture(self, prompt: str, *, seed: int = 0, size: int = 128, **dials: Any) -> Any:
         return await (await self.submit({"kind": "texture", "prompt": prompt, "seed": seed, "size": size, **dials}))
 
+    async def music(self, prompt: str, *, seed: int = 0, stems: bool = False, **dials: Any) -> Any:
+        """As Game.music."""
+        parts = () if stems else ("audio", "score")
+        wanted = {"kind": "music", "prompt": prompt, "seed": seed, **dials}
+        return await (await self.submit(wanted, maps=parts))
+
     async def describe(self) -> dict[str, Any]:
         return await self._ask(m.Describe)
 

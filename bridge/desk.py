@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from ..assets.refusal import Refusal
-from ..assets.texture import check_maps
+from ..runtime import kinds
 from . import messages as m
 from .payload import check_encoding, encodings, pack
 from .protocol import LIMITS, VERSION, check_version, decode_client, encode, peek
@@ -215,7 +215,8 @@ class Desk:
             sentence = f"{self.limits.requests} requests of this client are unfinished or unacknowledged"
             raise Refusal("busy", "request", sentence, "wait for some of them or cancel them")
         check_encoding(submit.encoding, self.encodings)
-        check_maps(submit.maps)
+        kinds.check_parts(submit.recipe.get("kind"), submit.maps)
+        kinds.check_encoding(submit.recipe.get("kind"), submit.encoding)
         if submit.preview:
             raise Refusal("unsupported", "preview", "this server sends no previews", "leave it out")
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from ..assets.refusal import Refusal
-from ..runtime.recipe import from_dict
 from .conversation import Pending
 
 SEEN_LIMIT = 4096
@@ -71,6 +70,14 @@ class Game(ABC):
     def texture(self, prompt: str, *, seed: int = 0, size: int = 128, **dials: Any) -> Any:
         """Makes a texture and waits for it. Dials are fields of a recipe: steps, sampler, guidance, ..."""
         return self.submit({"kind": "texture", "prompt": prompt, "seed": seed, "size": size, **dials}).result()
+
+    def music(self, prompt: str, *, seed: int = 0, stems: bool = False, **dials: Any) -> Any:
+        """Makes a piece of music and waits for it: .audio float32 (samples, 2), .rate, .score, .sidecar, .save(path).
+
+        Dials are fields of a recipe: bars, bpm, key, style, section, intensity, temperature, ...; `stems` brings .stems.
+        """
+        parts = () if stems else ("audio", "score")
+        return self.submit({"kind": "music", "prompt": prompt, "seed": seed, **dials}, maps=parts).result()
 
     def submit(
         self,
@@ -151,7 +158,9 @@ class Game(ABC):
             return asked.recipe, asked.digest
         if isinstance(asked, Mapping) and "recipe" in asked and "digest" in asked:
             return asked["recipe"], asked["digest"]
-        recipe_id = asked if isinstance(asked, str) else from_dict(asked).id
+        from ..runtime.kinds import read_recipe
+
+        recipe_id = asked if isinstance(asked, str) else read_recipe(asked).id
         if recipe_id in self._seen:
             return self._seen[recipe_id]
         from ..assets.store import Store, default_folder

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..assets.refusal import Refusal
-from ..assets.texture import check_maps
+from ..runtime import kinds
 from .conversation import Pending
 from .game import Game
 from .payload import as_files, known_encoding
@@ -57,7 +57,8 @@ class InprocGame(Game):
         encoding, preview = known_encoding(terms.pop("encoding")), terms.pop("preview")
         if preview:
             raise Refusal("unsupported", "preview", "there are no previews yet", "leave it out")
-        pending = Pending((encoding, check_maps(terms.pop("maps"))))
+        kinds.check_encoding(recipe.get("kind"), encoding)
+        pending = Pending((encoding, kinds.check_parts(recipe.get("kind"), terms.pop("maps"))))
 
         def on_event(work: Any) -> None:  # on the engine's thread; only an end wakes who waits
             pending.row = work.row

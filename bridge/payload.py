@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from .messages import Part, Result
 
 if TYPE_CHECKING:
     from ..assets.texture import Texture
+    from ..runtime.music.piece import Piece
 
 COLOUR = ("albedo",)
 """Maps in sRGB; all others are linear data."""
@@ -69,14 +70,16 @@ def as_files(texture: Texture, encoding: str, names: Sequence[str] = ()) -> Enco
     )
 
 
-def pack(request: str, texture: Texture, encoding: str = "raw", names: Sequence[str] = ()) -> tuple[Result, list[Any]]:
-    """The header of a result and its payload frames (buffers): all maps, or those named."""
+def pack(
+    request: str, texture: Texture | Piece, encoding: str = "raw", names: Sequence[str] = ()
+) -> tuple[Result, list[Any]]:
+    """The header of a result and its payload frames (buffers): all maps, or those named; of music all parts."""
     maps = texture.maps(names)
     frames: list[Any]
     if encoding == "raw":
-        frames = [np.ascontiguousarray(array).reshape(-1).data for array in maps.values()]
+        frames = [np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for array in maps.values()]
     else:
-        frames = list(as_files(texture, encoding, names).files.values())
+        frames = list(as_files(cast("Texture", texture), encoding, names).files.values())
     parts = [
         Part(
             name=name,
@@ -84,6 +87,7 @@ def pack(request: str, texture: Texture, encoding: str = "raw", names: Sequence[
             dtype=str(array.dtype),
             shape=array.shape,
             colour_space="srgb" if name in COLOUR else "linear",
+            origin="top-left" if array.dtype == np.uint8 and array.ndim > 1 else "first",
             bytes=len(frame),
         )
         for (name, array), frame in zip(maps.items(), frames, strict=True)
@@ -101,7 +105,7 @@ def pack(request: str, texture: Texture, encoding: str = "raw", names: Sequence[
     return header, frames
 
 
-def unpack(header: Result, frames: Sequence[Any], selected: bool = False) -> Texture | EncodedTexture:
+def unpack(header: Result, frames: Sequence[Any], selected: bool = False) -> Texture | EncodedTexture | Piece:
     """The result of a header and its payload; raw pixels are checked against the digest, unless only some were asked for."""
     if len(frames) != len(header.payload):
         raise Corrupt("payload", f"{len(header.payload)} frames were announced, {len(frames)} came", "submit it again")
@@ -120,6 +124,8 @@ def unpack(header: Result, frames: Sequence[Any], selected: bool = False) -> Tex
             made_by=header.made_by,
             milliseconds=header.milliseconds,
         )
+    if header.recipe.get("kind") == "music":
+        return _piece(header, frames, selected)
     from ..assets.texture import Texture
 
     texture = Texture(
@@ -134,6 +140,33 @@ def unpack(header: Result, frames: Sequence[Any], selected: bool = False) -> Tex
     if texture.digest != header.digest:
         raise Corrupt("payload", f"has the digest {texture.digest}, announced was {header.digest}", "submit it again")
     return texture
+
+
+def _piece(header: Result, frames: Sequence[Any], selected: bool) -> Piece:
+    """Samples are checked against the digest, unless only some parts were asked for."""
+    from ..runtime.music.piece import Piece, read
+
+    arrays = {}
+    for part, frame in zip(header.payload, frames, strict=True):
+        if part.dtype not in ("float32", "uint8") or prod(part.shape) * np.dtype(part.dtype).itemsize != part.bytes:
+            sentence = f"{part.dtype} {part.shape} in {part.bytes} bytes cannot be read"
+            raise Corrupt(f"payload.{part.name}", sentence, "install a newer client")
+        arrays[part.name] = np.frombuffer(frame, part.dtype).reshape(part.shape)
+        arrays[part.name].flags.writeable = False
+    if "score" not in arrays:
+        raise Corrupt("payload", "has no score", "install a newer server")
+    music = read(arrays)
+    if not selected and music.digest != header.digest:
+        raise Corrupt("payload", f"has the digest {music.digest}, announced was {header.digest}", "submit it again")
+    return Piece(
+        music=music,
+        recipe=header.recipe,
+        id=header.id,
+        digest=header.digest,
+        ignored=tuple(header.ignored),
+        made_by=header.made_by,
+        milliseconds=header.milliseconds,
+    )
 
 
 def _array(part: Part, frame: Any) -> NDArray[np.uint8]:

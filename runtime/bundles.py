@@ -16,8 +16,9 @@ EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "embedded"
 
 
 def embedded_bundles() -> list[Path]:
-    """Folders of the bundles that ship with the package."""
-    return sorted(path.parent for path in EMBEDDED.glob("*/bundle.json"))
+    """Folders of the bundles that ship with the package; textures first, which a request gets that names no kind."""
+    found = (path.parent for path in EMBEDDED.glob("*/bundle.json"))
+    return sorted(found, key=lambda folder: (folder.name != "texture", folder.name))
 
 
 def load_bundles(folders: Sequence[Path] | None) -> dict[str, Bundle]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .engine.job import Job
-from .engine.network import Network
+from .engine.tokens.job import TokenJob
+from .kinds import AnyResolved
+from .music.resolve import MusicResolved
 from .resolve import Resolved
 from .work import Work
 
@@ -18,10 +21,10 @@ from .work import Work
 class Flight:
     """Identical requests in flight are made once. `works` is guarded by the runtime's lock."""
 
-    resolved: Resolved
-    network: Network
+    resolved: AnyResolved
+    network: Any  # AnyNetwork; the job of each kind knows which
     works: list[Work] = field(default_factory=list)
-    job: Job | None = None  # None until the engine's thread has taken it up
+    job: Job | TokenJob | None = None  # None until the engine's thread has taken it up
     filed: tuple[int, float] | None = None  # priority and milliseconds as the backlog has them
 
     @property
@@ -38,7 +41,7 @@ class Flight:
         plan, left = self.resolved.plan, float(self.resolved.evaluations)
         if self.job is not None and self.job.plan is plan:  # and not the one of an image it starts from
             left = plan.evaluations * max(0, plan.rows - self.job.row) / plan.rows  # a live run may take more
-        return 1e3 * self.network.expected_seconds(cells(self.resolved), left)
+        return 1e3 * float(self.network.expected_seconds(cells(self.resolved), left))
 
 
 class Backlog:
@@ -90,6 +93,9 @@ def mask_of(resolved: Resolved) -> NDArray[np.float32] | None:
     return mask
 
 
-def cells(resolved: Resolved) -> int:
+def cells(resolved: AnyResolved) -> int:
+    """Latent cells that are decoded; music has none, its cost is in its evaluations."""
+    if isinstance(resolved, MusicResolved):
+        return 1
     _, height, width = shape(resolved)
     return height * width

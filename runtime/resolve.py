@@ -69,7 +69,7 @@ def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle], depth: in
         if field not in ASKED:
             raise Unknown(str(field), field, ASKED)
     asked = {field: value for field, value in request.items() if value is not None}
-    bundle = _bundle(asked, bundles)
+    bundle = choose_bundle(asked, bundles)
     manifest = bundle.manifest
     width, height = _size(asked, manifest)
     dials = _dials(asked, manifest, width * height)
@@ -131,7 +131,7 @@ def process_of(manifest: Manifest) -> Process:
             return Process.flow(shift)
 
 
-def _bundle(asked: Mapping[str, Any], bundles: Mapping[str, Bundle]) -> Bundle:
+def choose_bundle(asked: Mapping[str, Any], bundles: Mapping[str, Bundle]) -> Bundle:
     kinds = sorted({bundle.manifest.kind for bundle in bundles.values()})
     kind = asked.get("kind")
     if kind is not None and kind not in kinds:

@@ -24,14 +24,19 @@ from numpy.typing import NDArray
 from ..assets.refusal import Refusal
 from ..assets.store import Store, default_folder
 from ..assets.texture import Texture
-from .bundles import load_bundles, open_network
+from . import kinds
+from .bundles import load_bundles
 from .draws import StepDraws
 from .engine.engine import Engine
 from .engine.job import Job, start, table_of
 from .engine.live import job_for
+from .engine.tokens.job import TokenJob
 from .finish import finish
 from .flight import Backlog, Flight, cells, mask_of, shape
-from .resolve import Resolved, resolve
+from .kinds import AnyResolved
+from .music.piece import Piece
+from .music.resolve import MusicResolved
+from .resolve import Resolved
 from .solver import Plan
 from .work import Work, cancelled, check_terms, too_late
 
@@ -68,8 +73,8 @@ class Runtime:
         self.bundles = load_bundles(bundles)
         self.store = store
         cache = default_folder() / "proofs"
-        opened = partial(open_network, backend=backend, threads=threads or os.cpu_count() or 1, cache=cache)
-        self.networks = {digest: opened(bundle) for digest, bundle in self.bundles.items()}
+        opened = partial(kinds.open_bundle, backend=backend, threads=threads or os.cpu_count() or 1, cache=cache)
+        self.networks: dict[str, Any] = {digest: opened(bundle) for digest, bundle in self.bundles.items()}
         self._engine = Engine()
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._flights: dict[str, Flight] = {}  # by recipe id; guarded by the lock, as the next three
@@ -79,6 +84,7 @@ class Runtime:
         self._lock = threading.RLock()
         self._writer = ThreadPoolExecutor(1, "cadenza-store")
         self._room = threading.Semaphore(STORE_LIMIT)
+        self._player = ThreadPoolExecutor(1, "cadenza-player")
         self._numbers = itertools.count(1)
         self._began = time.monotonic()
         self._open = True
@@ -91,9 +97,9 @@ class Runtime:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def resolve(self, request: Mapping[str, Any]) -> Resolved:
+    def resolve(self, request: Mapping[str, Any]) -> Any:
         """The complete recipe of a request, and the words of its prompts that were not known; or a refusal."""
-        return resolve(request, self.bundles)
+        return kinds.resolve(request, self.bundles)
 
     def submit(
         self,
@@ -163,24 +169,23 @@ class Runtime:
             self._open = False
         self._commands.put(self._cancel_all)
         self._thread.join()
+        self._player.shutdown(cancel_futures=True)
         self._writer.shutdown()
 
-    def _candidates(self, request: Mapping[str, Any], late: str) -> list[Resolved]:
+    def _candidates(self, request: Mapping[str, Any], late: str) -> list[AnyResolved]:
         """What may be made: the request, and where steps may be degraded the bundle's shorter tables, longest first."""
         resolved = self.resolve(request)
         tried = [resolved]
         if late == "degrade":
-            tables = {table.steps for table in resolved.bundle.manifest.recommended}
-            fewer = sorted((steps for steps in tables if steps < resolved.recipe.steps), reverse=True)
-            tried += [self.resolve({**request, "steps": steps}) for steps in fewer]
+            tried += [self.resolve({**request, "steps": steps}) for steps in kinds.fewer_steps(resolved)]
         for each in tried:
             if isinstance(each.plan, Plan):
                 table_of(each.plan)  # made here, on the caller's thread, where it holds nobody up
         return tried
 
     def _in_time(
-        self, candidates: Sequence[Resolved], backlog_ms: float, deadline_ms: float | None, late: str
-    ) -> tuple[Resolved, float]:
+        self, candidates: Sequence[AnyResolved], backlog_ms: float, deadline_ms: float | None, late: str
+    ) -> tuple[AnyResolved, float]:
         """The first candidate that is in time, else the last one, with the milliseconds expected until it is done."""
         for candidate in candidates:
             network = self.networks[candidate.bundle.digest]
@@ -191,7 +196,7 @@ class Runtime:
             raise too_late(backlog_ms + own_ms, deadline_ms)
         return candidate, backlog_ms + own_ms
 
-    def _join(self, work: Work, resolved: Resolved) -> None:
+    def _join(self, work: Work, resolved: AnyResolved) -> None:
         flight = self._flights.get(work.recipe.id)
         if flight is None:
             flight = Flight(resolved, self.networks[resolved.bundle.digest], [work])
@@ -215,6 +220,9 @@ class Runtime:
                 self._engine.tick()
 
     def _take_off(self, flight: Flight) -> None:
+        if isinstance(flight.resolved, MusicResolved):
+            self._strike_up(flight, flight.resolved)
+            return
         self._prepare(flight, flight.resolved, partial(self._row, flight), partial(self._done, flight))
 
     def _prepare(self, flight: Flight, resolved: Resolved, on_row: OnRow, on_done: OnRow) -> None:
@@ -256,11 +264,37 @@ class Runtime:
         if flight.works:  # else cancelled before it began
             self._engine.add(flight.job)
 
+    def _strike_up(self, flight: Flight, resolved: MusicResolved) -> None:
+        """Enters the job of a piece of music; when all is said it is played on the player's thread."""
+        job = kinds.tokens_job(flight.network, resolved)
+        job.priority, job.deadline = flight.priority, flight.deadline
+        job.on_row = partial(self._row, flight)
+        job.on_done = partial(self._to_player, flight, resolved)
+        job.on_error = partial(self._failed, flight)
+        flight.job = job
+        if flight.works:  # else cancelled before it began
+            self._engine.add(job)
+
+    def _to_player(self, flight: Flight, resolved: MusicResolved, job: TokenJob) -> None:
+        self._player.submit(self._play, flight, resolved, job)
+
+    def _play(self, flight: Flight, resolved: MusicResolved, job: TokenJob) -> None:
+        """On the player's thread, as it takes longer than a tick should."""
+        clock = self._engine.clock
+        began = clock()
+        try:
+            piece = kinds.play(job, resolved)
+        except Exception as error:
+            self._commands.put(partial(self._failed, flight, job, error))
+            return
+        stages = {"model": job.model_seconds, "render": clock() - began}
+        self._commands.put(partial(self._deliver, flight, piece, stages))
+
     def _hurry(self, flight: Flight) -> None:
         if flight.job is not None:
             flight.job.priority, flight.job.deadline = flight.priority, flight.deadline
 
-    def _row(self, flight: Flight, job: Job) -> None:
+    def _row(self, flight: Flight, job: Job | TokenJob) -> None:
         if job.row % ROWS_A_FILING == 0:
             with self._lock:
                 self._backlog.file(flight)
@@ -269,7 +303,8 @@ class Runtime:
             work.tell()
 
     def _done(self, flight: Flight, job: Job) -> None:
-        clock, resolved = self._engine.clock, flight.resolved
+        clock = self._engine.clock
+        resolved: Any = flight.resolved
         began = clock()
         try:
             maps = flight.network.maps(job.latent)
@@ -278,17 +313,22 @@ class Runtime:
         except Exception as error:
             self._failed(flight, job, error)
             return
-        finished = clock()
-        stages = {"model": job.model_seconds, "decode": decoded - began, "finish": finished - decoded}
+        stages = {"model": job.model_seconds, "decode": decoded - began, "finish": clock() - decoded}
+        self._deliver(flight, texture, stages)
+
+    def _deliver(self, flight: Flight, made: Texture | Piece, stages: Mapping[str, float]) -> None:
+        if self._flights.get(flight.resolved.recipe.id) is not flight:  # cancelled while it was played
+            return
+        finished = self._engine.clock()
         for work in self._land(flight, "done"):
             total = {"total": finished - work.accepted, **stages}
             work.row = work.rows
-            work.end("done", texture.timed({stage: 1e3 * seconds for stage, seconds in total.items()}))
+            work.end("done", made.timed({stage: 1e3 * seconds for stage, seconds in total.items()}))
         if self.store is not None:
             self._room.acquire()
-            self._writer.submit(self._keep, texture)
+            self._writer.submit(self._keep, made)
 
-    def _keep(self, texture: Texture) -> None:
+    def _keep(self, texture: Texture | Piece) -> None:
         """On the writer's thread: packing takes longer than a tick should, and a full disk ends nothing."""
         assert self.store is not None
         try:
@@ -299,7 +339,9 @@ class Runtime:
         finally:
             self._room.release()
 
-    def _failed(self, flight: Flight, job: Job | None, error: Exception) -> None:
+    def _failed(self, flight: Flight, job: Job | TokenJob | None, error: Exception) -> None:
+        if self._flights.get(flight.resolved.recipe.id) is not flight:  # cancelled before it failed
+            return
         refusal = error if isinstance(error, Refusal) else _unexpected(error)
         for work in self._land(flight, "failed"):
             work.end("failed", error=refusal)
@@ -338,7 +380,7 @@ class Runtime:
 
     def _describe(self, digest: str) -> dict[str, Any]:
         bundle, network = self.bundles[digest], self.networks[digest]
-        return {**bundle.describe(), "made_by": network.made_by, "batch": network.proof.strategy}
+        return {**bundle.describe(), "made_by": network.made_by, "batch": network.strategy}
 
 
 def _quiet(job: Job) -> None:

@@ -6,10 +6,12 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from ..assets.refusal import OutOfRange, Refusal, Unknown, WrongType
 from ..assets.texture import Texture
+from .music.piece import Piece
+from .music.recipe import MusicRecipe
 from .recipe import Recipe
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
@@ -23,7 +25,7 @@ class Work:
     """One request. Fields are written by the engine's thread before it calls `on_event`; `on_event` must return at once."""
 
     id: str
-    recipe: Recipe
+    recipe: Recipe | MusicRecipe
     ignored: tuple[str, ...]
     rows: int  # model evaluations in sequence
     position: int  # how many works went before it when it was accepted
@@ -35,11 +37,11 @@ class Work:
     accepted: float = 0.0
     state: State = "waiting"
     row: int = 0
-    result: Texture | None = None
+    result: Texture | Piece | None = None
     error: Refusal | None = None
     _ended: threading.Event = field(default_factory=threading.Event)
 
-    def wait(self, timeout: float | None = None) -> Texture:
+    def wait(self, timeout: float | None = None) -> Any:
         """The result, or the refusal it ended with; TimeoutError after `timeout` seconds (the work goes on)."""
         if not self._ended.wait(timeout):
             raise TimeoutError(f"request {self.id} is not done after {timeout} s; it goes on, wait again or cancel it")
@@ -48,7 +50,7 @@ class Work:
         assert self.result is not None
         return self.result
 
-    def end(self, state: State, result: Texture | None = None, error: Refusal | None = None) -> None:
+    def end(self, state: State, result: Texture | Piece | None = None, error: Refusal | None = None) -> None:
         self.state, self.result, self.error = state, result, error
         self._ended.set()
         self.tell()

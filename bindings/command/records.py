@@ -9,7 +9,7 @@ from typing import Any
 from ...assets.files import FORMATS
 from ...assets.refusal import Refusal
 from ...assets.store import Store, default_folder
-from ...runtime.recipe import from_dict
+from ...runtime.kinds import read_recipe
 
 WANTED = "give a file that `cadenza make` wrote, or a complete recipe"
 
@@ -40,7 +40,7 @@ def _record(loaded: Any) -> dict[str, Any]:
     if isinstance(loaded.get("recipe"), dict):
         return loaded
     try:
-        recipe = from_dict(loaded)
+        recipe = read_recipe(loaded)
     except Refusal as refusal:
         raise Refusal(refusal.code, refusal.field, refusal.sentence, refusal.remedy or WANTED) from refusal
     try:

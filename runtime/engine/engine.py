@@ -30,14 +30,14 @@ class Engine:
     """Runs jobs row by row. Not thread-safe: one thread adds, removes and ticks."""
 
     clock: Callable[[], float] = time.perf_counter
-    jobs: list[Job] = field(default_factory=list)
+    jobs: list[Any] = field(default_factory=list)
     account: Account = field(default_factory=Account)
 
-    def add(self, job: Job) -> None:
+    def add(self, job: Job | TokenJob) -> None:
         job.arrived = self.clock()
         self.jobs.append(job)
 
-    def remove(self, job: Job) -> bool:
+    def remove(self, job: Job | TokenJob) -> bool:
         """Takes a job out between two ticks; False where it is no longer in the engine."""
         if job not in self.jobs:
             return False
@@ -74,7 +74,7 @@ class Engine:
         self.account.samples += samples
         self.account.model_seconds += seconds
 
-    def _end(self, job: Job) -> None:
+    def _end(self, job: Job | TokenJob) -> None:
         self.jobs.remove(job)
 
 

@@ -38,6 +38,11 @@ class Network:
         """Who makes the bits; part of every result."""
         return {**self.step.identity.to_dict(), "bundle": self.bundle.digest}
 
+    @property
+    def strategy(self) -> str:
+        """How bits are kept free of company."""
+        return self.proof.strategy
+
     def batch_for(self, size: tuple[int, ...]) -> int:
         """How many samples of (height, width) cells one call takes; a guided job is two."""
         return max(1, CELLS_PER_CALL // int(np.prod(size)))

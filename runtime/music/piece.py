@@ -68,7 +68,11 @@ class Piece:
 
     def maps(self, names: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
         """The parts named, of PARTS, or all, as arrays for a store or a wire."""
-        there = {"audio": self.audio, **self.stems, "score": np.frombuffer(told(self.music), np.uint8)}
+        there: dict[str, NDArray[Any]] = {
+            "audio": self.audio,
+            **self.stems,
+            "score": np.frombuffer(told(self.music), np.uint8),
+        }
         return {name: there[name] for name in (names or there) if name in there}
 
     def select(self, names: Sequence[str]) -> Piece:

@@ -1,0 +1,88 @@
+"""The kinds of assets that a runtime makes: how each is resolved, opened, put into the engine and finished.
+
+The engine knows none of them; the runtime asks here. Latents of pictures are the common case, tokens the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..assets.bundle import Bundle
+from ..assets.refusal import Unknown
+from . import bundles as latent_bundles
+from . import recipe as latent_recipe
+from . import resolve as latents
+from .engine.network import Network
+from .engine.tokens.job import TokenJob
+from .engine.tokens.network import TokenNetwork
+from .music import piece
+from .music import recipe as music_recipe
+from .music import resolve as music
+from .music.opened import open_tokens, token_job
+from .music.piece import Piece
+from .music.recipe import MusicRecipe
+from .music.resolve import MusicResolved
+from .recipe import Recipe
+from .resolve import Resolved
+
+AnyRecipe = Recipe | MusicRecipe
+AnyResolved = Resolved | MusicResolved
+AnyNetwork = Network | TokenNetwork
+MUSIC = "music"
+
+
+def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle]) -> AnyResolved:
+    """The complete recipe of a request, by the kind of the bundle it names or is answered by; or a refusal."""
+    asked = {name: request[name] for name in ("kind", "bundle") if request.get(name) is not None}
+    bundle = latents.choose_bundle(asked, bundles)
+    if bundle.manifest.kind == MUSIC:
+        return music.resolve(request, bundle)
+    return latents.resolve(request, bundles)
+
+
+def read_recipe(fields: Mapping[str, Any]) -> AnyRecipe:
+    """A complete recipe of any kind."""
+    if fields.get("kind") == MUSIC:
+        return music_recipe.from_dict(fields)
+    return latent_recipe.from_dict(fields)
+
+
+def open_bundle(bundle: Bundle, backend: str, threads: int, cache: Path) -> AnyNetwork:
+    """A bundle's graphs on a backend, proved."""
+    opening = open_tokens if bundle.manifest.kind == MUSIC else latent_bundles.open_network
+    return opening(bundle, backend, threads, cache)
+
+
+def fewer_steps(resolved: AnyResolved) -> list[int]:
+    """Step counts to which a request may be degraded, longest first; music has none."""
+    if isinstance(resolved, MusicResolved):
+        return []
+    tables = {table.steps for table in resolved.bundle.manifest.recommended}
+    return sorted((steps for steps in tables if steps < resolved.recipe.steps), reverse=True)
+
+
+def tokens_job(network: AnyNetwork, resolved: MusicResolved) -> TokenJob:
+    assert isinstance(network, TokenNetwork)
+    return token_job(network, resolved)
+
+
+def play(job: TokenJob, resolved: MusicResolved) -> Piece:
+    """The sound of a finished job; takes longer than a tick should."""
+    return piece.finish(job.tokens, resolved.conditions, resolved.recipe, resolved.ignored, job.network.made_by)
+
+
+def check_parts(kind: object, names: Sequence[str]) -> tuple[str, ...]:
+    """The parts of an asset that a request chooses, or a refusal."""
+    if kind == MUSIC:
+        return piece.check_parts(names)
+    from ..assets.texture import check_maps
+
+    return check_maps(names)
+
+
+def check_encoding(kind: object, encoding: str) -> None:
+    """Music travels as samples; files of it are written where they are wanted."""
+    if kind == MUSIC and encoding != "raw":
+        raise Unknown("encoding", encoding, ("raw",))
