@@ -96,7 +96,7 @@ def adopt(source: Path, description: Path, out: Path) -> Bundle:
         licence=told.licence,
         provenance={"adopted": source.name, "preconditioning": msgspec.to_builtins(told.preconditioning)},
     )
-    with GraphFiles(out, half=False) as graphs:
+    with GraphFiles(out, "fp32") as graphs:
         graphs.add("step", step)
         graphs.add("loop", wrap_step(step))
         graphs.add("decode", decode)

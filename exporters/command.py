@@ -20,14 +20,20 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
     family: Annotated[str, typer.Option(help="How it was distilled; auto reads the scheduler's config.")] = "auto",
     steps: Annotated[list[int] | None, typer.Option(help="A step count of the family, may be repeated.")] = None,
-    precision: Annotated[str, typer.Option(help="How weights are stored: fp32 or fp16.")] = "fp32",
+    precision: Annotated[
+        str, typer.Option(help="fp32, fp16, bf16, int8 (measured ranges), int8_weights or int4_weights.")
+    ] = "fp32",
     seamless: Annotated[str, typer.Option(help="Circular padding: x, y or xy.")] = "",
+    size: Annotated[int, typer.Option(help="Pixels a side, for families whose grid follows from it.")] = 1024,
+    frames: Annotated[int, typer.Option(help="Of a clip, where the pipeline makes clips.")] = 16,
+    unrolled: Annotated[int, typer.Option(help="Write this step count as a graph without a loop, too.")] = 0,
     name: Annotated[str, typer.Option(help="Of the bundle; without it the folder's.")] = "",
     adopt: Annotated[
         Path | None, typer.Option(help="A description, for any ONNX denoiser: see exporters/EXPORT.md.")
     ] = None,
     lora: Annotated[list[str] | None, typer.Option(help="FILE:STRENGTH to fuse in, may be repeated.")] = None,
     inversion: Annotated[list[str] | None, typer.Option(help="File of a textual inversion, may be repeated.")] = None,
+    vae: Annotated[str, typer.Option(help="Folder or hub id of another autoencoder, also a tiny one.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be made and how large.")] = False,
     json: Json = False,
 ) -> None:
@@ -41,10 +47,13 @@ def export(
         return
     _needs("onnx", "onnxscript", "torch", "diffusers", "transformers")
     from .diffusion.additions import add_inversions, fuse_loras, parse_lora
+    from .diffusion.autoencoder import replace_vae
     from .diffusion.export import Options, export_pipeline, open_pipeline, plan_export
 
-    options = Options(family, tuple(steps or ()), precision, seamless, name)
+    options = Options(family, tuple(steps or ()), precision, seamless, name, size, frames, unrolled)
     pipe = open_pipeline(source)
+    if vae:
+        replace_vae(pipe, vae)
     fuse_loras(pipe, [parse_lora(text) for text in lora or ()])
     add_inversions(pipe, inversion or ())
     made = plan_export(pipe, options)
@@ -58,6 +67,9 @@ def verify(
     bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
     write: Annotated[
         bool, typer.Option("--write", help="Put the report into the bundle, which changes the bundle's digest.")
+    ] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Write seconds, sizes and plots to BUNDLE/measured.")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -74,7 +86,11 @@ def verify(
         typer.echo(f"cadenza: {diverged(report)}", err=True)
         raise typer.Exit(1)
     if write:
-        add_files(opened, report_files(report))
+        opened = add_files(opened, report_files(report))
+    if measure:
+        from .measured import write_measured
+
+        write_measured(opened, report)
 
 
 def engines(

@@ -5,6 +5,7 @@ A bundle's manifest gets the numbers; nothing at run time knows a family's name.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,12 @@ from ..assets.refusal import OutOfRange, Unknown
 
 TRAINED = 1000
 Grid = Callable[[int], list[float]]
-"""What the model is told at each of n steps, falling: training timesteps of VP models, t in (0, 1] of flow models."""
+"""What the model is told at each of n steps, falling: training timesteps of VP models, t in (0, 1] of flow models, noise
+ratios of VE models."""
+SizedGrid = Callable[[int, int], list[float]]
+"""The same for n steps and a picture of so many pixels."""
+PIXELS = 1024 * 1024
+"""The size that the tables of sized families are made for where none is said."""
 
 
 def lcm_grid(n: int) -> list[float]:
@@ -57,34 +63,76 @@ def shifted_from_training(shift: float) -> Grid:
     return grid
 
 
+def klein_grid(n: int, pixels: int) -> list[float]:
+    """1, 1 - 1/n, ... shifted by the exponential of `klein_mu`."""
+    return shifted(math.exp(klein_mu(pixels // 256, n)))(n)
+
+
+def klein_mu(tokens: int, steps: int) -> float:
+    """The logarithm of FLUX.2's shift for a picture of so many tokens (256 pixels each): two lines its authors fitted.
+
+    https://github.com/black-forest-labs/flux2
+    """
+    many = 0.00016927 * tokens + 0.45666666  # at 200 steps, and for large pictures at any
+    if tokens > 4300:
+        return many
+    few = 8.73809524e-05 * tokens + 1.89833333  # at 10 steps
+    slope = (many - few) / 190.0
+    return slope * steps + many - 200.0 * slope
+
+
+def sprint_grid(n: int) -> list[float]:
+    """Sana-Sprint's angles, even from pi / 2 or for 2 steps pi / 2 and 1.3, as flow times sin a / (cos a + sin a)."""
+    angles = [math.pi / 2, 1.3] if n == 2 else [math.pi / 2 * (1 - i / n) for i in range(n)]
+    return [1.0 if i == 0 else math.sin(a) / (math.cos(a) + math.sin(a)) for i, a in enumerate(angles)]
+
+
+def log_snr_grid(n: int) -> list[float]:
+    """1, then t = 1 / (1 + snr) where log snr is even from -6.2 to 2 and the last of n + 1 is left out."""
+    levels = np.linspace(-6.2, 2.0, n + 1)[1:-1]
+    return [1.0, *(float(t) for t in 1.0 / (1.0 + np.exp(levels)))]
+
+
+def exponential(high: float, low: float) -> Grid:
+    """n noise ratios from high to low whose logarithms are even."""
+    return lambda n: [float(s) for s in np.exp(np.linspace(math.log(high), math.log(low), n))]
+
+
 def fixed(tables: Mapping[int, Sequence[float]]) -> Grid:
     return lambda n: list(tables[n])
 
 
 @dataclass(frozen=True)
 class Family:
-    """How a family is run. `prediction` None leaves what the scheduler's config says; `flow` families need a flow process."""
+    """How a family is run. `prediction` None leaves what the scheduler's config says; `process` is vp, flow or ve.
+
+    The grid of a `sized` family depends on the picture: it takes pixels, too.
+    """
 
     about: str
     steps: tuple[int, ...]
     sampler: str
-    grid: Grid
+    grid: Grid | SizedGrid
     source: str
     licence: str
     guidance: float = 1.0
     eta: float | None = None
     prediction: str | None = None
-    flow: bool = False
+    process: str = "vp"
+    sized: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def tables(self, steps: Sequence[int] = ()) -> list[Recommended]:
+    def times(self, n: int, pixels: int = PIXELS) -> list[float]:
+        return self.grid(n, pixels) if self.sized else self.grid(n)  # type: ignore[call-arg]
+
+    def tables(self, steps: Sequence[int] = (), pixels: int = PIXELS) -> list[Recommended]:
         """The recommended tables of a manifest, for these step counts or all of the family's."""
         for n in steps:
             if n not in self.steps:
                 raise OutOfRange("steps", n, f"one of {', '.join(map(str, self.steps))} for this family")
         return [
             Recommended(
-                steps=n, sampler=self.sampler, times=self.grid(n), guidance=self.guidance, eta=self.eta,
+                steps=n, sampler=self.sampler, times=self.times(n, pixels), guidance=self.guidance, eta=self.eta,
                 options=dict(self.options),
             )
             for n in (steps or self.steps)
@@ -161,23 +209,40 @@ FAMILIES: dict[str, Family] = {
     ),
     "schnell": Family(
         "FLUX.1-schnell, no shift", (1, 2, 3, 4), "euler", shifted(1.0),
-        "https://huggingface.co/black-forest-labs/FLUX.1-schnell", "apache-2.0", flow=True,
+        "https://huggingface.co/black-forest-labs/FLUX.1-schnell", "apache-2.0", process="flow",
     ),
     "sd3": Family(
         "SD3's own flow Euler, shift 3; Turbo at 4 steps", (4, 8, 28), "euler", shifted_from_training(3.0),
-        "https://arxiv.org/abs/2403.03206", "Stability's community licence", flow=True,
+        "https://arxiv.org/abs/2403.03206", "Stability's community licence", process="flow",
     ),
     "z_image_turbo": Family(
         "Z-Image-Turbo", (8,), "euler", shifted(3.0),
-        "https://huggingface.co/Tongyi-MAI/Z-Image-Turbo", "apache-2.0", flow=True,
+        "https://huggingface.co/Tongyi-MAI/Z-Image-Turbo", "apache-2.0", process="flow",
     ),
     "qwen_lightning": Family(
         "Qwen-Image-Lightning: dynamic shift whose base and maximum are log 3", (4, 8), "euler", shifted(3.0),
-        "https://github.com/ModelTC/Qwen-Image-Lightning", "apache-2.0", flow=True,
+        "https://github.com/ModelTC/Qwen-Image-Lightning", "apache-2.0", process="flow",
     ),
     "ace_step_turbo": Family(
         "ACE-Step 1.5 turbo", (8,), "euler", shifted(3.0),
-        "https://github.com/ace-step/ACE-Step-1.5", "mit", flow=True,
+        "https://github.com/ace-step/ACE-Step-1.5", "mit", process="flow",
+    ),
+    "klein": Family(
+        "FLUX.2-klein: the shift follows from size and steps", (4,), "euler", klein_grid,
+        "https://huggingface.co/black-forest-labs/FLUX.2-klein-4B", "apache-2.0 (4B); non-commercial (9B)",
+        process="flow", sized=True,
+    ),
+    "sana_sprint": Family(
+        "Sana-Sprint: TrigFlow's SCM steps as ping-pong on the flow; guidance is embedded", (1, 2, 3, 4), "pingpong",
+        sprint_grid, "https://arxiv.org/abs/2503.09641", "NSCL v2-custom: see the model card", process="flow",
+    ),
+    "stable_audio": Family(
+        "Stable Audio Open: many steps and guidance", (50, 100, 200), "dpmpp_2m_sde", exponential(500.0, 0.3),
+        "https://arxiv.org/abs/2407.14358", "Stability's community licence", guidance=7.0, process="ve",
+    ),
+    "stable_audio_3": Family(
+        "Stable Audio 3 and Open Small, distilled", (8,), "pingpong", log_snr_grid,
+        "https://arxiv.org/abs/2505.08175", "Stability's community licence: see the model card", process="flow",
     ),
     "base": Family(
         "a model that was not distilled: many steps and guidance", (20, 30), "dpmpp_2m", trailing,
@@ -202,8 +267,14 @@ def choose(name: str, scheduler: Mapping[str, Any], embeds_guidance: bool, card:
             return family, f"the model card or name says {word!r}"
     if kind == "LCMScheduler":
         return ("lcm" if embeds_guidance else "lcm_lora"), f"its scheduler is {kind}"
+    if kind == "SCMScheduler":
+        return "sana_sprint", f"its scheduler is {kind}"
+    if kind == "CosineDPMSolverMultistepScheduler":
+        return "stable_audio", f"its scheduler is {kind}"
     if kind == "TCDScheduler":
         return "tcd", f"its scheduler is {kind}"
+    if kind == "FlowMatchEulerDiscreteScheduler" and scheduler.get("use_dynamic_shifting"):
+        return "klein", f"its scheduler is {kind} with a shift that follows from the size"
     if kind == "FlowMatchEulerDiscreteScheduler":
         shift = float(scheduler.get("shift", 1.0))
         return ("schnell" if shift == 1.0 else "sd3"), f"its scheduler is {kind} with shift {shift:g}"
@@ -233,7 +304,8 @@ def page() -> str:
     for name, f in FAMILIES.items():
         steps = f"{f.steps[0]}-{f.steps[-1]}" if len(f.steps) > 4 else ", ".join(map(str, f.steps))
         shown = next(n for n in (4, *f.steps) if n in f.steps)
-        grid = ", ".join(f"{t:.4g}" for t in f.grid(shown))
+        numbers = [f"{t:.4g}" for t in f.times(shown)]
+        grid = ", ".join(numbers if len(numbers) <= 8 else [*numbers[:3], "...", numbers[-1]])
         solver = f.sampler + (" (model predicts x0)" if f.prediction == "x0" else "")
         eta = "-" if f.eta is None else f"{f.eta:g}"
         guidance = "none" if f.guidance == 1.0 else f"{f.guidance:g}"

@@ -23,6 +23,7 @@ from ..runtime.engine.loop import loop_inputs
 from ..runtime.resolve import process_of
 from ..runtime.solver import Plan, compile_plan
 from ..runtime.solver.samplers import SAMPLERS
+from .precision import PRECISIONS
 
 TOLERANCE = 1e-4
 """Largest difference over the largest value at a stage: a float32 graph against float64."""
@@ -66,7 +67,7 @@ def check_bundle(
     failed = [check for check in checks if check.diverges]
     return {
         "bundle": bundle.manifest.name,
-        "tolerance": TOLERANCE,
+        "tolerance": tolerance_of(bundle),
         "passed": not failed,
         "first_divergence": f"{failed[0].backend}, {failed[0].sampler}: {failed[0].diverges}" if failed else None,
         "bits": bits,
@@ -74,6 +75,12 @@ def check_bundle(
         "checks": [asdict(check) for check in checks],
         "bytes": {name: (bundle.folder / name).stat().st_size for name in sorted(bundle.manifest.files)},
     }
+
+
+def tolerance_of(bundle: Bundle) -> float:
+    """TOLERANCE, or that of the precision the bundle was exported in."""
+    precision = PRECISIONS.get(str(bundle.manifest.provenance.get("precision")))
+    return TOLERANCE if precision is None else precision.tolerance
 
 
 def _plans(bundle: Bundle, samplers: Iterable[str]) -> Iterator[tuple[str, float, Plan]]:
@@ -102,8 +109,9 @@ def _plans(bundle: Bundle, samplers: Iterable[str]) -> Iterator[tuple[str, float
 def _check(
     bundle: Bundle, backend: str, graphs: Mapping[str, Graph], sampler: str, guidance: float, plan: Plan
 ) -> Check:
+    tolerance = tolerance_of(bundle)
     rng = np.random.default_rng(7)
-    shape = (bundle.manifest.latent.channels, *_cells(bundle))
+    shape = (bundle.manifest.latent.channels, *smallest_cells(bundle))
     given = {name: rng.random((2, 1, *size), np.float32) for name, size in _conditions(bundle).items()}
     first = rng.standard_normal((1, *shape), np.float32)
     draws = rng.standard_normal((max(1, plan.noise_draws), 1, *shape), np.float32)
@@ -126,15 +134,15 @@ def _check(
     expected = [*seen, latent]
     errors = [relative(ours, theirs) for ours, theirs in zip([*inputs, host[None]], expected, strict=True)]
     stages = [*(f"input of row {row + 1} of {plan.rows}" for row in range(plan.rows)), "latent"]
-    diverges = next((f"host loop, {s}" for s, e in zip(stages, errors, strict=True) if not e <= TOLERANCE), None)
+    diverges = next((f"host loop, {s}" for s, e in zip(stages, errors, strict=True) if not e <= tolerance), None)
     looped = None
     if "loop" in graphs:
         looped = relative(_loop(graphs["loop"], plan, first, draws, given), latent)
-        if not looped <= TOLERANCE and diverges is None:
-            diverges = f"loop graph, {_first_row(graphs['loop'], plan, model, first, draws, given)}"
+        if not looped <= tolerance and diverges is None:
+            diverges = f"loop graph, {_first_row(graphs['loop'], plan, model, first, draws, given, tolerance)}"
     maps, wanted = (graphs["decode"].run({"latent": x.astype(np.float32)})["maps"] for x in (host[None], latent))
     decoded = relative(maps, wanted)
-    if not decoded <= TOLERANCE and diverges is None:
+    if not decoded <= tolerance and diverges is None:
         diverges = "decoded maps"
     return Check(
         backend,
@@ -171,13 +179,15 @@ def _loop(graph: Graph, plan: Plan, first: Array, draws: Array, given: Mapping[s
     return graph.run(loop_inputs(plan, first, lambda k: draws[k], given))["latent"]
 
 
-def _first_row(graph: Graph, plan: Plan, model: Any, first: Array, draws: Array, given: Mapping[str, Array]) -> str:
+def _first_row(
+    graph: Graph, plan: Plan, model: Any, first: Array, draws: Array, given: Mapping[str, Array], tolerance: float
+) -> str:
     """The first row after which slot 0 of the loop graph is not the reference's."""
     for rows in range(1, plan.rows + 1):
         part = _cut(plan, rows)
         if (
             not relative(_loop(graph, part, first, draws, given), part.run(model, first, lambda k: draws[k]))
-            <= TOLERANCE
+            <= tolerance
         ):
             return f"row {rows} of {plan.rows}"
     return "latent"
@@ -194,7 +204,7 @@ def _bits(bundle: Bundle, backend: str, step: Graph) -> dict[str, bool]:
     """Whether a sample has the same bits alone, in a batch of 3, in another slot, and with 2 threads."""
     rng = np.random.default_rng(3)
     inputs = {
-        "latent": rng.standard_normal((3, bundle.manifest.latent.channels, *_cells(bundle)), np.float32),
+        "latent": rng.standard_normal((3, bundle.manifest.latent.channels, *smallest_cells(bundle)), np.float32),
         "time": np.array([0.9, 0.5, 0.1], np.float32),
         **{name: rng.random((3, *size), np.float32) for name, size in _conditions(bundle).items()},
     }
@@ -218,9 +228,11 @@ def _conditions(bundle: Bundle) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _cells(bundle: Bundle) -> tuple[int, int]:
-    """The smallest latent (height, width) the bundle makes, one side longer by one multiple."""
+def smallest_cells(bundle: Bundle) -> tuple[int, int]:
+    """The smallest latent (height, width) the bundle makes, one side longer by one multiple; a sound is one cell high."""
     latent = bundle.manifest.latent
+    if bundle.manifest.kind == "sound":
+        return 1, min(8, latent.maximum // latent.factor)
     longer = min(latent.minimum + latent.multiple, latent.maximum)
     return latent.minimum // latent.factor, longer // latent.factor
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,22 +15,32 @@ import torch
 from tqdm import tqdm
 
 from ...assets.bundle import Bundle, add_files, load_bundle, write_bundle
-from ...assets.manifest import Channel, Manifest, Text, Tokenizer
-from ...assets.refusal import Refusal, Unknown
+from ...assets.manifest import Manifest, Text, Tokenizer
+from ...assets.refusal import OutOfRange, Refusal, Unknown
+from ...runtime.solver import Plan
 from ...runtime.solver.samplers import SAMPLERS
 from ..families import FAMILIES, choose
 from ..graph import trace
 from ..loop import wrap_step
-from ..materials import CHANNELS, Materials
+from ..measured import write_measured
+from ..precision import PRECISIONS, quantized
 from ..report import report_files
 from ..texture import FIELD
+from ..unrolled import unroll
 from ..verify import TOLERANCE, check_bundle
 from ..weights import GraphFiles
+from .audio import stable_audio
+from .calibrate import trajectories
 from .flow import flux, stable_diffusion_3
-from .parity import against_pipeline, check
+from .flux_2 import flux_2_klein
+from .maps import channels_of, maps_of
+from .masked import pixart, sana_sprint
+from .parity import against_pipeline, check, plan_of_table, unrolled_name
 from .parts import Parts
+from .pictures import side_by_side
 from .seamless import AXES, make_seamless
 from .stable_diffusion import stable_diffusion, stable_diffusion_xl
+from .video import FRAMES, animate_diff
 
 ARCHITECTURES: dict[str, Callable[[Any], Parts]] = {
     "StableDiffusionPipeline": stable_diffusion,
@@ -37,10 +48,15 @@ ARCHITECTURES: dict[str, Callable[[Any], Parts]] = {
     "StableDiffusionXLPipeline": stable_diffusion_xl,
     "StableDiffusion3Pipeline": stable_diffusion_3,
     "FluxPipeline": flux,
+    "Flux2KleinPipeline": flux_2_klein,
+    "SanaSprintPipeline": sana_sprint,
+    "PixArtAlphaPipeline": pixart,
+    "PixArtSigmaPipeline": pixart,
+    "StableAudioPipeline": stable_audio,
+    "AnimateDiffPipeline": animate_diff,
 }
 """By the name of diffusers' pipeline class."""
-PRECISIONS = {"fp32": 4, "fp16": 2}
-"""Bytes a stored weight; arithmetic is float32 in either."""
+GUESS = "height and roughness are guessed from colour, see exporters/materials.py"
 SMALL = 50_000_000
 """Parameters of a denoiser up to which every sampler is verified; of larger ones the recommended tables."""
 
@@ -52,12 +68,19 @@ class Options:
     precision: str = "fp32"
     seamless: str = ""  # "", "x", "y" or "xy"
     name: str = ""
+    size: int = 1024  # pixels a side that the tables are made for, in families whose grid follows from it
+    frames: int = FRAMES  # of a pipeline that makes clips
+    unrolled: int = 0  # steps of a table to write out as a graph without a loop
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise Unknown("precision", self.precision, PRECISIONS)
         if self.seamless not in ("", *AXES):
             raise Unknown("seamless", self.seamless, AXES)
+        if not 16 <= self.size <= 8192:
+            raise OutOfRange("size", self.size, "16 to 8192 pixels")
+        if not 1 < self.frames <= 128:
+            raise OutOfRange("frames", self.frames, "2 to 128 frames")
 
 
 def open_pipeline(source: str) -> Any:
@@ -83,46 +106,61 @@ def open_pipeline(source: str) -> Any:
         ) from error
 
 
-def parts_of(pipe: Any) -> Parts:
+def parts_of(pipe: Any, options: Options) -> Parts:
     name = type(pipe).__name__
     if name not in ARCHITECTURES:
         raise Unknown("source", name, ARCHITECTURES)
     for part in pipe.components.values():
         if isinstance(part, torch.nn.Module):
             part.eval().requires_grad_(False)
+    if name == "AnimateDiffPipeline":
+        return animate_diff(pipe, options.frames)
     return ARCHITECTURES[name](pipe)
 
 
 def plan_export(pipe: Any, options: Options) -> dict[str, Any]:
     """What an export would make, and how large: for --dry-run."""
-    parts = parts_of(pipe)
-    family, why = family_of(pipe, options)
+    parts = parts_of(pipe, options)
+    family, why = family_of(pipe, parts, options)
     graphs = dict(parts.parameters)
     return {
         "pipeline": type(pipe).__name__,
         "family": family,
         "why": why,
-        "steps": [table.steps for table in FAMILIES[family].tables(options.steps)],
+        "steps": [table.steps for table in FAMILIES[family].tables(options.steps, options.size**2)],
         "licence": FAMILIES[family].licence,
         "graphs": graphs,
-        "bytes": sum(graphs.values()) * PRECISIONS[options.precision],
+        "bytes": bytes_of(graphs, options),
         "sizes": [parts.latent.minimum, parts.latent.maximum, parts.latent.multiple],
     }
 
 
-def family_of(pipe: Any, options: Options) -> tuple[str, str]:
-    """(name, why); a family of the other process than the pipeline's is refused."""
+def bytes_of(graphs: Mapping[str, int], options: Options) -> int:
+    """Of the stored weights, about."""
+    precision = PRECISIONS[options.precision]
+    rest = sum(graphs.values()) - graphs["step"]
+    return int(graphs["step"] * precision.bytes + rest * (4 if precision.rest == "fp32" else 2))
+
+
+def family_of(pipe: Any, parts: Parts, options: Options) -> tuple[str, str]:
+    """(name, why); a family of another process than the pipeline's is refused."""
     denoiser = getattr(pipe, "unet", None) or pipe.transformer
     embeds = bool(getattr(denoiser.config, "time_cond_proj_dim", None))
     scheduler = {"_class_name": type(pipe.scheduler).__name__, **pipe.scheduler.config}
     name, why = choose(options.family, scheduler, embeds, str(pipe.config.get("_name_or_path") or ""))
-    flow = "FlowMatch" in type(pipe.scheduler).__name__
-    if FAMILIES[name].flow != flow:
+    if embeds != (name == "lcm"):
+        has = "takes an embedding of guidance" if embeds else "takes no embedding of guidance"
+        raise Refusal(
+            "contradiction", "family", f"{name!r} does not fit these weights: the network {has}",
+            "take lcm" if embeds else "take lcm_lora",
+        )  # fmt: skip
+    process = type(parts.process).__name__.lower()
+    if FAMILIES[name].process != process:
         raise Refusal(
             "contradiction",
             "family",
-            f"{name!r} is for {'flow' if FAMILIES[name].flow else 'variance-preserving'} models, this pipeline is not one",
-            f"one of {', '.join(n for n, f in FAMILIES.items() if f.flow == flow)}",
+            f"{name!r} is for {FAMILIES[name].process} models, this pipeline is {process}",
+            f"one of {', '.join(n for n, f in FAMILIES.items() if f.process == process)}",
         )
     return name, why
 
@@ -137,67 +175,103 @@ def export_pipeline(pipe: Any, out: Path, options: Options) -> Bundle:
         _export(pipe, part, options, out.name)
         shutil.rmtree(out, ignore_errors=True)
         os.replace(part, out)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        needed = bytes_of(parts_of(pipe, options).parameters, options) >> 20
+        raise Refusal(
+            "full",
+            "out",
+            f"{out.parent} has no space left; the bundle takes about {needed} MB",
+            "free some, or give another",
+        ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return load_bundle(out)
 
 
 def _export(pipe: Any, folder: Path, options: Options, name: str) -> None:
-    parts = parts_of(pipe)
-    family, why = family_of(pipe, options)
+    parts = parts_of(pipe, options)
+    family, why = family_of(pipe, parts, options)
     if options.seamless:
         make_seamless((parts.step, parts.decode), options.seamless)
     draw = torch.Generator().manual_seed(0)
     cells = parts.latent.multiple // parts.latent.factor
-    latent = torch.randn(2, parts.latent.channels, 4 * cells, 6 * cells, generator=draw)
+    rows = 1 if parts.kind == "sound" else 4 * cells
+    latent = torch.randn(2, parts.latent.channels, rows, 6 * cells, generator=draw)
+    field = {0: "batch", 3: "width"} if parts.kind == "sound" else FIELD
     given = {
         "latent": latent,
         "time": torch.tensor([0.9, 0.1]),
         "condition": torch.randn(2, parts.size, generator=draw),
     }
     batch = {0: "batch"}
-    with tqdm(total=5, desc="export", unit="stage") as bar:
+    tokenizers = {
+        f"tokenizer_{i}.json": tokenizer_file(t, n, parts.prepare) for i, (t, n) in enumerate(parts.tokenizers)
+    }
+    manifest = Manifest(
+        name=options.name or name,
+        kind=parts.kind,
+        process=parts.process,
+        prediction=FAMILIES[family].prediction or parts.prediction,  # type: ignore[arg-type]
+        latent=parts.latent,
+        conditioning=Text(
+            tokenizers=[Tokenizer(file, n) for file, (_, n) in zip(tokenizers, parts.tokenizers, strict=True)],
+            size=parts.size,
+            empty=parts.empty,
+        ),
+        recommended=FAMILIES[family].tables(options.steps, options.size**2),
+        channels=channels_of(parts),
+        graphs={graph: f"{graph}.onnx" for graph in parts.graphs},
+        licence=FAMILIES[family].licence,
+        provenance=_provenance(pipe, parts, family, why, options),
+    )
+    with tqdm(total=7, desc="export", unit="stage") as bar:
 
         def stage(what: str) -> None:
             bar.set_postfix_str(what)
             bar.update()
 
-        with GraphFiles(folder, half=options.precision == "fp16") as graphs:
+        precision = PRECISIONS[options.precision]
+        with GraphFiles(folder, precision.rest) as graphs:
             stage("denoiser")
-            step = trace(parts.step, given, ["raw"], {"latent": FIELD, "time": batch, "condition": batch})
-            graphs.add("step", step)
+            step = trace(parts.step, given, ["raw"], {"latent": field, "time": batch, "condition": batch})
+            if precision.static:
+                step = quantized(step, trajectories(parts, manifest))
+            graphs.add("step", step, precision.step)
             graphs.add("loop", wrap_step(step))
+            if options.unrolled:
+                graphs.add(unrolled_name(options.unrolled), unroll(step, _unrolled_plan(manifest, options.unrolled)))
             stage("decoder")
-            graphs.add("decode", trace(Materials(parts.decode), {"latent": latent}, ["maps"], {"latent": FIELD}))
+            graphs.add("decode", trace(maps_of(parts), {"latent": latent}, ["maps"], {"latent": field}))
+            if parts.encode is not None:
+                stage("picture encoder")
+                image = torch.rand(2, 3, 2 * parts.latent.multiple, 3 * parts.latent.multiple, generator=draw)
+                graphs.add("encode_image", trace(parts.encode, {"image": image}, ["latent"], {"image": FIELD}))
             stage("text encoder")
             tokens = {"tokens": torch.ones(2, parts.tokens)}
             graphs.add("encode_text", trace(parts.encode_text, tokens, ["condition"], {"tokens": batch}))
-        tokenizers = {f"tokenizer_{i}.json": tokenizer_file(t, n) for i, (t, n) in enumerate(parts.tokenizers)}
-        manifest = Manifest(
-            name=options.name or name,
-            kind="texture",
-            process=parts.process,
-            prediction=FAMILIES[family].prediction or parts.prediction,  # type: ignore[arg-type]
-            latent=parts.latent,
-            conditioning=Text(
-                tokenizers=[Tokenizer(file, n) for file, (_, n) in zip(tokenizers, parts.tokenizers, strict=True)],
-                size=parts.size,
-                empty=parts.empty,
-            ),
-            recommended=FAMILIES[family].tables(options.steps),
-            channels=[Channel(name=n, encoding="srgb" if n.startswith("albedo") else "linear") for n in CHANNELS],
-            graphs={graph: f"{graph}.onnx" for graph in ("step", "loop", "decode", "encode_text")},
-            licence=FAMILIES[family].licence,
-            provenance=_provenance(pipe, parts, family, why, options),
-        )
         bundle = write_bundle(folder, manifest, tokenizers, graphs.names)
         stage("against diffusers")
-        errors = against_pipeline(pipe, bundle)
+        compared = against_pipeline(pipe, bundle, parts)
         if options.precision == "fp32":
-            check(errors, TOLERANCE)
+            check(compared.errors, TOLERANCE)
         stage("verify")
         samplers = SAMPLERS if parts.parameters["step"] <= SMALL else ()
-        add_files(bundle, report_files(check_bundle(bundle, {"diffusers": errors}, samplers)))
+        report = check_bundle(bundle, {"diffusers": compared.errors}, samplers)
+        bundle = add_files(bundle, report_files(report))
+        stage("measure")
+        pictures = {}
+        if compared.theirs is not None and parts.kind == "texture":
+            pictures["pictures.png"] = side_by_side(compared.ours, compared.theirs)
+        write_measured(bundle, report, pictures)
+
+
+def _unrolled_plan(manifest: Manifest, steps: int) -> Plan:
+    for table in manifest.recommended:
+        if table.steps == steps:
+            return plan_of_table(manifest, table, table.guidance)
+    raise OutOfRange("unrolled", steps, f"one of {', '.join(str(t.steps) for t in manifest.recommended)}")
 
 
 def _provenance(pipe: Any, parts: Parts, family: str, why: str, options: Options) -> dict[str, Any]:
@@ -208,14 +282,16 @@ def _provenance(pipe: Any, parts: Parts, family: str, why: str, options: Options
         "family_source": FAMILIES[family].source,
         "precision": options.precision,
         "seamless": options.seamless,
-        "materials": "height and roughness are guessed from colour, see exporters/materials.py",
+        **({"materials": GUESS} if parts.kind == "texture" else {}),
         **parts.notes,
     }
 
 
-def tokenizer_file(tokenizer: Any, length: int) -> bytes:
+def tokenizer_file(tokenizer: Any, length: int, prepare: Callable[[Any], None] | None = None) -> bytes:
     """A file of the `tokenizers` library that does what the pipeline does: cut to the length, pad with its own token."""
     fast = type(tokenizer.backend_tokenizer).from_str(tokenizer.backend_tokenizer.to_str())
+    if prepare is not None:
+        prepare(fast)
     fast.enable_truncation(length)
     fast.enable_padding(length=length, pad_id=tokenizer.pad_token_id, pad_token=tokenizer.pad_token)
     return (json.dumps(json.loads(fast.to_str()), sort_keys=True, ensure_ascii=False) + "\n").encode()

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ...assets.manifest import Flow
 from ...assets.refusal import Refusal
+from .autoencoder import encoder_of
 from .parts import Parts, Picture, factor, sizes, whole
 
 TEXT_LENGTH = 256
@@ -33,12 +34,14 @@ def stable_diffusion_3(pipe: Any) -> Parts:
     return Parts(
         step=_Step3(pipe.transformer, states, pooled),
         decode=Picture(pipe.vae),
+        encode=encoder_of(pipe.vae),
         encode_text=_Encoder3(pipe.text_encoder, pipe.text_encoder_2, pipe.text_encoder_3, length, width),
         tokenizers=tokenizers,
         size=math.prod(states) + pooled,
         latent=sizes(transformer.in_channels, factor(pipe.vae), transformer.patch_size, transformer.sample_size),
         process=Flow(shift=float(pipe.scheduler.config.shift)),
         prediction="flow",
+        names=("prompt_embeds", "pooled_prompt_embeds"),
     )
 
 
@@ -54,13 +57,37 @@ def flux(pipe: Any) -> Parts:
     return Parts(
         step=_StepFlux(pipe.transformer, states, pooled),
         decode=Picture(pipe.vae),
+        encode=encoder_of(pipe.vae),
         encode_text=_EncoderFlux(pipe.text_encoder, pipe.text_encoder_2, pipe.tokenizer_max_length),
         tokenizers=[(pipe.tokenizer, pipe.tokenizer_max_length), (pipe.tokenizer_2, TEXT_LENGTH)],
         size=math.prod(states) + pooled,
         latent=sizes(transformer.in_channels // 4, factor(pipe.vae), 2, pipe.default_sample_size),
         process=Flow(shift=float(pipe.scheduler.config.shift)),
         prediction="flow",
+        names=("prompt_embeds", "pooled_prompt_embeds"),
+        given=packed,
+        made=lambda tokens: unpacked(tokens, *_square(tokens)),
+        seen=lambda tokens: unpacked(tokens, *_square(tokens)),
     )
+
+
+def packed(latent: Tensor) -> Tensor:
+    """Tokens (B, h / 2 w / 2, 4 C) of 2 x 2 cells from a latent (B, C, h, w)."""
+    batch, channels, height, width = latent.shape
+    rows, columns = height // 2, width // 2
+    cells = latent.reshape(batch, channels, rows, 2, columns, 2).permute(0, 2, 4, 1, 3, 5)
+    return cells.reshape(batch, rows * columns, channels * 4)
+
+
+def unpacked(tokens: Tensor, rows: int, columns: int) -> Tensor:
+    batch, _, channels = tokens.shape
+    cells = tokens.reshape(batch, rows, columns, channels // 4, 2, 2).permute(0, 3, 1, 4, 2, 5)
+    return cells.reshape(batch, channels // 4, 2 * rows, 2 * columns)
+
+
+def _square(tokens: Tensor) -> tuple[int, int]:
+    side = math.isqrt(tokens.shape[1])
+    return side, side
 
 
 class _Joint(nn.Module):
@@ -86,19 +113,16 @@ class _StepFlux(_Joint):
     """Latents are packed, 2 x 2 cells a token, and unpacked; positions are (0, row, column)."""
 
     def forward(self, latent: Tensor, time: Tensor, condition: Tensor) -> Tensor:
-        batch, channels, height, width = latent.shape
+        height, width = latent.shape[2:]
         rows, columns = height // 2, width // 2
-        packed = latent.reshape(batch, channels, rows, 2, columns, 2).permute(0, 2, 4, 1, 3, 5)
-        packed = packed.reshape(batch, rows * columns, channels * 4)
         row = torch.arange(rows, dtype=torch.float32)[:, None].expand(rows, columns)
         column = torch.arange(columns, dtype=torch.float32)[None].expand(rows, columns)
         ids = torch.stack([torch.zeros_like(row), row, column], 2).reshape(rows * columns, 3)
         raw = self.transformer(
-            packed, timestep=time, img_ids=ids, txt_ids=torch.zeros(self.states[0], 3), return_dict=False,
+            packed(latent), timestep=time, img_ids=ids, txt_ids=torch.zeros(self.states[0], 3), return_dict=False,
             **self.split(condition),
         )[0]  # fmt: skip
-        raw = raw.reshape(batch, rows, columns, channels, 2, 2).permute(0, 3, 1, 4, 2, 5)
-        return raw.reshape(batch, channels, height, width)
+        return unpacked(raw, rows, columns)
 
 
 class _Encoder3(nn.Module):

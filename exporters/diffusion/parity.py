@@ -2,60 +2,102 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from inspect import signature
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ...assets.bundle import Bundle
-from ...assets.manifest import Flow, Recommended
+from ...assets.manifest import Manifest, Recommended
 from ...assets.refusal import Refusal
 from ...runtime.engine.backends import Graph, open_backend
 from ...runtime.resolve import process_of
 from ...runtime.solver import Plan, compile_plan
-from ..verify import relative, short
-from .flow import TEXT_LENGTH
-from .parts import Picture
+from ..verify import TOLERANCE, relative, short
+from .calibrate import field_of
+from .maps import maps_of
+from .parts import Parts
+from .pictures import as_maps, check_painted
+from .pipeline_call import own_result, own_text
 
 Array = NDArray[np.float32]
-SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "lcm": ("LCMScheduler", {}),
-    "tcd": ("TCDScheduler", {}),
-    "ddim": ("DDIMScheduler", {"timestep_spacing": "trailing", "set_alpha_to_one": True, "clip_sample": False}),
-    "euler": ("EulerDiscreteScheduler", {"timestep_spacing": "trailing"}),
-    "euler_ancestral": ("EulerAncestralDiscreteScheduler", {"timestep_spacing": "trailing"}),
-}
-"""diffusers' class of a sampler on variance-preserving models, with what the family's table implies."""
-EXPLICIT = ("lcm", "tcd", "euler")
-"""Schedulers that take timesteps as they are; the others space them by themselves, trailing."""
 SIDE = 32
 """Cells a side, at most."""
+LISTED = 16
+"""Rows are listed for tables of at most so many steps, and for one that diverges."""
 PROMPT = "low wall of stones"
 
 
+@dataclass(frozen=True)
+class Compared:
+    """Relative errors by stage in the order of the computation, and the last picture of both, where there is one."""
+
+    errors: dict[str, Any]
+    ours: Array
+    theirs: Array | None
+
+
 @torch.no_grad()
-def against_pipeline(pipe: Any, bundle: Bundle, seed: int = 7, backend: str = "onnxruntime") -> dict[str, Any]:
-    """Relative errors of the condition, of the latent for each recommended step count, and of the last latent's colours."""
-    graphs = {name: open_backend(backend)(bundle.path(name), 1) for name in ("step", "encode_text", "decode")}
+def against_pipeline(pipe: Any, bundle: Bundle, parts: Parts, seed: int = 7, backend: str = "onnxruntime") -> Compared:
+    """The condition; for each recommended step count what the network is given at each row, the latent and what is painted."""
+    names = ("step", "encode_text", "decode")
+    graphs = {name: open_backend(backend)(bundle.path(name), 1) for name in names}
     conditions = _conditions(bundle, graphs["encode_text"])
-    text, arguments = _text(pipe, bundle, conditions)
-    errors: dict[str, Any] = {"text": short(text)}
+    text, arguments = own_text(pipe, parts, PROMPT)
+    errors: dict[str, Any] = {"text": short(relative(conditions[0], text))}
+    picture = None
     for table in bundle.manifest.recommended:
-        plan = _plan(bundle, table)
-        start, draws = _noise(bundle, plan, seed)
-        ours = _ours(graphs["step"], plan, conditions, start, draws)
-        theirs = _theirs(pipe, bundle, table, arguments, start, draws)
+        plan = plan_of_table(bundle.manifest, table)
+        start, draws = _noise(parts, plan, seed)
+        given: list[Array] = []
+        ours = _ours(graphs["step"], plan, conditions, start, draws, given)
+        seen: list[Array] = []
+        latent = own_result(pipe, parts, bundle.manifest, table, arguments, start, draws, seen=seen)
         stage = f"latent, {table.steps} steps"
-        errors[stage] = "no scheduler of diffusers takes this grid" if theirs is None else short(relative(ours, theirs))
-    painted = Picture(pipe.vae)(torch.from_numpy(ours)).numpy()
-    errors["decoded"] = short(relative(graphs["decode"].run({"latent": ours})["maps"][:, :3], painted))
-    return errors
+        if latent is None:
+            errors[stage], picture = "no scheduler of diffusers takes this grid", None
+            continue
+        whole = short(relative(ours, latent))
+        if table.steps <= LISTED or not whole <= TOLERANCE:
+            for row, (mine, its) in enumerate(zip(given, seen, strict=False), 1):
+                errors[f"input of row {row} of {table.steps}"] = short(relative(mine, its))
+        errors[stage] = whole
+        picture = table, start, draws
+        if f"{unrolled_name(table.steps)}.onnx" in bundle.manifest.files and table.guidance == 1.0:
+            once = _unrolled(bundle, table, conditions, start, draws, backend)
+            errors[f"unrolled, {table.steps} steps"] = short(relative(once, ours))
+    if parts.encode is not None:
+        errors["encoded"] = _encoded(pipe, bundle, parts, backend)
+    maps = graphs["decode"].run({"latent": ours})["maps"]
+    errors["decoded"] = short(relative(maps, _decoded(parts, ours)))
+    check_painted(maps, parts)
+    theirs = None
+    if picture is not None:
+        result = own_result(pipe, parts, bundle.manifest, picture[0], arguments, *picture[1:], output="np")
+        assert result is not None
+        theirs = as_maps(parts, result)
+        errors["painted"] = short(relative(maps[:, : theirs.shape[1]], theirs))
+    return Compared(errors, maps[:, :3], theirs)
+
+
+def _encoded(pipe: Any, bundle: Bundle, parts: Parts, backend: str) -> float:
+    """Error of the picture encoder on noise, against the autoencoder that the pipeline holds."""
+    side = 2 * parts.latent.multiple
+    image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    made = open_backend(backend)(bundle.path("encode_image"), 1).run({"image": image.numpy()})["latent"]
+    encoded = pipe.vae.encode(pipe.image_processor.normalize(image))
+    latent = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+    shift = getattr(pipe.vae.config, "shift_factor", None) or 0.0
+    return short(relative(made, ((latent - shift) * pipe.vae.config.scaling_factor).numpy()))
+
+
+def _decoded(parts: Parts, latent: Array) -> Array:
+    """Maps of a latent, by torch."""
+    decoded: Array = maps_of(parts)(torch.from_numpy(latent)).numpy()
+    return decoded
 
 
 def _conditions(bundle: Bundle, encoder: Graph) -> Array:
@@ -63,123 +105,45 @@ def _conditions(bundle: Bundle, encoder: Graph) -> Array:
     return np.stack([encoder.run({"tokens": t[None]})["condition"] for t in tokens])
 
 
-def _text(pipe: Any, bundle: Bundle, conditions: Array) -> tuple[float, dict[str, Any]]:
-    """(error of the condition, the pipeline's own embeddings as arguments of its call)."""
-    encoded = [part for part in pipe.encode_prompt(PROMPT, **_silent(pipe)) if part is not None]
-    names = ("prompt_embeds", "pooled_prompt_embeds") if len(encoded) > 1 else ("prompt_embeds",)
-    kept = encoded[: len(names)]
-    flat = np.concatenate([part.flatten(1).numpy() for part in kept], 1)
-    return relative(conditions[0], flat), dict(zip(names, kept, strict=True))
-
-
-def _silent(pipe: Any) -> dict[str, Any]:
-    known = {
-        "device": "cpu", "num_images_per_prompt": 1, "do_classifier_free_guidance": False,
-        "max_sequence_length": TEXT_LENGTH,
-    }  # fmt: skip
-    wanted = signature(pipe.encode_prompt).parameters
-    return {name: value for name, value in {**known, **_extra(wanted)}.items() if name in wanted}
-
-
-def _extra(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    return {"prompt_2": None, "prompt_3": None} if "prompt_2" in wanted else {}
-
-
-def _plan(bundle: Bundle, table: Recommended) -> Plan:
-    manifest = bundle.manifest
+def plan_of_table(manifest: Manifest, table: Recommended, guidance: float = 1.0) -> Plan:
     options = dict[str, Any](table.options)
     return compile_plan(
         table.sampler, {"times": table.times}, table.steps, process_of(manifest), manifest.prediction,
-        guidance=1.0, eta=table.eta, **options,
+        guidance=guidance, eta=table.eta, **options,
     )  # fmt: skip
 
 
-def _noise(bundle: Bundle, plan: Plan, seed: int) -> tuple[Array, Array]:
-    latent = bundle.manifest.latent
-    side = min(latent.maximum // 2 // latent.factor, SIDE)
+def unrolled_name(steps: int) -> str:
+    return f"unrolled_{steps}"
+
+
+def _unrolled(bundle: Bundle, table: Recommended, conditions: Array, start: Array, draws: Array, backend: str) -> Array:
+    """The latent of the graph without a loop, of a table without guidance."""
+    path = bundle.folder / f"{unrolled_name(table.steps)}.onnx"
+    given = {"start": start, "condition": conditions[:1]}
+    if len(draws):
+        given["noise"] = draws
+    return open_backend(backend)(path, 1).run(given)["latent"]
+
+
+def _noise(parts: Parts, plan: Plan, seed: int) -> tuple[Array, Array]:
+    """(start, step noise); of a sound as long as the pipeline makes, of a picture at most SIDE cells."""
     rng = np.random.default_rng(seed)
-    shape = (1, latent.channels, side, side)
+    shape = field_of(parts, SIDE)
     return rng.standard_normal(shape, np.float32), rng.standard_normal((plan.noise_draws, *shape), np.float32)
 
 
-def _ours(step: Graph, plan: Plan, conditions: Array, start: Array, draws: Array) -> Array:
+def _ours(step: Graph, plan: Plan, conditions: Array, start: Array, draws: Array, given: list[Array]) -> Array:
+    """The latent; what the network is given at each row is added to `given`."""
+
     def model(x: NDArray[Any], time: float, conditional: bool) -> Array:
+        given.append(x.astype(np.float32))
         condition = conditions[0 if conditional else 1]
         return step.run({"latent": x.astype(np.float32), "time": np.full(1, time, np.float32), "condition": condition})[
             "raw"
         ]
 
     return plan.run(model, start, lambda k: draws[k]).astype(np.float32)
-
-
-def _theirs(
-    pipe: Any, bundle: Bundle, table: Recommended, arguments: Mapping[str, Any], start: Array, draws: Array
-) -> Array | None:
-    import diffusers
-
-    latents = torch.from_numpy(start.copy())
-    given: dict[str, Any] = {}
-    if isinstance(bundle.manifest.process, Flow):  # its tables are shifted already
-        pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, shift=1.0, use_dynamic_shifting=False)
-        given["sigmas"] = list(table.times)
-    else:
-        name, settings = SCHEDULERS[table.sampler]
-        said = {"prediction_type": {"x0": "sample", "v": "v_prediction"}.get(bundle.manifest.prediction, "epsilon")}
-        pipe.scheduler = getattr(diffusers, name).from_config(pipe.scheduler.config, **settings, **said)
-        if table.sampler in EXPLICIT:
-            given["timesteps"] = [int(t) for t in table.times[: table.steps]]
-        else:
-            pipe.scheduler.set_timesteps(table.steps)
-            if not np.allclose(pipe.scheduler.timesteps, table.times[: table.steps]):
-                return None
-        if table.sampler == "tcd":
-            given["eta"] = table.eta  # else the pipeline passes 0
-        latents = latents * _start_scale(pipe.scheduler, table)
-    if hasattr(pipe, "_pack_latents"):
-        latents = pipe._pack_latents(latents, *latents.shape)
-    side = start.shape[-1] * bundle.manifest.latent.factor
-    with _noise_of(pipe.scheduler, draws):
-        result = pipe(
-            **arguments, latents=latents, num_inference_steps=table.steps, guidance_scale=_off(pipe), height=side,
-            width=side, output_type="latent", **given,
-        )  # fmt: skip
-    images = result.images
-    if hasattr(pipe, "_unpack_latents"):
-        images = pipe._unpack_latents(images, side, side, bundle.manifest.latent.factor)
-    return np.asarray(images)
-
-
-def _off(pipe: Any) -> float:
-    """The guidance scale that means none; a network that embeds it was exported with its own default."""
-    from .stable_diffusion import EMBEDDED_GUIDANCE
-
-    unet = getattr(pipe, "unet", None)
-    return EMBEDDED_GUIDANCE if unet is not None and unet.config.time_cond_proj_dim else 1.0
-
-
-def _start_scale(scheduler: Any, table: Recommended) -> float:
-    """Ours starts at unit variance on VP; some schedulers start at their largest sigma, without the clean part's 1."""
-    if not hasattr(scheduler, "sigmas") or table.sampler not in ("euler", "euler_ancestral"):
-        return 1.0
-    scheduler.set_timesteps(table.steps)
-    sigma = float(scheduler.sigmas[0])
-    return float((1 + sigma**2) ** 0.5) / float(scheduler.init_noise_sigma)
-
-
-@contextmanager
-def _noise_of(scheduler: Any, draws: Array) -> Iterator[None]:
-    """The scheduler's module draws these, in order, and zeros after them: some draw at the last step and add none of it."""
-    module = sys.modules[type(scheduler).__module__]
-    left, shape = iter(draws), draws.shape[1:]
-
-    def drawn(*_: Any, **__: Any) -> torch.Tensor:
-        return torch.from_numpy(next(left, np.zeros(shape, np.float32)).copy())
-
-    if not hasattr(module, "randn_tensor"):
-        yield
-        return
-    with patch.object(module, "randn_tensor", drawn):
-        yield
 
 
 def check(errors: Mapping[str, Any], tolerance: float) -> None:

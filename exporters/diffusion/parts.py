@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from ...assets.manifest import Flow, Latent, Vp
+from ...assets.manifest import Flow, Latent, Ve, Vp
+
+
+def _same(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 @dataclass(frozen=True)
@@ -18,10 +22,18 @@ class Parts:
 
     step         raw (B, C, h, w) from latent (B, C, h, w), time (B,), condition (B, K)
     decode       colours (B, 3, H, W) in [0, 1] from latent (B, C, h, w)
+    encode       latent from colours (B, 3, H, W) in [0, 1], where there is one
     encode_text  condition (B, K) from tokens (B, T), which are whole numbers in float32
     tokenizers   of the `transformers` library, each with the length it pads to, in the order of T
     size         K
     empty        what stands for no negative prompt
+
+    What follows tells diffusers' own pipeline to do the same:
+    names        arguments of its call that the condition is made of, in the order of the first results of encode_prompt
+    call         further arguments of its call
+    given, made  its latents from ours and ours from its, where they are laid out differently
+    seen         our model input from what its network is given; None where that is scaled
+    prepare      changes a tokenizer of the `tokenizers` library as the pipeline treats a prompt
     """
 
     step: nn.Module
@@ -30,10 +42,19 @@ class Parts:
     tokenizers: Sequence[tuple[Any, int]]
     size: int
     latent: Latent
-    process: Vp | Flow
+    process: Vp | Flow | Ve
     prediction: str
     empty: Literal["encoded", "zeros"] = "encoded"
     notes: Mapping[str, Any] = field(default_factory=dict)
+    kind: Literal["texture", "sound"] = "texture"
+    frames: int = 1
+    names: tuple[str, ...] = ("prompt_embeds",)
+    call: Mapping[str, Any] = field(default_factory=dict)
+    given: Callable[[Tensor], Tensor] = _same
+    made: Callable[[Tensor], Tensor] = _same
+    seen: Callable[[Tensor], Tensor] | None = _same
+    prepare: Callable[[Any], None] | None = None
+    encode: nn.Module | None = None
 
     @property
     def tokens(self) -> int:
@@ -44,6 +65,11 @@ class Parts:
         """Numbers in the weights of each part."""
         parts = {"step": self.step, "decode": self.decode, "encode_text": self.encode_text}
         return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
+
+    @property
+    def graphs(self) -> list[str]:
+        """Names of the graphs of a bundle."""
+        return ["step", "loop", "decode", "encode_text", *(["encode_image"] if self.encode is not None else [])]
 
 
 class Picture(nn.Module):
@@ -64,9 +90,16 @@ def whole(tokens: Tensor) -> Tensor:
     return tokens.round().to(torch.int64)
 
 
+def one_batch(latent: Tensor, *others: Tensor) -> None:
+    """Tells the tracer that all have the latent's batch; else it may take a reshape for one that mixes samples."""
+    for other in others:
+        torch._check(other.shape[0] == latent.shape[0])
+
+
 def factor(vae: nn.Module) -> int:
     """Pixels a latent cell."""
-    return 2 ** (len(vae.config.block_out_channels) - 1)
+    stages = getattr(vae.config, "block_out_channels", None) or vae.config.encoder_block_out_channels
+    return 2 ** (len(stages) - 1)
 
 
 def sizes(channels: int, factor: int, cells: int, side: int) -> Latent:

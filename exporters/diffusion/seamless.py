@@ -1,5 +1,10 @@
 """Circular padding in every convolution of a network, so that what it paints tiles.
 
+A network without padding at its edges and without positions commutes with shifts of the torus by its coarsest stride, and
+noise has no edge, so a step across the wrap is distributed as one across any other border of that stride: over many seeds
+`edge_ratio` tends to 1. Inside a coarse cell steps are smaller or larger than at its borders, which is why only borders
+are compared.
+
 Padding is done with slices and concatenations: OpenVINO reads no ONNX Pad in mode wrap.
 """
 
@@ -7,12 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...assets.refusal import Refusal
 
+Array = NDArray[np.float32]
 AXES = {"x": (3,), "y": (2,), "xy": (2, 3)}
 
 
@@ -37,8 +45,9 @@ class Circular(nn.Module):
 
 def make_seamless(networks: Iterable[nn.Module], axes: str) -> int:
     """Replaces the padded convolutions of these networks in place; how many there were."""
-    count = 0
+    total = 0
     for network in networks:
+        count = 0
         for parent in list(network.modules()):
             if isinstance(parent, Circular):
                 continue
@@ -46,11 +55,25 @@ def make_seamless(networks: Iterable[nn.Module], axes: str) -> int:
                 if isinstance(layer, nn.Conv2d) and any(layer.padding):
                     setattr(parent, name, Circular(layer, AXES[axes]))
                     count += 1
-    if not count:
-        raise Refusal(
-            "unsupported",
-            "seamless",
-            "the network has no padded convolution",
-            "leave it out; a transformer does not tile this way",
-        )
-    return count
+        if not count:
+            raise Refusal(
+                "unsupported",
+                "seamless",
+                "a network has no padded convolution",
+                "leave it out; a transformer of patches does not tile this way",
+            )
+        total += count
+    return total
+
+
+def edge_ratio(maps: Array, stride: int) -> float:
+    """Mean step across the wrap over the mean step across the other borders of the stride (pixels), the larger of both axes.
+
+    maps (N, M, H, W), sides multiples of `stride` and at least twice as long; about 1 is seamless.
+    """
+    ratios = []
+    for axis in (2, 3):
+        steps = np.abs(np.roll(maps, -1, axis) - maps).astype(np.float64).mean((0, 1, 5 - axis))
+        borders = steps[stride - 1 :: stride]
+        ratios.append(float(borders[-1] / max(borders[:-1].mean(), 1e-9)))
+    return max(ratios)

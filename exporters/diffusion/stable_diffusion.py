@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...assets.manifest import Vp
 from ...assets.refusal import Refusal
+from .autoencoder import encoder_of as pictures_encoder
 from .parts import Parts, Picture, factor, sizes, whole
 
 EMBEDDED_GUIDANCE = 8.5
@@ -43,12 +44,13 @@ def stable_diffusion_xl(pipe: Any, guidance: float = EMBEDDED_GUIDANCE) -> Parts
         tokenizers=[(tokenizer, length) for tokenizer in tokenizers],
         size=length * width + pooled,
         empty="zeros" if pipe.config.force_zeros_for_empty_prompt else "encoded",
+        names=("prompt_embeds", "pooled_prompt_embeds"),
         **_common(pipe, guidance),
     )
 
 
 def _common(pipe: Any, guidance: float) -> dict[str, Any]:
-    unet, config = pipe.unet.config, pipe.scheduler.config
+    unet = pipe.unet.config
     if unet.in_channels != pipe.vae.config.latent_channels:
         raise Refusal(
             "unsupported",
@@ -56,14 +58,32 @@ def _common(pipe: Any, guidance: float) -> dict[str, Any]:
             f"reads {unet.in_channels} channels where latents have {pipe.vae.config.latent_channels}: an inpainting model",
             "export its base model; the runtime inpaints with any",
         )
+    told = {"embedded_guidance": guidance} if unet.time_cond_proj_dim else {}
+    call = {"guidance_scale": guidance} if told else {}
+    return {**vp_of(pipe, unet.in_channels), "notes": told, "call": call}
+
+
+def vp_of(pipe: Any, channels: int) -> dict[str, Any]:
+    """What every UNet with an AutoencoderKL on a variance-preserving process has."""
+    unet = pipe.unet.config
     cells = 2 ** (len(unet.block_out_channels) - 1)
     return {
         "decode": Picture(pipe.vae),
-        "latent": sizes(unet.in_channels, factor(pipe.vae), cells, unet.sample_size or 64),
+        "encode": pictures_encoder(pipe.vae),
+        "latent": sizes(channels, factor(pipe.vae), cells, unet.sample_size or 64),
         "process": Vp(alphas_cumprod=[float(a) for a in pipe.scheduler.alphas_cumprod]),
-        "prediction": PREDICTIONS[config.get("prediction_type", "epsilon")],
-        "notes": {"embedded_guidance": guidance} if unet.time_cond_proj_dim else {},
+        "prediction": PREDICTIONS[pipe.scheduler.config.get("prediction_type", "epsilon")],
     }
+
+
+def encoder_of(encoder: nn.Module) -> nn.Module:
+    """The last hidden state of one CLIP encoder, flat."""
+    return _Encoder(encoder)
+
+
+def step_of(unet: nn.Module, states: tuple[int, int], guidance: float = EMBEDDED_GUIDANCE) -> nn.Module:
+    """The step of a UNet whose condition is text states (tokens, width)."""
+    return _Step(unet, states, guidance)
 
 
 class _Step(nn.Module):

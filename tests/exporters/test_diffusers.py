@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import toys
 
 from cadenza.assets.refusal import Refusal
 from cadenza.exporters.diffusion import export
+from cadenza.exporters.diffusion.autoencoder import replace_vae
 from cadenza.exporters.diffusion.export import Options, export_pipeline, open_pipeline, plan_export
 from cadenza.runtime.runtime import Runtime
 
@@ -33,13 +35,15 @@ def saved(tmp_path_factory):
 def bundle(saved, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "SMALL", 0)  # verify the recommended tables only: the samplers have their own test
-        options = Options(steps=(2, 4), seamless="xy", name="toy sd")
+        options = Options(steps=(2, 4), seamless="xy", name="toy sd", unrolled=2)
         return export_pipeline(open_pipeline(str(saved)), tmp_path_factory.mktemp("out") / "sd", options)
 
 
 def test_a_saved_pipeline_is_equal_to_diffusers_at_each_step_count(bundle):
     report = json.loads((bundle.folder / "report.json").read_text())
-    assert list(report["diffusers"]) == ["text", "latent, 2 steps", "latent, 4 steps", "decoded"]
+    rows = {n: [f"input of row {row} of {n}" for row in range(1, n + 1)] for n in (2, 4)}
+    stages = [*rows[2], "latent, 2 steps", "unrolled, 2 steps", *rows[4], "latent, 4 steps"]
+    assert list(report["diffusers"]) == ["text", *stages, "encoded", "decoded", "painted"]
     assert all(error <= 1e-5 for error in report["diffusers"].values())
     assert bundle.manifest.provenance["family"] == "lcm_lora"
 
@@ -71,7 +75,7 @@ def test_every_architecture_is_equal_to_diffusers_at_each_step_count_and_is_serv
     made = export_pipeline(open_pipeline(str(tmp_path / "pipeline")), tmp_path / "bundle", Options(steps=steps))
     errors = json.loads((made.folder / "report.json").read_text())["diffusers"]
     assert made.manifest.provenance["family"] == family
-    assert list(errors) == ["text", *(f"latent, {n} steps" for n in steps), "decoded"]
+    assert {"text", *(f"latent, {n} steps" for n in steps), "decoded", "painted"} <= set(errors)
     assert all(error <= 1e-5 for error in errors.values())
     with Runtime([made.folder]) as runtime:
         assert runtime.submit({"prompt": "low wall", "seed": 1, "size": 64}).wait(60).digest
@@ -120,13 +124,59 @@ def test_a_family_of_another_process_is_refused(saved):
         plan_export(open_pipeline(str(saved)), Options(family="schnell"))
 
 
+def test_a_family_for_networks_that_embed_guidance_is_refused_for_one_that_does_not(saved):
+    with pytest.raises(Refusal, match="takes no embedding of guidance; take lcm_lora"):
+        plan_export(open_pipeline(str(saved)), Options(family="lcm"))
+
+
+def test_a_hub_id_is_opened_offline_from_the_cache(saved, tmp_path):
+    model = tmp_path / "hub" / "models--someone--toy"
+    shutil.copytree(saved, model / "snapshots" / "0123abcd")
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text("0123abcd")
+    code = (
+        "from cadenza.exporters.diffusion.export import open_pipeline; "
+        "print(type(open_pipeline('someone/toy')).__name__)\n"
+        "try: open_pipeline('someone/else')\n"
+        "except ValueError as refusal: print(refusal)"
+    )
+    home = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=home)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("StableDiffusionPipeline\n")
+    assert "someone/else cannot be opened as a pipeline" in ended.stdout
+
+
+def test_a_tiny_autoencoder_takes_the_place_of_the_pipelines(saved, tmp_path):
+    tiny = diffusers.AutoencoderTiny(
+        encoder_block_out_channels=(8, 8), decoder_block_out_channels=(8, 8), num_encoder_blocks=(1, 1),
+        num_decoder_blocks=(1, 1), latent_channels=4,
+    )  # fmt: skip
+    tiny.save_pretrained(tmp_path / "tiny")
+    pipe = open_pipeline(str(saved))
+    replace_vae(pipe, str(tmp_path / "tiny"))
+    assert type(pipe.vae).__name__ == "AutoencoderTiny"
+    wide = diffusers.AutoencoderTiny(
+        latent_channels=8,
+        encoder_block_out_channels=(8, 8),
+        decoder_block_out_channels=(8, 8),
+        num_encoder_blocks=(1, 1),
+        num_decoder_blocks=(1, 1),
+    )
+    wide.save_pretrained(tmp_path / "wide")
+    with pytest.raises(Refusal, match="makes 8 channels"):
+        replace_vae(pipe, str(tmp_path / "wide"))
+    with pytest.raises(Refusal, match="vae"):
+        replace_vae(pipe, str(tmp_path / "nowhere"))
+
+
 def test_what_is_no_pipeline_is_refused_in_a_sentence(tmp_path):
     with pytest.raises(Refusal, match=r"model_index\.json"):
         open_pipeline(str(tmp_path))
 
 
-def test_a_failed_export_leaves_nothing_behind(saved, tmp_path, monkeypatch):
+def test_a_full_disk_is_told_with_what_is_needed_and_leaves_nothing_behind(saved, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "trace", lambda *_: (_ for _ in ()).throw(OSError(28, "no space left on device")))
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(Refusal, match=r"no space left; the bundle takes about \d+ MB"):
         export_pipeline(open_pipeline(str(saved)), tmp_path / "out", Options())
     assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 """The families' tables against the schedulers of the installed diffusers."""
 
+import importlib
 from pathlib import Path
 
 import diffusers
@@ -29,11 +30,14 @@ SCHEDULERS = {
 }
 STATED = {"turbo_demo", "hyper_1", "dmd2", "dmd2_1"}
 """Grids that the authors give number by number and no scheduler makes by itself."""
+OWN = {"klein", "sana_sprint", "stable_audio", "stable_audio_3"}
+"""Families of one pipeline class, each with a test of its own below."""
 
 
 def test_every_family_is_checked_here():
-    flow = {name for name, family in FAMILIES.items() if family.flow}
-    assert set(SCHEDULERS) | STATED | flow == set(FAMILIES)
+    others = {name for name, family in FAMILIES.items() if family.process != "vp"}
+    assert set(SCHEDULERS) | STATED | others == set(FAMILIES)
+    assert others == {"schnell", "z_image_turbo", "ace_step_turbo", "sd3", "qwen_lightning", *OWN}
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
@@ -70,6 +74,41 @@ def test_qwen_lightning_is_the_dynamic_shift_of_log_3():
         np.testing.assert_allclose(scheduler.sigmas[:-1].numpy(), table.times, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("side", "first"), [(512, 2.0307), (1024, 2.2912), (2048, None)])
+def test_klein_is_shifted_by_the_pipelines_own_mu(side, first):
+    pipeline = importlib.import_module("diffusers.pipelines.flux2.pipeline_flux2_klein")
+    tokens = side * side // 256
+    expected = pipeline.compute_empirical_mu(tokens, 4)
+    assert families.klein_mu(tokens, 4) == pytest.approx(expected, rel=1e-12)
+    if first is not None:
+        assert expected == pytest.approx(first, abs=5e-5)
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, time_shift_type="exponential")
+    scheduler.set_timesteps(sigmas=np.linspace(1.0, 0.25, 4), mu=expected)
+    table = FAMILIES["klein"].tables([4], side * side)[0]
+    np.testing.assert_allclose(scheduler.sigmas[:-1].numpy(), table.times, rtol=1e-6)
+
+
+def test_sana_sprint_has_the_schedulers_angles_as_flow_times():
+    scheduler = diffusers.SCMScheduler()
+    for table in FAMILIES["sana_sprint"].tables():
+        scheduler.set_timesteps(table.steps, intermediate_timesteps=1.3 if table.steps == 2 else None)
+        angles = np.arctan2(table.times, 1 - np.array(table.times))
+        np.testing.assert_allclose(angles, scheduler.timesteps[:-1].numpy(), rtol=1e-5)
+
+
+def test_stable_audio_3_has_the_pipelines_own_breakpoints():
+    pipeline = importlib.import_module("diffusers.pipelines.stable_audio_3.pipeline_stable_audio_3")
+    for table in FAMILIES["stable_audio_3"].tables():
+        np.testing.assert_allclose(table.times, pipeline.logsnr_sigma_schedule(table.steps, -6.2, 2.0), rtol=1e-6)
+
+
+def test_stable_audio_has_the_schedulers_noise_ratios():
+    scheduler = diffusers.CosineDPMSolverMultistepScheduler()
+    for table in FAMILIES["stable_audio"].tables():
+        scheduler.set_timesteps(table.steps)
+        np.testing.assert_allclose(scheduler.sigmas[:-1].numpy(), table.times, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("scheduler", "embeds", "card", "family"),
     [
@@ -80,6 +119,9 @@ def test_qwen_lightning_is_the_dynamic_shift_of_log_3():
         ({"_class_name": "EulerAncestralDiscreteScheduler", "timestep_spacing": "trailing"}, False, "", "turbo"),
         ({"_class_name": "LCMScheduler"}, False, "somebody/DMD2-sdxl", "dmd2"),
         ({"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}, False, "", "sd3"),
+        ({"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": True}, False, "", "klein"),
+        ({"_class_name": "SCMScheduler"}, False, "", "sana_sprint"),
+        ({"_class_name": "CosineDPMSolverMultistepScheduler"}, False, "", "stable_audio"),
         ({"_class_name": "PNDMScheduler"}, False, "", "base"),
     ],
 )

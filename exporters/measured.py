@@ -1,0 +1,90 @@
+"""What a machine says of a bundle: seconds of each graph and size of each part, as numbers and as a plot.
+
+They stand in the bundle's folder `measured`, which the manifest does not name: two exports of one model have one digest.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from ..assets.bundle import Bundle
+from ..runtime.engine.backends import BACKENDS, open_backend
+from ..runtime.engine.loop import loop_inputs
+from ..runtime.resolve import process_of
+from ..runtime.solver import compile_plan
+from .verify import PROCESSORS, smallest_cells
+
+FOLDER = "measured"
+REPEATS = 3
+
+
+def write_measured(bundle: Bundle, report: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
+    """Writes measured.json, these files, and plots.png where matplotlib is there (the extra `plots`)."""
+    folder = bundle.folder / FOLDER
+    folder.mkdir(exist_ok=True)
+    numbers = measure(bundle)
+    (folder / "measured.json").write_text(json.dumps(numbers, indent=1) + "\n")
+    for name, data in (files or {}).items():
+        (folder / name).write_bytes(data)
+    if find_spec("matplotlib") is not None:
+        from .plots import plot
+
+        (folder / "plots.png").write_bytes(plot(report, numbers))
+
+
+def measure(bundle: Bundle, threads: int = 1) -> dict[str, Any]:
+    """Seconds of each graph on each backend at the smallest size, the least of some runs; the loop graph against the host.
+
+    The recommended table is the first, so the fewest steps; `host_loop` is its rows of the step graph one after another.
+    """
+    manifest = bundle.manifest
+    height, width = smallest_cells(bundle)
+    rng = np.random.default_rng(0)
+    field = rng.standard_normal((1, manifest.latent.channels, height, width), np.float32)
+    condition = rng.standard_normal((1, bundle.condition_size), np.float32)
+    table = manifest.recommended[0]
+    plan = compile_plan(
+        table.sampler, {"times": table.times}, table.steps, process_of(manifest), manifest.prediction, eta=table.eta,
+        **dict[str, Any](table.options),
+    )  # fmt: skip
+    given: dict[str, dict[str, np.ndarray]] = {
+        "step": {"latent": field, "time": plan.time[:1].astype(np.float32), "condition": condition},
+        "decode": {"latent": field},
+    }
+    if "encode_text" in manifest.graphs:
+        given["encode_text"] = {"tokens": bundle.parse_prompt(bundle.example)[0][None]}
+    if "loop" in manifest.graphs:
+        given["loop"] = loop_inputs(plan, field, lambda k: field, {"condition": np.stack([condition, condition])})
+    seconds: dict[str, dict[str, float]] = {}
+    for backend in (name for name in PROCESSORS if find_spec(BACKENDS[name][0]) is not None):
+        seconds[backend] = {}
+        for graph, inputs in given.items():
+            began = time.perf_counter()
+            opened = open_backend(backend)(bundle.path(graph), threads)
+            seconds[backend][f"load {graph}"] = time.perf_counter() - began
+            seconds[backend][graph] = _least(lambda opened=opened, inputs=inputs: opened.run(inputs))  # type: ignore[misc]
+        seconds[backend]["host_loop"] = plan.rows * seconds[backend]["step"]
+    return {
+        "cells": [height, width],
+        "steps": table.steps,
+        "threads": threads,
+        "precision": manifest.provenance.get("precision", ""),
+        "seconds": {backend: {k: float(f"{v:.3g}") for k, v in row.items()} for backend, row in seconds.items()},
+        "bytes": {name: (bundle.folder / name).stat().st_size for name in sorted(manifest.files)},
+    }
+
+
+def _least(run: Callable[[], object]) -> float:
+    run()
+    spent = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        run()
+        spent.append(time.perf_counter() - began)
+    return min(spent)
