@@ -72,8 +72,8 @@ class Table:
         return path
 
 
-BACKGROUND = 25
-"""Grey of a sheet, 0 to 255: what stands where a row is shorter than others."""
+BACKGROUND = (24, 25, 28)
+"""Of a sheet, red, green, blue: what stands where a row is shorter than others."""
 Drawn = tuple[Path, dict[str, Any]]
 """A picture, and the numbers in it."""
 

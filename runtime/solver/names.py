@@ -29,6 +29,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "euler": ("k_euler", "EulerDiscrete", "EDMEuler", "FlowMatchEulerDiscrete"),
     "euler_ancestral": ("Euler a", "k_euler_a", "EulerAncestralDiscrete", "LTXEulerAncestralRF"),
     "heun": ("k_heun", "HeunDiscrete", "FlowMatchHeunDiscrete"),
+    "heunpp2": ("Heun++",),
+    "dopri5": ("dopri6",),  # by its six stages
     "dpm_2": ("DPM2", "KDPM2", "KDPM2Discrete"),
     "dpm_2_ancestral": ("DPM2 a", "KDPM2 a", "KDPM2AncestralDiscrete"),
     "lms": ("k_lms", "LMSDiscrete"),
@@ -50,6 +52,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "sa_solver": ("SASolver",),
     "lcm": ("LCM", "FlowMatchLCM"),
     "tcd": ("TCD",),
+    "scm": ("SCM", "TrigFlow"),
     "res_multistep": ("RES 2M", "refined exponential solver"),
 }
 """Other names by the registry's; spelling, case and a final "Scheduler" or "_gpu" do not matter."""
@@ -122,7 +125,7 @@ def _parse(name: str) -> Named:
         if plain[:cut] in samplers and (not rest or rest in spacings):
             sampler, options = samplers[plain[:cut]]
             return Named(sampler, spacings.get(rest), dict(options))
-    raise _unknown("sampler", name, _near(plain, samplers, spacings), SAMPLERS)
+    raise _unknown("sampler", name, _near(plain, samplers, spacings), SAMPLERS | LIVE)
 
 
 def _sampler_names() -> dict[str, tuple[str, dict[str, Any]]]:
