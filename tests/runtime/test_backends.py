@@ -87,6 +87,12 @@ def test_bfloat16_is_another_precision_with_a_name_of_its_own_or_refused(bundle)
     assert 0 < np.abs(rough - right).max() < 0.05 * np.abs(right).max()
 
 
+@pytest.fixture
+def patient(monkeypatch):
+    """A busy machine makes every call a long one."""
+    monkeypatch.setattr(ov, "SHORT_S", 60.0)
+
+
 def _given(batch, height, width):
     random = np.random.default_rng([batch, height, width])
     given = {"latent": random.standard_normal((batch, toy.CHANNELS, height, width), np.float32)}
@@ -94,7 +100,7 @@ def _given(batch, height, width):
     return given | {"condition": random.random((batch, len(toy.WORDS)), np.float32)}
 
 
-def test_a_size_in_use_gets_a_graph_of_its_own_and_bits_stay(bundle):
+def test_a_size_in_use_gets_a_graph_of_its_own_and_bits_stay(bundle, patient):
     step = open_backend("openvino")(bundle.path("step"), 1)
     sizes = [(1, 8, 8), (3, 8, 8), (1, 8, 16), (2, 16, 8)]
     before = {size: step.run(_given(*size))["raw"] for size in sizes}
@@ -131,7 +137,7 @@ def _mul_add():
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9).SerializeToString()
 
 
-def test_a_graph_that_would_round_otherwise_at_fixed_sizes_keeps_its_bits(tmp_path):
+def test_a_graph_that_would_round_otherwise_at_fixed_sizes_keeps_its_bits(tmp_path, patient):
     """On some processors OpenVINO fuses here what it does not fuse where sizes are open; bits must stay on all."""
     (tmp_path / "graph.onnx").write_bytes(_mul_add())
     graph = open_backend("openvino")(tmp_path / "graph.onnx", 1)
@@ -142,7 +148,7 @@ def test_a_graph_that_would_round_otherwise_at_fixed_sizes_keeps_its_bits(tmp_pa
         np.testing.assert_array_equal(graph.run({"time": time})["raw"], bits)
 
 
-def test_a_graph_for_fixed_sizes_that_gives_other_bits_is_not_used(bundle, monkeypatch):
+def test_a_graph_for_fixed_sizes_that_gives_other_bits_is_not_used(bundle, monkeypatch, patient):
     step = open_backend("openvino")(bundle.path("step"), 1)
     given = _given(1, 8, 8)
     right = step.run(given)["raw"]
