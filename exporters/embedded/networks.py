@@ -234,10 +234,11 @@ class Denoiser(nn.Module):
         self.gain = nn.Parameter(torch.zeros(()))
 
     def forward(self, latent: Tensor, time: Tensor, condition: Tensor) -> Tensor:
-        fourier = torch.cos(6.0 * time[:, None] * self.frequency + self.phase) * math.sqrt(2)
+        # No product stands beside a sum here: compilers make one rounding of the two or do not, as sizes are known or not.
+        fourier = torch.cos(F.linear(time[:, None], 6.0 * self.frequency[:, None], self.phase)) * math.sqrt(2)
         embedding = mp_silu(mp_sum(self.time(fourier), self.words(condition) * loudness(self.shape), 0.5))
-        t = time[:, None, None, None]
-        x = latent * torch.rsqrt(t * t + (1 - t) * (1 - t))
+        shares = torch.stack([time, 1 - time], 1)[:, :, None, None]
+        x = latent * torch.rsqrt(shares.square().sum(1, keepdim=True))
         x = self.enter(x)
         kept = [x]
         for block in self.down:

@@ -2,6 +2,8 @@
 
 import copy
 
+import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -18,6 +20,8 @@ from cadenza.exporters.embedded.networks import (
     renormalise,
     up,
 )
+from cadenza.exporters.graph import trace
+from cadenza.runtime.engine.backends import openvino
 
 SMALL = DenoiserShape(latent=4, words=6, wide=(16, 32), embedding=16, blocks=1, inner=2)
 SMALL_AUTOENCODER = AutoencoderShape(latent=4, encoder=(16, 16), decoder=(16, 16, 16), blocks=(1, 1, 1))
@@ -133,3 +137,20 @@ def test_growing_inside_a_block_is_up_sampling_before_it(inputs, outputs):
     block, x = Block(inputs, outputs), torch.randn(2, inputs, 6, 10)
     with torch.no_grad():
         torch.testing.assert_close(block(x, grow=True), block(up(x)), rtol=0, atol=1e-5)
+
+
+def test_the_graph_rounds_the_same_with_its_sizes_open_and_known(denoiser, tmp_path, monkeypatch):
+    """So OpenVINO may compile it for the sizes in use; products beside sums were what it rounded otherwise."""
+    monkeypatch.setattr(openvino, "SHORT_S", 60.0)  # a busy machine makes every call a long one
+    words, latent = denoiser.shape.words, denoiser.shape.latent
+    examples = {"latent": torch.randn(2, latent, 8, 12), "time": torch.rand(2), "condition": torch.rand(2, words)}
+    axes = {"latent": {0: "batch", 2: "height", 3: "width"}, "time": {0: "batch"}, "condition": {0: "batch"}}
+    onnx.save(trace(fold(copy.deepcopy(denoiser)), examples, ["raw"], axes), tmp_path / "step.onnx")
+    graph = openvino.load(tmp_path / "step.onnx", 1)
+    alone = {name: value[:1].numpy() for name, value in examples.items()}
+    for _ in range(openvino.FIXED_AFTER):
+        graph.run(alone)
+    graph.settle()
+    assert [fixed.result() is not None for fixed in graph._fixed.values()] == [True]
+    both = graph.run({name: value.numpy() for name, value in examples.items()})["raw"]
+    np.testing.assert_array_equal(graph.run(alone)["raw"][0], both[0])
