@@ -21,7 +21,8 @@ class Precision:
 
     static     the denoiser's sums run on 8-bit integers, whose ranges are measured on its own trajectories
     tolerance  of a graph against another that computes the same numbers in another order: rounding of activations can
-               turn a difference of 1e-7 into one step of their grid
+               turn a difference of 1e-7 into one step of their grid, and ONNX Runtime may round them where weights are
+               integers: with 8-bit weights the host loop left 1e-4 on a toy
     """
 
     step: str
@@ -36,8 +37,8 @@ PRECISIONS = {
     "fp16": Precision("fp16", "fp16", 2),
     "bf16": Precision("bf16", "bf16", 2),
     "int8": Precision("int8", "fp16", 1, static=True, tolerance=0.2),
-    "int8_weights": Precision("int8", "fp16", 1),
-    "int4_weights": Precision("int4", "fp16", 0.5625),
+    "int8_weights": Precision("int8", "fp16", 1, tolerance=0.02),
+    "int4_weights": Precision("int4", "fp16", 0.5625, tolerance=0.02),
 }
 
 

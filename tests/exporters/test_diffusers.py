@@ -81,6 +81,30 @@ def test_every_architecture_is_equal_to_diffusers_at_each_step_count_and_is_serv
         assert runtime.submit({"prompt": "low wall", "seed": 1, "size": 64}).wait(60).digest
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("precision", "latent", "share"),
+    [
+        ("fp16", 1e-3, 0.51),
+        ("bf16", 5e-3, 0.51),
+        ("int8_weights", 0.03, 0.5),
+        ("int4_weights", 0.05, 0.45),
+        ("int8", 0.2, 0.5),
+    ],
+)
+def test_a_precision_takes_fewer_bytes_and_stays_near_diffusers(
+    saved, bundle, tmp_path, monkeypatch, precision, latent, share
+):
+    monkeypatch.setattr(export, "SMALL", 0)
+    options = Options(steps=(4,), precision=precision, seamless="xy")
+    made = export_pipeline(open_pipeline(str(saved)), tmp_path / "out", options)
+    errors = json.loads((made.folder / "report.json").read_text())["diffusers"]
+    assert 1e-6 < errors["latent, 4 steps"] <= latent
+    assert {p.name for p in (made.folder / "measured").iterdir()} == {"measured.json", "pictures.png", "plots.png"}
+    sizes = [(each.folder / "weights.bin").stat().st_size for each in (made, bundle)]
+    assert sizes[0] <= share * sizes[1]
+
+
 def test_an_exported_pipeline_is_served_tiles_and_tells_what_it_did_not_read(bundle, tmp_path, monkeypatch):
     monkeypatch.setenv("CADENZA_HOME", str(tmp_path))
     request = {"prompt": "low wall " + "of stones " * 4 + "zebra", "seed": 7, "size": 64, "negative": "low"}
