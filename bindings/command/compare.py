@@ -65,10 +65,10 @@ class Table:
             runs.append(self.run(sampler, steps))
         return min(runs, key=lambda run: run.seconds)
 
-    def write(self, name: str, pictures: Iterable[tuple[str, Picture]], columns: int) -> Path:
+    def write(self, name: str, pictures: Iterable[tuple[str, Picture]], columns: int, side: int = 160) -> Path:
         path = self.out / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(png(sheet(list(pictures), columns, 160)))
+        path.write_bytes(png(sheet(list(pictures), columns, side)))
         return path
 
 
@@ -172,9 +172,10 @@ def exercise_3(table: Table) -> Drawn:
     runs = [table.timed(sampler, n) for n in waited(counts, "run")]
     figures = [(n, 1e3 * run.seconds, distance(run, table.exact)) for n, run in zip(counts, runs, strict=True)]
     pictures = [
-        (f"{n}: {ms:.0f} ms, error {off:.1e}", table.albedo(r)) for (n, ms, off), r in zip(figures, runs, strict=True)
+        (f"{n} steps, {ms:.0f} ms, error {off:.2g}", table.albedo(r))
+        for (n, ms, off), r in zip(figures, runs, strict=True)
     ]
-    return table.write("exercise-3", pictures, len(pictures)), {"sampler": sampler, "steps_ms_error": figures}
+    return table.write("exercise-3", pictures, len(pictures), 210), {"sampler": sampler, "steps_ms_error": figures}
 
 
 def exercise_4(table: Table) -> Drawn:
