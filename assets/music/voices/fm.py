@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..signal import Wave, fade_in, hertz, levelled, top
+from ..signal import Wave, fade_in, hertz, levelled, no_rumble, shaped, top
 from .base import Voice
 
 
@@ -56,6 +56,7 @@ def fm(
             swing = np.sin(time * np.float32(2 * math.pi * speed)) * np.float32(depth)
             out[0] *= 1 + swing
             out[1] *= 1 - swing
+        out = shaped(out, rate, no_rumble)  # a sideband of equal ratios lies at 0 Hz
         return levelled(fade_in(out, int(attack * rate)), rate)
 
     return Voice(make, release, rings, seconds)

@@ -103,9 +103,11 @@ def _note(patch: Patch, pitch: int, layer: int, frames: int, rate: int) -> Wave:
         out += _breath(pitch, frequency, frames, rate) * np.float32(patch.breath)
     if patch.drive and frequency < 300:
         loud = np.float32(patch.drive * (0.7, 0.85, 1.0)[layer] / max(1e-9, float(np.abs(out).max())))
-        out = shaped(np.tanh(out * loud), rate, no_rumble)
+        out = np.tanh(out * loud)
     span, level = patch.fall
     out *= np.float32(level) + np.float32(1 - level) * np.exp(time * np.float32(-1 / span))
+    if frequency < 300:  # bent waves have a mean, and so have short low ones
+        out = shaped(out, rate, no_rumble)
     fade_in(out, int(patch.attack * rate * (1.3, 1.0, 0.8)[layer]))
     return levelled(out, rate)
 
