@@ -124,7 +124,7 @@ def strip(table: Table) -> Drawn:
     for sampler, run in runs.items():
         told = run.resolved.fixed_plan.time
         row = [(f"{sampler}, t = {t:.4g}", table.albedo(run, k)) for k, t in enumerate(told)]
-        nothing = np.zeros_like(row[0][1]) + np.uint8(BACKGROUND)
+        nothing = np.full_like(row[0][1], BACKGROUND)
         pictures += row + [("", nothing)] * (longest - len(row))  # samplers take different numbers of evaluations
     return table.write("strip", pictures, longest), {"samplers": samplers, "steps": steps}
 
