@@ -89,7 +89,7 @@ def train(data: Dataset, epochs: int, batch: int = 32) -> Classifier:
         truth = torch.from_numpy(data.conditions[index])
         with torch.autocast("cpu", torch.bfloat16):
             _, logits = model(maps)
-        loss = F.cross_entropy(logits[:, :split].float(), truth[:, :split].argmax(1), label_smoothing=0.05)
+        loss = 4.0 * F.cross_entropy(logits[:, :split].float(), truth[:, :split].argmax(1), label_smoothing=0.05)
         told = F.binary_cross_entropy_with_logits(logits[:, split:].float(), truth[:, split:], reduction="none")
         loss = loss + (told * (1 + (RARE - 1) * truth[:, split:])).sum(1).mean()
         loss.backward()
@@ -99,7 +99,7 @@ def train(data: Dataset, epochs: int, batch: int = 32) -> Classifier:
     return model.eval()
 
 
-def load_classifier(out: Path, epochs: int = 8) -> tuple[Classifier, Dataset]:
+def load_classifier(out: Path, epochs: int = 12) -> tuple[Classifier, Dataset]:
     """The trained classifier and its data, made where they are missing."""
     data = generate(out / "held_out", HELD_OUT_COUNT, HELD_OUT)
     path = out / "classifier.pt"

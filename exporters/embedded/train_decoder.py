@@ -28,7 +28,7 @@ WINDOWS = (4, 16)
 """Sides of the places, in pixels, whose detail is compared."""
 FAINT = 1e-5
 """Mean square of a band below which detail does not count: a little more than a step of 8 bits."""
-DETAIL, GRID = 0.15, 4.0
+DETAIL, GRID = 0.02, 4.0
 
 
 def soften(x: Tensor, by: int) -> Tensor:
