@@ -14,7 +14,7 @@ from ...assets.files import FORMATS
 from ...assets.refusal import Refusal
 from ...assets.texture import Texture
 from ...bridge import Game, connect
-from . import dials
+from . import dials, make_music
 from .output import (
     LOADING,
     check_format,
@@ -40,7 +40,7 @@ Preview = Annotated[bool, typer.Option("--preview", help="Also pictures: 3 x 3 t
 
 
 def make(
-    kind: Annotated[str, typer.Argument(help="texture")],
+    kind: Annotated[str, typer.Argument(help="texture, music")],
     prompt: dials.Prompt,
     seed: dials.Seed = 0,
     size: dials.Size = "128",
@@ -66,12 +66,73 @@ def make(
     pack: Pack = None,
     directx: DirectX = False,
     preview: Preview = False,
+    bars: make_music.Bars = None,
+    bpm: make_music.Bpm = None,
+    key: make_music.Key = None,
+    style: make_music.Style = None,
+    section: make_music.Section = None,
+    signature: make_music.Signature = None,
+    intensity: make_music.Intensity = None,
+    density: make_music.Density = None,
+    brightness: make_music.Brightness = None,
+    temperature: make_music.Temperature = None,
+    top_k: make_music.TopK = None,
+    top_p: make_music.TopP = None,
+    mute: make_music.Mute = None,
+    loudness: make_music.Loudness = None,
+    stems: make_music.Stems = False,
     server: dials.Server = None,
     bundle: dials.Bundles = None,
     backend: dials.Backend = "auto",
     json: dials.Json = False,
 ) -> None:
     """Make an asset and write it to files."""
+    played = dict(
+        bars=bars,
+        bpm=bpm,
+        key=key,
+        style=style,
+        section=section,
+        signature=signature,
+        intensity=intensity,
+        density=density,
+        brightness=brightness,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        mute=mute,
+        loudness=loudness,
+    )
+    if kind == "music":
+        pictured = dict(
+            size=None if size == "128" else size,
+            steps=steps,
+            sampler=sampler,
+            spacing=spacing,
+            negative=negative,
+            eta=eta,
+            variation_seed=variation_seed,
+            variation_strength=variation_strength,
+            noise=noise,
+            guidance_interval=guidance_interval,
+            corrector=corrector,
+            image=image,
+            denoise=denoise,
+            mask=mask,
+            x=x,
+            y=y,
+            option=option,
+            pack=pack,
+            directx=directx,
+        )
+        make_music.refuse_pictures(pictured)
+        wanted = make_music.request(prompt, seed, {**played, "guidance": guidance})
+        file = make_music.target(out, prompt, seed, format)
+        with open_game(server, bundle, backend) as game:
+            made = watched(game, wanted, () if stems else ("audio", "score"))
+        make_music.write(made, file, stems, preview, json)
+        return
+    make_music.refuse_music({**played, "stems": stems})
     asked = dials.request(
         kind,
         prompt,
@@ -134,14 +195,13 @@ def open_game(server: str | None, bundles: list[Path] | None, backend: str = "au
         return connect(server) if server else connect("inproc", bundles=bundles, backend=backend)
 
 
-def watched(game: Any, asked: dict[str, Any]) -> Texture:
+def watched(game: Any, asked: dict[str, Any], parts: tuple[str, ...] = ()) -> Any:
     """The result of a request, with a progress bar once it has taken a second."""
-    ticket = game.submit(asked)
+    ticket = game.submit(asked, maps=parts)
     with tqdm(total=None, unit="row", delay=1.0, leave=False, disable=None) as bar:
         while True:
             try:
-                texture: Texture = ticket.result(timeout=0.05)
-                return texture
+                return ticket.result(timeout=0.05)
             except TimeoutError:
                 row, rows = ticket.progress
                 bar.total = rows

@@ -18,6 +18,7 @@ from ...assets.preview import PREVIEWS, png
 from ...assets.refusal import Refusal, Unknown
 from ...assets.store import Store, default_folder
 from ...assets.texture import MAPS, PACKINGS, Texture
+from ...runtime.music.piece import Piece
 
 LOADING = "loading the bundle; its first load on a machine proves that its bits do not depend on company"
 
@@ -57,7 +58,7 @@ def writable(folder: Path, field: str) -> Path:
     return folder
 
 
-def remember(texture: Texture) -> None:
+def remember(texture: Texture | Piece) -> None:
     """Notes the digest under the recipe id on this machine, for `replay`; where nothing can be kept, goes on."""
     with contextlib.suppress(OSError):
         Store(default_folder() / "store").put(texture.record, None)

@@ -21,9 +21,13 @@ WIDEST = 128
 
 
 def open_tokens(bundle: Bundle, backend: str, threads: int, cache: Path) -> TokenNetwork:
-    """The bundle's step on a backend, on one thread; proved once a machine, the proof is kept in `cache`."""
+    """The bundle's step on a backend, on one thread; proved once a machine, the proof is kept in `cache`.
+
+    "auto" is ONNX Runtime: of eight bars 0.31 s of processor time, where OpenVINO took 0.72 s (one step is small, and what
+    surrounds it counts).
+    """
     manifest = manifest_of(bundle)
-    step = open_backend(backend)(bundle.path("step"), 1)
+    step = open_backend("onnxruntime" if backend == "auto" else backend)(bundle.path("step"), 1)
     shape = Cache(manifest.cache.layers, manifest.cache.heads, manifest.cache.window, manifest.cache.head)
     fixed = prove(step, shape, len(manifest.sizes), manifest.condition, bundle.digest, cache)
     return TokenNetwork(bundle, step, shape, fixed)

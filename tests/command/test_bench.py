@@ -138,7 +138,7 @@ def test_the_embedded_weights_in_a_plain_torch_loop_are_compared_and_give_the_sa
     torch = pytest.importorskip("torch")
     from cadenza.exporters.embedded.baseline import as_trained, load_networks
 
-    (folder,) = embedded_bundles()
+    folder = embedded_bundles()[0]
     with Runtime([folder], "onnxruntime") as runtime:
         ratios, reasons = figures.torch_ratios(
             figures.Bench(folder, "stone", 3, lambda: None), {"onnxruntime": runtime}, "onnxruntime", 2
