@@ -111,6 +111,7 @@ class _PixArtStep(_Masked):
         own = copy.copy(transformer)  # the pipeline keeps its own embedding of places, which does not trace
         own._modules = dict(transformer._modules)
         own.pos_embed = _Patches(transformer.pos_embed)
+        own.proj_out = _Rows(transformer.proj_out)
         super().__init__(own, states)
         self.factor = factor
 
@@ -124,6 +125,17 @@ class _PixArtStep(_Masked):
             latent, timestep=time, added_cond_kwargs=added, return_dict=False, **self.split(condition)
         )[0]
         return raw[:, : latent.shape[1]]
+
+
+class _Rows(nn.Module):
+    """(B, 1, N, D): the transformer squeezes axis 1 next, which torch leaves alone where it is no 1 and ONNX refuses."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x)[:, None]
 
 
 class _Patches(nn.Module):
