@@ -1,1 +1,1 @@
-"""The making of the embedded music model: a composer, Freedoom's music, the training, the export."""
+"""The making of the embedded music model: a composer, the training, the export, what it is worth."""

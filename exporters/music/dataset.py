@@ -1,4 +1,4 @@
-"""Training data: pieces of the composer and of Freedoom, as arrays; and batches of them in the delay pattern.
+"""Training data: pieces of the composer as arrays; and batches of them in the delay pattern.
 
 A loop is rolled by whole bars, its places in bar and phrase with it: so the model learns its end from what follows it.
 """

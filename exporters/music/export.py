@@ -6,7 +6,6 @@ python -m cadenza.exporters.music.export
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +27,8 @@ from .network import Decoder
 from .train import trained
 
 TOLERANCE = 1e-3
-LICENCE = "MIT; trained in part on Freedoom's music, BSD-3-Clause, see NOTICE"
+REPORT = "report.json"
+LICENCE = "MIT"
 OUTPUTS = ("logits", "key", "value")
 RECOMMENDED = Recommended(temperature=0.95, top_k=24, guidance=2.0)
 
@@ -40,11 +40,8 @@ def export(model: Decoder, folder: Path) -> Bundle:
     report = parity(model, step, inputs)
     with GraphFiles(folder) as graphs:
         graphs.add("step", step)
-    notice = (files(__package__) / "NOTICE").read_bytes()
-    told = json.dumps(report, indent=1).encode() + b"\n"
-    for name, data in {"NOTICE": notice, "report.json": told}.items():
-        (folder / name).write_bytes(data)
-    return seal(folder, manifest(model), [*graphs.names, "NOTICE", "report.json"])  # type: ignore[arg-type]
+    (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    return seal(folder, manifest(model), [*graphs.names, REPORT])  # type: ignore[arg-type]
 
 
 def manifest(model: Decoder) -> MusicManifest:
@@ -58,7 +55,7 @@ def manifest(model: Decoder) -> MusicManifest:
         cache=Cache(s.layers, s.shared, s.window, s.head),
         recommended=RECOMMENDED,
         licence=LICENCE,
-        provenance={"made_by": "exporters/music", "data": "a rule-based composer; Freedoom's music"},
+        provenance={"made_by": "exporters/music", "data": "pieces of the rule-based composer"},
     )
 
 

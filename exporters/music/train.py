@@ -20,15 +20,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ...assets.music.score import STREAMS
-from .dataset import STEPS, Pool, batch, composed, joined, load
+from .dataset import STEPS, Pool, batch, composed
 from .network import Decoder, Shape
 
 BATCH = 16
 RATE = 2e-3
 SAVE_SECONDS = 120.0
 HELD_OUT = 256
-REAL = 4
-"""How often Freedoom's music is in the pool."""
 
 
 def losses(model: Decoder, logits: Tensor, target: Tensor) -> list[Tensor]:
@@ -57,8 +55,6 @@ def train(minutes: float, out: Path, pieces: int, shape: Shape | None = None) ->
     folder = out / "music"
     folder.mkdir(parents=True, exist_ok=True)
     pool, kept = pools(folder, pieces)
-    real = found(folder)
-    pool = joined([pool, *real])
     model = Decoder(shape or Shape())
     average = copy.deepcopy(model).eval().requires_grad_(False)
     done = resume(folder, model, average)
@@ -93,8 +89,6 @@ def train(minutes: float, out: Path, pieces: int, shape: Shape | None = None) ->
                 speed = turns * BATCH * STEPS / (time.monotonic() - saved)
                 save(folder, model, average, {"pieces": done, "frames_s": round(speed), "train": note}, kept)
                 saved, turns = time.monotonic(), 0
-                if not real and (real := found(folder)):  # may be made while this runs
-                    pool = joined([pool, *real])
                 total[:] = 0
     save(folder, model, average, {"pieces": done, "end": True}, kept)
 
@@ -103,12 +97,6 @@ def pools(folder: Path, pieces: int) -> tuple[Pool, Pool]:
     """What is trained on, and what is held out."""
     kept = composed(range(10_000_000, 10_000_000 + HELD_OUT), folder / "held_out.npz")
     return composed(range(pieces), folder / f"composed-{pieces}.npz"), kept
-
-
-def found(folder: Path) -> list[Pool]:
-    """Freedoom's music, several times over as it is much less, where exporters/music/freedoom.py has put it there."""
-    path = folder / "freedoom.npz"
-    return [load(path)] * REAL if path.is_file() else []
 
 
 @torch.no_grad()
