@@ -55,7 +55,7 @@ def _roll(axes: Any, score: Score) -> None:
     bar = 4 * score.beats
     lowest = min((n.pitch for n in score.notes if n.stream), default=48)
     drums = sorted({n.pitch for n in score.notes if n.stream == 0})
-    row = {pitch: lowest - 3 - len(drums) + k for k, pitch in enumerate(drums)}
+    row = {pitch: lowest - 4 - 2.3 * (len(drums) - k) for k, pitch in enumerate(drums)}
     for stream, name in enumerate(STREAMS):
         notes = [n for n in score.notes if n.stream == stream]
         if not notes:
