@@ -9,6 +9,7 @@ from cadenza.assets.music.grid import sample_of
 from cadenza.assets.music.score import SCALES
 
 
+@pytest.mark.timeout(1200)  # nine renderings of eight bars: seconds, but minutes on a busy machine
 def test_the_tempo_is_heard_within_half_a_percent(rendered):
     """Of nine pieces at most one may be taken for twice or half as fast, as listeners do too."""
     ratios = {style: tempo(m.audio, m.rate) / m.score.bpm for style in STYLES for m in [rendered(style, bars=8)]}
