@@ -67,13 +67,14 @@ class Piece:
         return {"id": self.id, "recipe": dict(self.recipe), "digest": self.digest, "made_by": dict(self.made_by)}
 
     def maps(self, names: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
-        """The parts named, of PARTS, or all, as arrays for a store or a wire."""
+        """The parts named, of PARTS, and the score, or all, as arrays for a store or a wire."""
         there: dict[str, NDArray[Any]] = {
             "audio": self.audio,
             **self.stems,
             "score": np.frombuffer(told(self.music), np.uint8),
         }
-        return {name: there[name] for name in (names or there) if name in there}
+        wanted = dict.fromkeys((*names, "score")) if names else there
+        return {name: there[name] for name in wanted if name in there}
 
     def select(self, names: Sequence[str]) -> Piece:
         """With the stems named only; without names itself."""

@@ -1,0 +1,120 @@
+"""Music through a connection: over the wire and in process, by recipe and back from files."""
+
+import json
+import threading
+
+import numpy as np
+import pytest
+
+from cadenza.assets.refusal import Refusal
+from cadenza.assets.store import Store
+from cadenza.bindings.command.app import run
+from cadenza.bridge import connect
+from cadenza.bridge.server import serve
+from cadenza.runtime.bundles import EMBEDDED
+from cadenza.runtime.music.piece import read
+from cadenza.runtime.runtime import Runtime
+
+BUNDLE = EMBEDDED / "music"
+WANTED = dict(seed=3, bars=1, bpm=150)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CADENZA_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def address(home):
+    bound, ready, stop = [], threading.Event(), threading.Event()
+
+    def announce(at):
+        bound.append(at)
+        ready.set()
+
+    with Runtime([BUNDLE], "onnxruntime", threads=2, store=Store(home / "kept")) as runtime:
+        terms = dict(ready=announce, stop=stop)
+        thread = threading.Thread(target=serve, args=(runtime, "tcp://127.0.0.1:*"), kwargs=terms)
+        thread.start()
+        assert ready.wait(10)
+        yield bound[0]
+        stop.set()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def piece(address):
+    with connect(address) as game:
+        return game.music("calm town, G major", stems=True, **WANTED)
+
+
+def test_a_piece_over_the_wire_is_the_one_made_in_process_on_another_thread_count(piece):
+    with connect("inproc", bundles=[BUNDLE], backend="onnxruntime", threads=1) as game:
+        again = game.music("calm town, G major", stems=True, **WANTED)
+    assert again.digest == piece.digest == piece.music.digest
+    np.testing.assert_array_equal(again.audio, piece.audio)
+    assert again.score == piece.score
+
+
+def test_a_replay_gives_the_same_bytes(piece, address):
+    with connect(address) as game:
+        assert game.replay(piece).digest == piece.digest
+        assert game.replay(piece.record).digest == piece.digest
+
+
+def test_the_loop_is_as_long_as_its_bars_to_the_sample(piece):
+    assert len(piece.audio) == round(48000 * 4 * 60 / 150)
+    assert all(stem.shape == piece.audio.shape for stem in piece.stems.values())
+
+
+def test_stems_come_on_request_only_and_the_digest_is_of_all(piece, address):
+    with connect(address) as game:
+        light = game.music("calm town, G major", **WANTED)
+        only_drums = game.submit(piece.recipe, maps=["drums"]).result()
+    assert not light.stems
+    assert light.digest == only_drums.digest == piece.digest
+    assert set(only_drums.stems) <= {"drums"}
+    np.testing.assert_array_equal(light.audio, piece.audio)
+
+
+def test_a_store_keeps_what_was_made(piece, home):
+    kept = read(Store(home / "kept").maps(piece.id))
+    assert kept.digest == piece.digest
+
+
+def test_what_cannot_be_is_refused_over_the_wire_too(address):
+    with connect(address) as game:
+        with pytest.raises(Refusal, match=r"bars: 77 is out of range, valid is a whole number from 1 to 32"):
+            game.music("tense", bars=77)
+        with pytest.raises(Refusal, match="encoding"):
+            game.submit({"kind": "music", "prompt": "tense"}, encoding="png").result()
+        with pytest.raises(Refusal, match="maps"):
+            game.submit({"kind": "music", "prompt": "tense"}, maps=["albedo"]).result()
+
+
+def test_the_command_writes_sound_stems_and_facts_and_replays_them(home, tmp_path, capsys):
+    out = tmp_path / "tension.wav"
+    common = ["--bundle", str(BUNDLE), "--backend", "onnxruntime", "--json"]
+    assert (
+        run(["make", "music", "tense, 150 bpm", "--seed", "7", "--bars", "1", "--stems", "--out", str(out), *common])
+        == 0
+    )
+    told = json.loads(capsys.readouterr().out)
+    facts = json.loads(out.with_suffix(".json").read_text())
+    assert facts["digest"] == told["digest"]
+    assert facts["bars"] == 1
+    assert out.read_bytes()[:4] == b"RIFF"
+    assert {name for name in told["files"] if name.endswith(".wav")} >= {str(out), str(tmp_path / "tension.drums.wav")}
+    assert run(["replay", str(out.with_suffix(".json")), *common]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["music", "tense", "--steps", "4"], "steps"), (["texture", "moss", "--bars", "4"], "bars")],
+)
+def test_a_dial_of_the_other_kind_is_refused_by_its_name(words, said, capsys):
+    assert run(["make", *words]) == 2
+    assert capsys.readouterr().err.startswith(f"cadenza: {said}: ")
