@@ -14,12 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ..assets.refusal import Refusal
 from ..bridge import Game, connect
@@ -39,7 +36,6 @@ WAITING = 64
 """Requests that wait while an urgent one is measured."""
 URGENT_ROUNDS = 100
 COLD_STARTS = 5
-OWN = "cadenza"
 TORCH = "cadenza.exporters.embedded.baseline"
 """Run as a program of its own: nothing of the runtime imports the exporters or torch."""
 TORCH_WAYS = {
@@ -353,7 +349,8 @@ def _torch_figures(found: dict[str, list[float]], best: str = "", exact: Sequenc
 
 
 def _precision(runtime: Runtime) -> str:
-    return next(iter(runtime.networks.values())).step.identity.precision
+    precision: str = next(iter(runtime.networks.values())).step.identity.precision
+    return precision
 
 
 def cold_starts(bench: Bench, backend: str) -> dict[str, float]:
@@ -376,44 +373,3 @@ def _cold_start(bench: Bench, backend: str, home: str) -> float:
         seconds = time.perf_counter() - began
     bench.tick()
     return seconds
-
-
-def installed_mb(package: str) -> dict[str, float]:
-    """MB on disk of a package and of all that it requires, by package; of this one only what the runtime is made of."""
-    found: dict[str, float] = {}
-    wanted = [package]
-    while wanted:
-        name = wanted.pop()
-        if name in found:
-            continue
-        try:
-            distribution = metadata.distribution(name)
-        except metadata.PackageNotFoundError:  # required on other platforms only
-            continue
-        found[name] = sum(_size(Path(str(distribution.locate_file(file)))) for file in distribution.files or ()) / 1e6
-        for requirement in distribution.requires or ():
-            if "extra ==" not in requirement:
-                end = next((i for i, letter in enumerate(requirement) if letter in " ;<>=!~[("), len(requirement))
-                wanted.append(requirement[:end].lower())
-    if package != OWN:
-        return found
-    root = Path(__file__).resolve().parents[1]
-    folders = [root / folder for folder in ("assets", "runtime", "bridge", "bindings")]
-    own = [path for folder in folders for path in folder.rglob("*") if "__pycache__" not in path.parts]
-    return {**found, OWN: sum(map(_size, own)) / 1e6}
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
-
-
-def machine() -> dict[str, Any]:
-    import platform
-
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-    }

@@ -61,7 +61,9 @@ class StepDraws:
         wanted = range(min(self._block, self._plan.noise_draws))
         addresses = [address(INITIAL, 0), *(address(STEP, k) for k in wanted)]
         corner = _corner(self._recipe, self._shape)
-        first, *draws = _turned(self._recipe, lambda seed: normals_at(seed, addresses, *self._shape, **corner))
+        first, *draws = list[Field](
+            _turned(self._recipe, lambda seed: normals_at(seed, addresses, *self._shape, **corner))
+        )
         self._made = dict(zip(wanted, draws, strict=True))
         return first
 

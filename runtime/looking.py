@@ -107,7 +107,9 @@ class Workbench:
         seconds = time.perf_counter() - began
         run = Run(resolved, job.latent, seconds)
         if isinstance(network, _Recorder):
-            clean = [(raw - b * x) / a for (x, raw), (a, b) in zip(network.heard, resolved.fixed_plan.blend, strict=True)]
+            clean = [
+                (raw - b * x) / a for (x, raw), (a, b) in zip(network.heard, resolved.fixed_plan.blend, strict=True)
+            ]
             run = replace(run, estimates=tuple(np.asarray(each, np.float32) for each in clean))
         return run
 

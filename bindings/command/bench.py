@@ -13,7 +13,7 @@ from tqdm import tqdm
 from ...assets.refusal import Refusal
 from ...runtime.bundles import load_bundles
 from ...runtime.runtime import Runtime
-from .. import figures
+from .. import figures, footprint
 from . import dials
 from .output import show
 
@@ -69,9 +69,9 @@ def measure(folder: Path | None, rounds: int, threads: int | None = None) -> dic
         reasons["loop_ratio"] = no_loop
     if found["resident_mb"] is None:
         reasons["resident_mb"] = "read from /proc, which this system does not have"
-    sizes = figures.installed_mb(figures.OWN)
+    sizes = footprint.installed_mb(footprint.OWN)
     found["installed_mb"] = sum(sizes.values())
-    found["installed_with_openvino_mb"] = sum({**figures.installed_mb("openvino"), **sizes}.values())
+    found["installed_with_openvino_mb"] = sum({**footprint.installed_mb("openvino"), **sizes}.values())
     return {
         "bundle": chosen.manifest.name,
         "backend": best,
@@ -82,5 +82,5 @@ def measure(folder: Path | None, rounds: int, threads: int | None = None) -> dic
         "targets": TARGETS,
         "backends": {name: {k: round(v, 4) for k, v in each.items()} for name, each in backends.items()},
         "installed": {name: round(size, 1) for name, size in sorted(sizes.items())},
-        "machine": figures.machine(),
+        "machine": footprint.machine(),
     }

@@ -16,7 +16,7 @@ import msgspec
 import toy
 
 from cadenza.assets.bundle import write_bundle
-from cadenza.bindings import figures
+from cadenza.bindings import figures, footprint
 from cadenza.bridge.inproc import InprocGame
 from cadenza.exporters.loop import wrap_step
 from cadenza.runtime.bundles import embedded_bundles
@@ -126,7 +126,7 @@ def test_a_server_that_cannot_start_is_one_sentence(tmp_path):
 
 
 def test_the_installed_size_counts_what_the_runtime_requires_and_no_torch():
-    sizes = figures.installed_mb(figures.OWN)
+    sizes = footprint.installed_mb(footprint.OWN)
     assert {"cadenza", "numpy", "onnxruntime", "pyzmq", "msgspec"} <= set(sizes)
     assert not {"torch", "openvino", "onnx"} & set(sizes)
     assert sizes["onnxruntime"] > 10
