@@ -32,7 +32,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 def build() -> click.Command:
     """The command line: the words above and whatever is registered under the entry point group `cadenza.commands`."""
     app = typer.Typer(
-        help="Textures for games from a seed, the same bytes every time.",
+        help="Textures and music for games from a seed, the same bytes every time.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
