@@ -118,20 +118,6 @@ def test_a_grid_of_cells_is_seen_and_an_even_texture_is_not():
     assert train_decoder.grid(maps) < 0.01 < train_decoder.grid(blocky)
 
 
-def test_detail_is_missed_where_it_is_blurred_and_not_where_it_moved():
-    maps, weight = torch.rand(4, 6, 64, 64), torch.ones(4, 6, 1, 1)
-    moved = train_decoder.detail(torch.roll(maps, 1, 3), maps, weight)
-    assert moved < 0.5 * train_decoder.detail(train_decoder.soften(maps, 1), maps, weight)
-
-
-def test_bands_and_what_is_left_make_the_whole():
-    maps = torch.rand(2, 6, 32, 32)
-    left = maps
-    for by in (1, 2, 4):
-        left = train_decoder.soften(left, by)
-    assert torch.allclose(sum(train_decoder.bands(maps)) + left, maps, atol=1e-6)
-
-
 @pytest.mark.parametrize(("inputs", "outputs"), [(12, 8), (8, 8)])
 def test_growing_inside_a_block_is_up_sampling_before_it(inputs, outputs):
     block, x = Block(inputs, outputs), torch.randn(2, inputs, 6, 10)
