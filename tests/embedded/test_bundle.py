@@ -66,9 +66,16 @@ def test_words_are_heard_and_unknown_ones_are_told(runtime):
 
 
 def test_materials_have_the_reflection_that_they_have(runtime):
-    metal, sand, water = (runtime.submit({"prompt": p, "seed": 2}).wait(120) for p in ("metal plate", "sand", "water"))
-    assert metal.metallic.mean() > 80 > 40 > sand.metallic.mean()
-    assert water.roughness.mean() < sand.roughness.mean()
+    """Gold and sand at every seed; plates, of which some seeds come out painted, on average."""
+    metallic, rough = {}, {}
+    for prompt in ("metal plate", "gold", "sand", "water"):
+        textures = [runtime.submit({"prompt": prompt, "seed": seed}).wait(120) for seed in range(8)]
+        metallic[prompt] = [texture.metallic.mean() for texture in textures]
+        rough[prompt] = np.mean([texture.roughness.mean() for texture in textures])
+    assert min(metallic["gold"]) > 200
+    assert np.mean(metallic["metal plate"]) > 90
+    assert max(metallic["sand"]) < 20
+    assert rough["water"] < rough["sand"]
 
 
 def test_the_weights_fit_the_repository_and_bring_their_notice():
