@@ -1,4 +1,4 @@
-"""Draws the pictures of GALLERY.md from the embedded bundle.
+"""Draws sheets of the embedded bundle: lit spheres and floors, modifiers, seeds, step counts.
 
     python -m cadenza.exporters.embedded.gallery
 
