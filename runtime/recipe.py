@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,7 +20,23 @@ Spacing = str | tuple[float, ...] | dict[str, float | int | bool | str | tuple[f
 """A name, {"name": ..., option: value}, noise ratios sigma/alpha, or {"times": [...]}: what the model is told."""
 
 
-class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
+class Canonical(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
+    """What recipes of every kind share: canonical bytes and the id that they hash to."""
+
+    @cached_property
+    def id(self) -> str:
+        return hashlib.sha256(self.canonical()).hexdigest()
+
+    def canonical(self) -> bytes:
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return text.encode()
+
+    def to_dict(self) -> dict[str, Any]:
+        built: dict[str, Any] = msgspec.to_builtins(self)
+        return built
+
+
+class Recipe(Canonical, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One result, completely determined together with the backend that makes it."""
 
     kind: str
@@ -47,29 +63,24 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     mask: tuple[int, int, int, int] | None = None  # pixels x, y, width, height of what is made anew
     noise: str = "independent"  # or "brownian": step noise refines with the step count
 
-    @cached_property
-    def id(self) -> str:
-        return hashlib.sha256(self.canonical()).hexdigest()
-
-    def canonical(self) -> bytes:
-        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        return text.encode()
-
-    def to_dict(self) -> dict[str, Any]:
-        built: dict[str, Any] = msgspec.to_builtins(self)
-        return built
-
 
 FIELDS = tuple(field.name for field in msgspec.structs.fields(Recipe))
+Of = TypeVar("Of", bound=Canonical)
 
 
 def from_dict(fields: Mapping[str, Any]) -> Recipe:
     """A complete recipe from a mapping of its fields; whole numbers are read as floats where a float is due."""
+    return read(fields, Recipe)
+
+
+def read(fields: Mapping[str, Any], of: type[Of]) -> Of:
+    """As `from_dict`, a recipe of any kind."""
+    valid = tuple(field.name for field in msgspec.structs.fields(of))
     for name in fields:
-        if name not in FIELDS:
-            raise Unknown(name, name, FIELDS)
+        if name not in valid:
+            raise Unknown(name, name, valid)
     try:
-        return msgspec.convert(dict(fields), Recipe)
+        return msgspec.convert(dict(fields), of)
     except msgspec.ValidationError as error:
         sentence, _, path = str(error).partition(" - at `$.")
         raise Refusal("type", path.rstrip("`") or "recipe", sentence) from error

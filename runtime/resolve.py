@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..assets.bundle import Bundle
 from ..assets.manifest import Flow, Manifest, Recommended, Ve, Vp
 from ..assets.refusal import OutOfRange, Refusal, Unknown, WrongType
+from . import checks
 from .noise import check_seed
 from .recipe import FIELDS, Recipe, Spacing, from_dict
 from .solver import Plan, Process, compile_plan
@@ -26,7 +27,6 @@ DEFAULT_SPACING = "sgm_uniform"
 """For a sampler or step count that the bundle has no explicit table for."""
 LIVE_SPACING = "karras"
 """For a sampler that takes the ends of a spacing only; this one begins and ends where the training did."""
-PROMPT_LIMIT = 1000
 CORNER_LIMIT = 2**24
 IMAGE_DEPTH = 4
 """An image may be of a recipe that has an image itself, so many times."""
@@ -83,15 +83,15 @@ def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle], depth: in
             "negative": asked.get("negative", ""),
             "seed": check_seed(asked.get("seed", 0)),
             "variation_seed": check_seed(asked.get("variation_seed", 0), "variation_seed"),
-            "variation_strength": _number(asked.get("variation_strength", 0.0), "variation_strength", 0.0, 1.0),
+            "variation_strength": checks.number(asked.get("variation_strength", 0.0), "variation_strength", 0.0, 1.0),
             "x": _corner(asked.get("x", 0), "x", manifest),
             "y": _corner(asked.get("y", 0), "y", manifest),
             "width": width,
             "height": height,
             "image": None if source is None else source.recipe.to_dict(),
-            "denoise": _number(asked.get("denoise", 1.0), "denoise", 0.001, 1.0),
+            "denoise": checks.number(asked.get("denoise", 1.0), "denoise", 0.001, 1.0),
             "mask": _mask(asked.get("mask"), manifest, (width, height)),
-            "noise": _one_of(asked.get("noise", NOISES[0]), "noise", NOISES),
+            "noise": checks.one_of(asked.get("noise", NOISES[0]), "noise", NOISES),
             **dials,
         }
     )
@@ -219,8 +219,8 @@ def _check_image(recipe: Recipe) -> None:
 
 
 def _condition(asked: Mapping[str, Any], bundle: Bundle) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    prompt = _text(asked.get("prompt"), "prompt")
-    negative = _text(asked.get("negative", ""), "negative")
+    prompt = checks.text(asked.get("prompt"), "prompt")
+    negative = checks.text(asked.get("negative", ""), "negative")
     positive, ignored = bundle.parse_prompt(prompt)
     unconditional, also = bundle.parse_negative(negative)
     return np.stack([positive, unconditional]), ignored + also
@@ -268,20 +268,20 @@ def _dials(asked: Mapping[str, Any], manifest: Manifest, pixels: int) -> dict[st
 def _eta(asked: Mapping[str, Any], implied: Any, table: Recommended | None, sampler: str) -> float | None:
     eta = asked.get("eta", implied)
     if eta is not None:
-        return _number(eta, "eta", 0.0, 10.0)
+        return checks.number(eta, "eta", 0.0, 10.0)
     return table.eta if table is not None and table.sampler == sampler else None
 
 
 def _guidance(value: Any) -> float | tuple[float, ...]:
     if isinstance(value, list | tuple):
-        return tuple(_number(each, "guidance", 0.0, 30.0) for each in value)
-    return _number(value, "guidance", 0.0, 30.0)
+        return tuple(checks.number(each, "guidance", 0.0, 30.0) for each in value)
+    return checks.number(value, "guidance", 0.0, 30.0)
 
 
 def _spacing(value: Any, manifest: Manifest, pixels: int) -> Spacing:
     """As the registry spells it; a spacing that depends on resolution is told the recipe's."""
     if isinstance(value, list | tuple):
-        return tuple(_number(level, "spacing", 0.0, RATIO_LIMIT) for level in value)
+        return tuple(checks.number(level, "spacing", 0.0, RATIO_LIMIT) for level in value)
     if isinstance(value, str):
         value = {"name": value}
     if not isinstance(value, Mapping):
@@ -299,25 +299,3 @@ def _options(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise WrongType("options", value, "a mapping of the sampler's option names to values")
     return dict(value)
-
-
-def _text(value: Any, field: str) -> str:
-    if not isinstance(value, str):
-        raise WrongType(field, value, "text")
-    if len(value) > PROMPT_LIMIT:
-        raise OutOfRange(field, f"{value[:20]}... ({len(value)} characters)", f"at most {PROMPT_LIMIT} characters")
-    return value
-
-
-def _number(value: Any, field: str, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise WrongType(field, value, "a number")
-    if not low <= value <= high:  # NaN fails here too
-        raise OutOfRange(field, value, f"a number from {low:g} to {high:g}")
-    return float(value)
-
-
-def _one_of(value: Any, field: str, valid: tuple[str, ...]) -> str:
-    if value not in valid:
-        raise Unknown(field, value, valid)
-    return str(value)

@@ -15,6 +15,7 @@ from ...assets.music.manifest import MusicManifest
 from ...assets.music.render import PRESETS, check_loudness
 from ...assets.music.score import STREAMS
 from ...assets.refusal import Corrupt, OutOfRange, Refusal, Unknown, WrongType
+from .. import checks
 from ..engine.tokens.plan import TokenPlan
 from ..engine.tokens.sampling import Sampling, guided
 from ..noise import check_seed
@@ -29,7 +30,6 @@ SPINE = (CHORDS, LEAD)
 SPINE_HEARS = tuple(group for group in c.GROUPS if group != "intensity")
 PARTIAL = ("style", "section", "scale", "beats")
 """What the middle evaluation of double guidance hears."""
-PROMPT_LIMIT = 1000
 GUIDANCE_LIMIT = 20.0
 PROGRESSION_LIMIT = 64
 
@@ -63,7 +63,7 @@ def resolve(request: Mapping[str, Any], bundle: Bundle) -> MusicResolved:
             raise Unknown(str(name), name, ASKED)
     asked = {name: value for name, value in request.items() if value is not None}
     manifest = manifest_of(bundle)
-    prompt = _text(asked.get("prompt", ""), "prompt")
+    prompt = checks.text(asked.get("prompt", ""), "prompt")
     said = parse(prompt)
     conditions = conditions_of(asked, said)
     numbers = {
@@ -96,8 +96,8 @@ def conditions_of(asked: Mapping[str, Any], said: Said) -> Conditions:
     """The request's fields, else the prompt's words, else what is usual for the style."""
     styles = _styles(asked, said)
     normal = usual(styles)
-    section = _one_of(_either(asked, said, "section", "loop"), "section", c.SECTIONS)
-    key = read_key(_text(asked["key"], "key")) if "key" in asked else None
+    section = checks.one_of(_either(asked, said, "section", "loop"), "section", c.SECTIONS)
+    key = read_key(checks.text(asked["key"], "key")) if "key" in asked else None
     tonic, scale = key or (said.fixed.get("tonic", 0), said.fixed.get("scale", normal["scale"]))
     for name, mine, theirs in (("tonic", tonic, said.fixed.get("tonic")), ("scale", scale, said.fixed.get("scale"))):
         if key is not None and theirs is not None and mine != theirs:
@@ -105,16 +105,16 @@ def conditions_of(asked: Mapping[str, Any], said: Said) -> Conditions:
     levels = {}
     for at, name in enumerate(("density", "brightness", "intensity")):
         moved = min(1.0, max(0.0, normal[name] + said.mood[at]))
-        levels[name] = _number(_either(asked, said, name, round(moved, 3)), name, 0.0, 1.0)
+        levels[name] = checks.number(_either(asked, said, name, round(moved, 3)), name, 0.0, 1.0)
     bpm = said.tempo if said.tempo is not None and "bpm" not in said.fixed else normal["bpm"]
     return Conditions(
         styles=styles,
         section=section,
-        bpm=_number(_either(asked, said, "bpm", bpm), "bpm", *c.BPM),
+        bpm=checks.number(_either(asked, said, "bpm", bpm), "bpm", *c.BPM),
         tonic=tonic,
         scale=scale,
         **levels,
-        bars=_whole(_either(asked, said, "bars", USUAL_BARS[section]), "bars", c.BARS),
+        bars=checks.whole(_either(asked, said, "bars", USUAL_BARS[section]), "bars", c.BARS),
         beats=_beats(_either(asked, said, "signature", "4/4")),
         progression=_progression(_either(asked, said, "progression", None)),
     )
@@ -189,8 +189,8 @@ def _dials(asked: Mapping[str, Any], manifest: MusicManifest) -> dict[str, Any]:
         "temperature": float(how.temperature),
         "top_k": how.top_k,
         "top_p": float(how.top_p),
-        "guidance": _number(asked.get("guidance", best.guidance), "guidance", 0.0, GUIDANCE_LIMIT),
-        "guidance_beta": None if beta is None else _number(beta, "guidance_beta", 0.0, GUIDANCE_LIMIT),
+        "guidance": checks.number(asked.get("guidance", best.guidance), "guidance", 0.0, GUIDANCE_LIMIT),
+        "guidance_beta": None if beta is None else checks.number(beta, "guidance_beta", 0.0, GUIDANCE_LIMIT),
     }
 
 
@@ -207,7 +207,7 @@ def _styles(asked: Mapping[str, Any], said: Said) -> tuple[str, ...]:
     if not styles:
         raise WrongType("styles", given, "one style or a list of them")
     for style in styles:
-        _one_of(style, "style", c.STYLES)
+        checks.one_of(style, "style", c.STYLES)
     if said.styles and set(said.styles) != set(styles):
         _against("style", ", ".join(styles), ", ".join(said.styles))
     return tuple(dict.fromkeys(styles))
@@ -240,19 +240,21 @@ def _progression(value: Any) -> tuple[int, ...] | None:
 
 def _beats(value: Any) -> int:
     written = {text: beats for beats, text in c.SIGNATURES.items()}
-    return written[_one_of(value, "signature", tuple(written))]
+    return written[checks.one_of(value, "signature", tuple(written))]
 
 
 def _reseeded(value: Any) -> dict[str, int]:
     if not isinstance(value, Mapping):
         raise WrongType("reseeded", value, 'streams with seeds, such as {"drums": 3}')
-    return {_one_of(name, "reseeded", STREAMS): check_seed(seed, f"reseeded.{name}") for name, seed in value.items()}
+    return {
+        checks.one_of(name, "reseeded", STREAMS): check_seed(seed, f"reseeded.{name}") for name, seed in value.items()
+    }
 
 
 def _streams(value: Any, name: str) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
         raise WrongType(name, value, f"a list of streams: {', '.join(STREAMS)}")
-    return tuple(dict.fromkeys(_one_of(each, name, STREAMS) for each in value))
+    return tuple(dict.fromkeys(checks.one_of(each, name, STREAMS) for each in value))
 
 
 def _check_audible(only: tuple[str, ...], mute: tuple[str, ...]) -> None:
@@ -260,33 +262,3 @@ def _check_audible(only: tuple[str, ...], mute: tuple[str, ...]) -> None:
         raise Refusal("contradiction", "mute", f"{', '.join(both)} stand in only too", "leave them out of one")
     if set(only or STREAMS) <= set(mute):
         raise Refusal("contradiction", "mute", "leaves nothing that sounds", "mute fewer streams")
-
-
-def _text(value: Any, name: str) -> str:
-    if not isinstance(value, str):
-        raise WrongType(name, value, "text")
-    if len(value) > PROMPT_LIMIT:
-        raise OutOfRange(name, f"{value[:20]}... ({len(value)} characters)", f"at most {PROMPT_LIMIT} characters")
-    return value
-
-
-def _number(value: Any, name: str, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise WrongType(name, value, "a number")
-    if not low <= value <= high:  # NaN fails here too
-        raise OutOfRange(name, value, f"a number from {low:g} to {high:g}")
-    return float(value)
-
-
-def _whole(value: Any, name: str, valid: range) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise WrongType(name, value, "a whole number")
-    if value not in valid:
-        raise OutOfRange(name, value, f"a whole number from {valid[0]} to {valid[-1]}")
-    return value
-
-
-def _one_of(value: Any, name: str, valid: tuple[str, ...]) -> str:
-    if value not in valid:
-        raise Unknown(name, value, valid)
-    return str(value)
