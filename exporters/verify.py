@@ -108,12 +108,12 @@ def _plans(bundle: Bundle, samplers: Iterable[str]) -> Iterator[tuple[str, float
 
 
 def _asked(bundle: Bundle, rng: np.random.Generator, size: tuple[int, ...]) -> Array:
-    """A condition and what it is guided away from (2, 1, ...): numbers at random, or of a vocabulary two words and none,
+    """A condition and what it is guided away from (2, 1, ...): numbers at random; of a vocabulary at most two words each,
     since all words at once under guidance lead far out of what a decoder was made for."""
-    if not isinstance(bundle.manifest.conditioning, Words):
-        return rng.random((2, 1, *size), np.float32)
-    given = np.zeros((2, 1, *size), np.float32)
-    given[0, 0, rng.choice(size[-1], min(2, size[-1]), replace=False)] = 1.0
+    given = rng.random((2, 1, *size), np.float32)
+    if isinstance(bundle.manifest.conditioning, Words):
+        for one in given[:, 0]:
+            one[rng.permutation(size[-1])[2:]] = 0.0
     return given
 
 
