@@ -5,13 +5,14 @@ The engine knows none of them; the runtime asks here. Latents of pictures are th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..assets.bundle import Bundle
-from ..assets.refusal import Unknown
+from ..assets.refusal import Refusal, Unknown
 from . import bundles as latent_bundles
+from . import checks
 from . import recipe as latent_recipe
 from . import resolve as latents
 from .engine.network import Network
@@ -20,12 +21,15 @@ from .engine.tokens.network import TokenNetwork
 from .music import piece
 from .music import recipe as music_recipe
 from .music import resolve as music
+from .music.live import PRIORITY, Event, Hall, LiveStream
 from .music.opened import open_tokens, token_job
 from .music.piece import Piece
 from .music.recipe import MusicRecipe
 from .music.resolve import MusicResolved
+from .music.steering import LONGEST, Turn, check_ahead, open_course
 from .recipe import Recipe
 from .resolve import Resolved
+from .work import PRIORITIES
 
 AnyRecipe = Recipe | MusicRecipe
 AnyResolved = Resolved | MusicResolved
@@ -66,6 +70,41 @@ def fewer_steps(resolved: AnyResolved) -> list[int]:
 def tokens_job(network: AnyNetwork, resolved: MusicResolved) -> TokenJob:
     assert isinstance(network, TokenNetwork)
     return token_job(network, resolved)
+
+
+def stream(
+    hall: Hall,
+    networks: Mapping[str, Any],
+    bundles: Mapping[str, Bundle],
+    request: Mapping[str, Any],
+    *,
+    ahead: int = 2,
+    first: int = 0,
+    steering: Iterable[Turn | Mapping[str, Any]] = (),
+    priority: int = PRIORITY,
+    on_event: Callable[[Event], None] | None = None,
+) -> LiveStream:
+    """Opens a live stream of a request for music, or of the recipe of an earlier one.
+
+    ahead     bars, 1 to 16, that are made before those before them are taken
+    first     the bar from which on they are delivered; those before are made and not sent
+    steering  turns that are known beforehand
+    """
+    if request.get("kind", MUSIC) not in (MUSIC, "music stream"):
+        raise Refusal("unsupported", "kind", f"{request['kind']!r} cannot be streamed", 'leave it out, or say "music"')
+    start = request.get("start", {}) if request.get("kind") == "music stream" else request
+    named = start.get("bundle") if isinstance(start, Mapping) else None
+    asked = {"kind": MUSIC} if named is None else {"kind": MUSIC, "bundle": named}
+    bundle = latents.choose_bundle(asked, bundles)
+    course = open_course(request, bundle, steering)
+    network = networks[bundle.digest]
+    assert isinstance(network, TokenNetwork)
+    terms = {
+        "ahead": check_ahead(ahead),
+        "first": checks.whole(first, "first", range(LONGEST)),
+        "priority": checks.whole(priority, "priority", PRIORITIES),
+    }
+    return hall.begin(network, course, on_event=on_event, **terms)
 
 
 def play(job: TokenJob, resolved: MusicResolved) -> Piece:

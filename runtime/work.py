@@ -95,3 +95,10 @@ def too_late(expected_ms: float, deadline_ms: float) -> Refusal:
         f"{deadline_ms:g} ms cannot be met, {expected_ms:.0f} ms are expected",
         'raise it, lower steps or size, or say late="degrade" or "deliver"',
     )
+
+
+def unexpected(error: Exception) -> Refusal:
+    """What nobody refused on purpose, as a refusal."""
+    return Refusal(
+        "internal", "request", f"{type(error).__name__}: {error}", "report it with the recipe; others are served on"
+    )

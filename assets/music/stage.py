@@ -20,7 +20,7 @@ from .kits import KITS, Kit, Part
 from .reverb import BLOCK, Reverb, response
 from .score import STREAMS, Note, Score
 from .signal import Wave, fade_out, rise, size_for
-from .voices.base import layer_of
+from .voices.base import Voice, layer_of
 
 KICKS = (35, 36)
 TIGHT = {"drums": 0.35, "bass": 0.5}
@@ -129,7 +129,7 @@ class Stage:
     def _ducked(self, depth: float, start: int, end: int, before: int | None = None) -> Wave:
         """The gain (frames,) under the kicks: down within 6 ms, held, up again within an eighth note, at most 0.25 s; `before` leaves
         out kicks from there on."""
-        shape = _duck(depth, min(0.25, 30 / float(self.score.bpm)), self.rate)
+        shape = duck_shape(depth, float(self.score.bpm), self.rate)
         gain = np.ones(end - start, np.float32)
         for kick in self.kicks:
             for at, low, high in _turns(kick, len(shape), self.samples, start, end):
@@ -153,10 +153,10 @@ class Stage:
         return events
 
     def _drum(self, note: Note, part: Part) -> Event:
-        chance = _chance(note)
+        chance = dice(note)
         at = sample_of(note.start, self.score, self.rate)
         if note.pitch not in KICKS:
-            at += self._late(chance, TIGHT["drums"])
+            at += late(chance, TIGHT["drums"], self.kit, self.rate)
         layer, variant = layer_of(note.velocity), chance % VARIANTS
         until = self._choked(note)
 
@@ -167,30 +167,25 @@ class Stage:
             key = ("choked", part.voice, note.pitch, layer, variant, until, self.rate)
             return self.bank.kept(key, lambda: fade_out(whole[:, :until].copy(), int(0.03 * self.rate)))
 
-        gain = _loudness(note.velocity, chance) * 10 ** (part.gain / 20)
+        gain = strength(note.velocity, chance) * 10 ** (part.gain / 20)
         return Event(at, sound, np.float32(gain), np.float32(gain))
 
     def _note(self, note: Note, part: Part, stream: str, number: int) -> Event:
-        chance = _chance(note)
+        chance = dice(note)
         start = sample_of(note.start, self.score, self.rate)
         held = sample_of(note.start + note.length, self.score, self.rate) - start
-        at = start + self._late(chance, TIGHT.get(stream, 1.0)) + int(number * part.strum * 1e-3 * self.rate)
+        at = start + late(chance, TIGHT.get(stream, 1.0), self.kit, self.rate)
+        at += int(number * part.strum * 1e-3 * self.rate)
         layer = layer_of(note.velocity)
 
         def sound() -> Wave:
             return self.bank.note(part.voice, note.pitch, layer, held, self.rate)
 
-        gain = _loudness(note.velocity, chance) * 10 ** (part.gain / 20)
-        side = max(-1.0, min(1.0, part.side + part.spread * (note.pitch - 66) / 24))
-        left, right = (math.sqrt(2) * f((side + 1) * math.pi / 4) for f in (math.cos, math.sin))
+        gain = strength(note.velocity, chance) * 10 ** (part.gain / 20)
+        left, right = sides(part, note.pitch)
         kind = INSTRUMENTS[part.voice]
-        release = None if kind.rings else max(int(kind.release * self.rate), self.rate // 50)
+        release = release_of(kind, self.rate)
         return Event(at, sound, np.float32(gain * left), np.float32(gain * right), release)
-
-    def _late(self, chance: int, loose: float) -> int:
-        """Samples that a hand is late (or early), between minus and plus the kit's looseness, mostly little."""
-        wide = ((chance >> 8 & 0xFFFF) + (chance >> 24 & 0xFFFF)) / 65535 - 1
-        return round(wide * loose * self.kit.loose * 1e-3 * self.rate)
 
     def _choked(self, note: Note) -> int | None:
         """Samples until another stroke ends this one."""
@@ -205,18 +200,37 @@ class Stage:
         return sample_of(note.start + gap, self.score, self.rate) - sample_of(note.start, self.score, self.rate)
 
 
-def _duck(depth: float, back: float, rate: int) -> Wave:
-    down, hold, up = int(0.006 * rate), int(0.03 * rate), int(back * rate)
+def duck_shape(depth: float, bpm: float, rate: int) -> Wave:
+    """The gain (frames,) from a kick on."""
+    down, hold, up = int(0.006 * rate), int(0.03 * rate), int(min(0.25, 30 / bpm) * rate)
     fall = np.concatenate([rise(down), np.ones(hold, np.float32), rise(up)[::-1]])
     return np.float32(1) - np.float32(depth) * fall
 
 
-def _loudness(velocity: int, chance: int) -> float:
+def late(chance: int, loose: float, kit: Kit, rate: int) -> int:
+    """Samples that a hand is late (or early), between minus and plus the kit's looseness, mostly little."""
+    wide = ((chance >> 8 & 0xFFFF) + (chance >> 24 & 0xFFFF)) / 65535 - 1
+    return round(wide * loose * kit.loose * 1e-3 * rate)
+
+
+def sides(part: Part, pitch: int) -> tuple[float, float]:
+    """Gains left and right of a pitch, of constant power."""
+    side = max(-1.0, min(1.0, part.side + part.spread * (pitch - 66) / 24))
+    left, right = (math.sqrt(2) * f((side + 1) * math.pi / 4) for f in (math.cos, math.sin))
+    return left, right
+
+
+def release_of(kind: Voice, rate: int) -> int | None:
+    """Samples in which a note fades when its key is let go; none where that changes nothing."""
+    return None if kind.rings else max(int(kind.release * rate), rate // 50)
+
+
+def strength(velocity: int, chance: int) -> float:
     """Velocity 100 is 1; half of it is 9 dB less; a hand differs by at most 0.7 dB."""
     return float((velocity / 100) ** 1.5 * 10 ** (((chance >> 40 & 0xFF) / 255 - 0.5) * 1.4 / 20))
 
 
-def _chance(note: Note) -> int:
+def dice(note: Note) -> int:
     """64 bits that depend on the note alone (the finaliser of SplitMix64), so each loop is played the same way."""
     value = (note.stream << 48) ^ (note.start << 24) ^ (note.pitch << 8) ^ note.velocity
     value = (value + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF

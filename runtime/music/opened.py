@@ -37,10 +37,10 @@ def token_job(network: TokenNetwork, resolved: MusicResolved) -> TokenJob:
     return TokenJob(network, resolved.plan, lambda: noise_of(resolved.recipe, resolved.plan.frames))
 
 
-def noise_of(recipe: MusicRecipe, frames: int) -> NDArray[np.float64]:
-    """(streams, frames, words): a function of seed, stream and frame alone; a reseeded stream has another seed's."""
-    noise = gumbels(recipe.seed, TOKENS, 0, len(STREAMS), frames, WIDEST)
+def noise_of(recipe: MusicRecipe, frames: int, first: int = 0) -> NDArray[np.float64]:
+    """(streams, frames, words) from a frame on: a function of seed, stream and frame alone; a reseeded stream has another seed's."""
+    noise = gumbels(recipe.seed, TOKENS, 0, len(STREAMS), frames, WIDEST, y=first)
     for name, seed in recipe.reseeded.items():
         stream = STREAMS.index(name)
-        noise[stream] = gumbels(seed, TOKENS, 0, len(STREAMS), frames, WIDEST)[stream]
+        noise[stream] = gumbels(seed, TOKENS, 0, len(STREAMS), frames, WIDEST, y=first)[stream]
     return noise

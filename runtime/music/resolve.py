@@ -120,12 +120,20 @@ def conditions_of(asked: Mapping[str, Any], said: Said) -> Conditions:
     )
 
 
-def plan_of(recipe: MusicRecipe, conditions: Conditions, manifest: MusicManifest) -> TokenPlan:
+def plan_of(
+    recipe: MusicRecipe,
+    conditions: Conditions,
+    manifest: MusicManifest,
+    first: int = 0,
+    count: int | None = None,
+    strike: bool = False,
+) -> TokenPlan:
     """Two groups of evaluations: one that sees chords and lead alone and is deaf to intensity, and one that sees and hears all.
 
-    So another intensity changes neither chords nor lead; each group is as many rows as guidance needs.
+    So another intensity changes neither chords nor lead; each group is as many rows as guidance needs. Of a stream it is the
+    plan of `count` frames from the frame `first` on, as the conditions' bars go round and round; `strike`: a chord comes at once.
     """
-    sizes, delays, frames = tuple(manifest.sizes), tuple(manifest.delays), conditions.frames
+    sizes, delays, frames = tuple(manifest.sizes), tuple(manifest.delays), count or conditions.frames
     if sizes != SIZES:
         raise Corrupt("sizes", f"are {list(sizes)}, this build's music has {list(SIZES)}", "export the bundle again")
     weights = guided(recipe.guidance, recipe.guidance_beta)
@@ -136,7 +144,7 @@ def plan_of(recipe: MusicRecipe, conditions: Conditions, manifest: MusicManifest
         levels = [all_, *middle, ()]
         heard += [levels[k] for k in kept]
     steps = frames + max(delays)
-    place = places(0, steps, frames, conditions.beats)
+    place = places(first, steps, conditions.frames, conditions.beats)
     rows = [np.concatenate([np.tile(vector(conditions, groups), (steps, 1)), place], 1) for groups in heard]
     mix = np.zeros((len(sizes), len(heard)))
     sees = np.ones((len(heard), len(sizes)), np.bool_)
@@ -153,29 +161,30 @@ def plan_of(recipe: MusicRecipe, conditions: Conditions, manifest: MusicManifest
         sees=sees,
         mix=mix,
         sampling=(sampling,) * len(sizes),
-        allowed={CHORDS: _allowed(conditions)},
+        allowed={CHORDS: allowed_chords(conditions, first, frames, strike)},
     )
 
 
-def _allowed(conditions: Conditions) -> NDArray[np.bool_]:
-    """(frames, words) of the chord stream: the first frame strikes one, so that there always is a harmony and a sound.
+def allowed_chords(conditions: Conditions, first: int, count: int, strike: bool) -> NDArray[np.bool_]:
+    """(count, words) of the chord stream: the very first frame strikes one, so that there always is a harmony and a sound; a
+    later first one does where `strike` says so.
 
     Under a progression its chord must be struck where it comes, and no other ever. The degrees are spread evenly over
     whole bars; with more degrees than bars, over beats.
     """
-    progression, frames = conditions.progression, conditions.frames
+    progression, frames = conditions.progression, first + np.arange(count)
     if progression is None:
-        free = np.ones((frames, SIZES[CHORDS]), np.bool_)
-        free[0, :FIRST] = False
+        free = np.ones((count, SIZES[CHORDS]), np.bool_)
+        free[(frames == 0) | (strike & (frames == first)), :FIRST] = False
         return free
     bar = 4 * conditions.beats
-    count = len(progression)
-    each = bar if count <= conditions.bars else max(4, frames // count // 4 * 4)
-    at = np.arange(frames) // each
+    degrees = len(progression)
+    each = bar if degrees <= conditions.bars else max(4, conditions.frames // degrees // 4 * 4)
+    at = frames % conditions.frames
     words = np.arange(SIZES[CHORDS])
-    degrees = (words - FIRST) // len(SHAPES)
-    of_chord = (words >= FIRST) & (degrees == np.array(progression)[at % count][:, None])
-    changes = np.arange(frames) % each == 0
+    of_word = (words - FIRST) // len(SHAPES)
+    of_chord = (words >= FIRST) & (of_word == np.array(progression)[at // each % degrees][:, None])
+    changes = (at % each == 0) | (strike & (frames == first))
     return np.asarray(np.where(changes[:, None], of_chord, of_chord | (words < FIRST)), np.bool_)
 
 

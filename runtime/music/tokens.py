@@ -68,11 +68,15 @@ def chord(degree: int, shape: str = "triad") -> int:
 def harmony(tokens: Tokens) -> NDArray[np.int64]:
     """(frames,) the chord word that governs each frame: the last one struck, round the loop; the tonic where none is."""
     words = tokens[CHORDS]
-    struck = np.nonzero(words >= FIRST)[0]
-    if not len(struck):
-        return np.full(len(words), chord(0))
-    last = np.searchsorted(struck, np.arange(len(words)), side="right") - 1
-    found: NDArray[np.int64] = words[struck[last]]  # -1 is the last of the loop
+    onsets = words[words >= FIRST]
+    return struck(words, int(onsets[-1]) if len(onsets) else chord(0))
+
+
+def struck(words: Tokens, before: int) -> NDArray[np.int64]:
+    """(frames,) the last chord word struck up to each frame; until the first one it is `before`."""
+    onsets = np.nonzero(words >= FIRST)[0]
+    last = np.searchsorted(onsets, np.arange(len(words)), side="right")
+    found: NDArray[np.int64] = np.append(before, words[onsets])[last]
     return found
 
 
@@ -80,17 +84,15 @@ def to_score(tokens: Tokens, conditions: Conditions) -> Score:
     """The notes of tokens (5, frames) in the key and tempo of the conditions."""
     governing = harmony(tokens)
     tonic, scale = conditions.tonic, SCALES[conditions.scale]
-    notes = [*_drum_notes(tokens[DRUM], conditions.beats)]
+    notes = [*drum_notes(tokens[DRUM], conditions.beats)]
     notes += _chord_notes(tokens[CHORDS], tonic, scale, conditions.beats)
     for stream in (BASS, ARPEGGIO, LEAD):
         for start, length, word in _sounding(tokens[stream]):
-            step, accent = divmod(word - FIRST, 2)
-            pitch = pitch_of(step + LOWEST[stream] + _origin(stream, int(governing[start])), tonic, scale)
-            notes.append(Note(stream, start, length, pitch, _velocity(stream, start, conditions.beats, bool(accent))))
+            notes.append(melodic_note(stream, start, length, word, int(governing[start]), conditions))
     notes.sort(key=lambda note: (note.start, note.stream, note.pitch))
     return Score(
         notes=tuple(notes),
-        chords=_chords(governing, tonic, scale),
+        chords=chords_of(governing, tonic, scale),
         bars=conditions.bars,
         beats=conditions.beats,
         bpm=conditions.bpm,
@@ -98,6 +100,14 @@ def to_score(tokens: Tokens, conditions: Conditions) -> Score:
         scale=conditions.scale,
         style=conditions.styles[-1],
     )
+
+
+def melodic_note(stream: int, start: int, length: int, word: int, governing: int, conditions: Conditions) -> Note:
+    """The note of an onset of bass, arpeggio or lead under a chord's word."""
+    step, accent = divmod(word - FIRST, 2)
+    step += LOWEST[stream] + _origin(stream, governing)
+    pitch = pitch_of(step, conditions.tonic, SCALES[conditions.scale])
+    return Note(stream, start, length, pitch, velocity_of(stream, start, conditions.beats, bool(accent)))
 
 
 def from_score(score: Score) -> Tokens:
@@ -121,7 +131,7 @@ def from_score(score: Score) -> Tokens:
         words = {}
         for start, note in chosen.items():
             step = step_of(note.pitch, score.tonic, scale) - _origin(stream, int(governing[start]))
-            accented = note.velocity > _velocity(stream, start, score.beats, False)
+            accented = note.velocity > velocity_of(stream, start, score.beats, False)
             words[start] = (onset(stream, step, accented), note.length)
         _write(tokens[stream], words)
     return tokens
@@ -194,7 +204,7 @@ def _sounding(words: Tokens) -> list[tuple[int, int, int]]:
     return found
 
 
-def _velocity(stream: int, frame: int, beats: int, accent: bool) -> int:
+def velocity_of(stream: int, frame: int, beats: int, accent: bool) -> int:
     """Louder on the beat and most on the bar's first."""
     at = frame % (4 * beats)
     metric = 8 if at == 0 else 4 if at % 4 == 0 else 0 if at % 2 == 0 else -6
@@ -204,7 +214,7 @@ def _velocity(stream: int, frame: int, beats: int, accent: bool) -> int:
 _DRUM_VELOCITY = (112, 104, 66, 78, 92, 98, 70)
 
 
-def _drum_notes(words: Tokens, beats: int) -> list[Note]:
+def drum_notes(words: Tokens, beats: int) -> list[Note]:
     notes = []
     for frame in np.nonzero(words)[0].tolist():
         at = frame % (4 * beats)
@@ -220,12 +230,12 @@ def _chord_notes(words: Tokens, tonic: int, scale: Sequence[int], beats: int) ->
     before: tuple[int, ...] | None = None
     for start, length, word in _sounding(words):
         before = voicing(word, before)
-        velocity = _velocity(CHORDS, start, beats, False)
+        velocity = velocity_of(CHORDS, start, beats, False)
         notes += [Note(CHORDS, start, length, pitch_of(step, tonic, scale), velocity) for step in before]
     return notes
 
 
-def _chords(governing: NDArray[np.int64], tonic: int, scale: Sequence[int]) -> tuple[Chord, ...]:
+def chords_of(governing: NDArray[np.int64], tonic: int, scale: Sequence[int]) -> tuple[Chord, ...]:
     found = []
     for frame, word in enumerate(governing.tolist()):
         if frame == 0 or word != governing[frame - 1]:

@@ -19,9 +19,29 @@ NOT_YET, UNSEEN = 0, 1
 def _nothing(*_: object) -> None: ...
 
 
+@dataclass(frozen=True, eq=False)
+class Past:
+    """What a sequence has behind it where a job goes on with it; nobody changes it.
+
+    steps         done before the job's first row
+    keys, values  the ring after them, (width, layers, heads, window, head)
+    tokens        (streams, n): the last words of every stream, n above the longest delay
+    """
+
+    steps: int
+    keys: Array
+    values: Array
+    tokens: NDArray[np.int64]
+
+
 @dataclass(eq=False)
 class TokenJob:
-    """`gumbels()` makes the noise, float64 (streams, frames, words), when the job is first chosen."""
+    """`gumbels()` makes the noise, float64 (streams, frames, words), when the job is first chosen.
+
+    past   where the sequence goes on with another job's; none: it begins
+    until  rows to run; none: all of the plan's
+    keep   a row: what lies behind it is kept, for a job that goes on from there (`left`)
+    """
 
     network: TokenNetwork
     plan: TokenPlan
@@ -30,6 +50,9 @@ class TokenJob:
     deadline: float = float("inf")
     arrived: float = 0.0
     row: int = 0
+    past: Past | None = None
+    until: int | None = None
+    keep: int | None = None
     on_row: Callable[[TokenJob], None] = _nothing
     on_done: Callable[[TokenJob], None] = _nothing
     on_error: Callable[[TokenJob, Exception], None] = _nothing
@@ -38,6 +61,7 @@ class TokenJob:
     _noise: NDArray[np.float64] = field(init=False)
     _keys: Array = field(init=False)
     _values: Array = field(init=False)
+    _kept: tuple[Array, Array] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.tokens = np.full((len(self.plan.sizes), self.plan.frames), -1, np.int64)
@@ -49,7 +73,17 @@ class TokenJob:
 
     @property
     def finished(self) -> bool:
-        return self.row == self.plan.steps
+        return self.row == (self.plan.steps if self.until is None else self.until)
+
+    @property
+    def left(self) -> Past:
+        """What a job needs that goes on from row `keep`; once all words of the frames before it are said."""
+        assert self._kept is not None
+        assert self.keep is not None
+        first = 0 if self.past is None else self.past.steps
+        before = np.full((len(self.plan.sizes), 0), 0) if self.past is None else self.past.tokens
+        said = np.concatenate([before, self.tokens[:, : self.keep]], 1)[:, -max(self.plan.delays) - 1 :]
+        return Past(first + self.keep, *self._kept, said)
 
     @property
     def samples(self) -> int:
@@ -75,28 +109,44 @@ class TokenJob:
     def _inputs(self) -> tuple[Array, ...]:
         plan, window = self.plan, self.network.cache.window
         if self.row == 0:
-            self._noise = self.gumbels()
-            self._keys = np.zeros((plan.width, *self.network.cache.shape), np.float32)
-            self._values = np.zeros_like(self._keys)
+            self._begin()
+        if self.row == self.keep:
+            self._kept = self._keys.copy(), self._values.copy()
+        step = self._step
         said = np.array([self._said(stream, self.row - 1 - delay) for stream, delay in enumerate(plan.delays)])
         unseen = np.array(plan.sizes) + UNSEEN
-        mask = np.where(np.arange(window) < self.row, np.float32(0), NEVER).astype(np.float32)
+        mask = np.where(np.arange(window) < step, np.float32(0), NEVER).astype(np.float32)
         return (
             np.where(plan.sees, said, unseen).astype(np.float32),
             plan.conditions[:, self.row],
-            np.full(plan.width, self.row, np.float32),
+            np.full(plan.width, step, np.float32),
             self._keys,
             self._values,
             np.broadcast_to(mask, (plan.width, window)),
         )
 
+    @property
+    def _step(self) -> int:
+        """The row's place in the whole sequence."""
+        return self.row if self.past is None else self.past.steps + self.row
+
+    def _begin(self) -> None:
+        self._noise = self.gumbels()
+        if self.past is not None:
+            self._keys, self._values = self.past.keys.copy(), self.past.values.copy()
+            return
+        self._keys = np.zeros((self.plan.width, *self.network.cache.shape), np.float32)
+        self._values = np.zeros_like(self._keys)
+
     def _said(self, stream: int, frame: int) -> int:
+        if frame < 0 and self.past is not None:
+            return int(self.past.tokens[stream, frame])
         inside = 0 <= frame < self.plan.frames
         return int(self.tokens[stream, frame]) if inside else self.plan.sizes[stream] + NOT_YET
 
     def _advance(self, logits: Array, key: Array, value: Array) -> None:
         """Puts the step's keys and values in the ring and draws the words that are due."""
-        plan, slot = self.plan, self.row % self.network.cache.window
+        plan, slot = self.plan, self._step % self.network.cache.window
         self._keys[:, :, :, slot], self._values[:, :, :, slot] = key, value
         first = 0
         for stream, size in enumerate(plan.sizes):

@@ -1,0 +1,309 @@
+"""Music without an end: bar after bar, each played as it comes, by the same kits, room and limiter as a loop.
+
+A bar's sound is made of its own notes and of what rings on from the bars before: what comes later changes nothing. Two things
+look ahead, hands that play early and the limiter, so a chunk does not begin on its bar but `lead` samples before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from .bank import BANK, Bank
+from .drumsets import CHOKED_BY, VARIANTS
+from .grid import check_rate
+from .instruments import INSTRUMENTS
+from .kits import KITS, Kit, Room
+from .limiter import MARGIN
+from .music import summed
+from .render import Master, check_ceiling, check_loudness, interleaved
+from .reverb import response
+from .score import STREAMS, Note
+from .signal import Wave, fade_out, size_for
+from .stage import KICKS, TIGHT, dice, duck_shape, late, release_of, sides, strength
+from .voices.base import layer_of
+
+EARLY = 512
+"""Samples before its bar in which a hand may already play."""
+LEAD = EARLY + MARGIN
+"""Samples of a chunk before the first beat of its bar: 32 ms at 48 kHz."""
+LONGEST_KEY = 8
+"""Seconds after which a key that is held on is let go."""
+LONGEST_TAIL = 6
+"""Seconds for which a stream that has ended may ring."""
+AUDIBLE = 1e-4
+CHOKE = 0.03
+"""Seconds in which a stroke fades that another one ends."""
+TYPICAL: dict[str, float] = {
+    "ambient": -15.7, "exploration": -18.0, "tense": -19.6, "combat": -16.3, "boss": -13.6, "victory": -16.4,
+    "town": -19.4, "dungeon": -20.1, "menu": -16.3,
+}  # fmt: skip
+"""LUFS of a style's usual piece before any gain, over six seeds of the shipped model, which lie within 1.5 of it. A stream cannot
+know its loudness beforehand, so each style has one gain: calm bars are quieter than wild ones, and nothing pumps."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of `beats` quarter notes at `bpm`, to be played by the kit of `style`.
+
+    notes    those that begin in it; `start` in sixteenths of the bar, `length` at most to its end
+    held     streams whose notes that reach the bar's end are held on into the next
+    carried  by stream, for how many sixteenths of this bar notes held from before go on; those of other streams are let go
+    """
+
+    notes: tuple[Note, ...]
+    beats: int
+    bpm: float
+    style: str
+    held: frozenset[int] = frozenset()
+    carried: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def frames(self) -> int:
+        """Sixteenths."""
+        return 4 * self.beats
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The sound around one bar: from `lead` samples before its first beat to as many before that of the next.
+
+    number   of the bar, from 0
+    start    sample of the whole stream that is this chunk's first; chunks follow each other without a gap
+    audio    float32 (samples, 2): what to play
+    stems    by stream, float32 (samples, 2): added in this order they are the mix before the limiter
+    limited_db  how far the limiter went at most, 0 or below
+    """
+
+    number: int
+    start: int
+    lead: int
+    audio: Wave
+    stems: Mapping[str, Wave]
+    limited_db: float
+
+
+@dataclass(eq=False)
+class Ringing:
+    """A note that sounds: `sound` (2, samples) from sample `at` of the stream on."""
+
+    stream: int
+    kit: Kit
+    at: int
+    sound: Wave
+    left: np.float32
+    right: np.float32
+    pitch: int
+    release: int | None  # samples in which it fades when let go; none: it rings
+    held: bool = False
+
+    @property
+    def end(self) -> int:
+        return self.at + int(self.sound.shape[1])
+
+    def let_go(self, at: int, fade: int) -> None:
+        """Fades it from sample `at` on."""
+        self.held = False
+        length = max(1, at - self.at + fade)
+        if length < self.sound.shape[1]:
+            self.sound = fade_out(self.sound[:, :length].copy(), min(fade, length))
+
+
+class Player:
+    """Plays bars in order; all of its state is what still rings.
+
+    rate        48000 or 44100
+    loudness    LUFS, -40 to -10, or a name of PRESETS: about what a usual piece of each style has
+    ceiling_db  dBTP, -12 to 0, that the limiter keeps
+    """
+
+    def __init__(
+        self, rate: int = 48000, *, loudness: float | str = -23.0, ceiling_db: float = -1.0, bank: Bank = BANK
+    ) -> None:
+        check_ceiling(ceiling_db)
+        self.rate, self.target = check_rate(rate), check_loudness(loudness)
+        self._master = Master(STREAMS, 0.0, ceiling_db)
+        self._bank = bank
+        self._number, self._sixteenth = 0, 0
+        self._origin: int = LEAD  # where this tempo began, and beats since then
+        self._beats, self._bpm = 0, 60.0
+        self._ringing: list[Ringing] = []
+        self._kicks: list[tuple[int, float]] = []  # sample and bpm of those that still push others down
+        self._wet = {stream: np.zeros((2, 0), np.float32) for stream in range(len(STREAMS))}
+        self._stems = [np.zeros((2, MARGIN), np.float32) for _ in STREAMS]
+        self._mix = np.zeros((2, 2 * MARGIN), np.float32)
+
+    def play(self, bar: Bar) -> Chunk:
+        """The sound of the next bar."""
+        if bar.bpm != self._bpm:
+            self._origin, self._beats, self._bpm = self._begins(), 0, bar.bpm
+        first = self._begins()
+        self._beats += bar.beats
+        last = self._begins()
+        self._let_go(bar, first, last)
+        self._begin(bar, first, last)
+        chunk = self._sound(first - EARLY, last - EARLY)
+        self._sixteenth += bar.frames
+        return chunk
+
+    def end(self) -> Chunk:
+        """What is still heard when nobody plays on: every key is let go, the room rings out. The player is done with it."""
+        first = self._begins()
+        for note in self._ringing:
+            if note.held:
+                note.let_go(first, note.release or 1)
+        rings = max([note.end - first for note in self._ringing] + [wet.shape[1] for wet in self._wet.values()])
+        rings += max((response(note.kit.room, self.rate).shape[1] for note in self._ringing), default=0)
+        length = min(rings, LONGEST_TAIL * self.rate)
+        chunk = self._sound(first - EARLY, first + length)
+        loud = np.flatnonzero(np.abs(chunk.audio).max(axis=1) > AUDIBLE)
+        heard = int(loud[-1]) + 1 if len(loud) else 1
+        cut = {name: _faded(stem, heard, self.rate) for name, stem in chunk.stems.items()}
+        return replace(chunk, audio=_faded(chunk.audio, heard, self.rate), stems=cut)
+
+    def _begins(self) -> int:
+        """The first sample of the next bar."""
+        exact = Fraction(self._beats * 60 * self.rate) / Fraction(self._bpm)
+        return self._origin + int((2 * exact + 1) // 2)
+
+    def _let_go(self, bar: Bar, first: int, last: int) -> None:
+        """Ends held notes where the bar says so."""
+        for note in self._ringing:
+            if note.held:
+                goes_on = bar.carried.get(note.stream, 0)
+                if goes_on < bar.frames or note.stream not in bar.held:
+                    note.let_go(_at(goes_on, bar, first, last), note.release or 1)
+
+    def _begin(self, bar: Bar, first: int, last: int) -> None:
+        together: dict[tuple[int, int], int] = {}
+        kit = KITS[bar.style]
+        for note in sorted(bar.notes, key=lambda n: (n.stream, n.start, n.pitch, n.velocity, n.length)):
+            number = together[note.stream, note.start] = together.get((note.stream, note.start), -1) + 1
+            start = _at(note.start, bar, first, last)
+            chance = dice(replace(note, start=self._sixteenth + note.start))
+            if note.stream == 0:
+                self._strike(note, kit, start, chance, bar)
+            else:
+                held = _at(note.start + note.length, bar, first, last) - start
+                on = note.stream in bar.held and note.start + note.length >= bar.frames
+                self._press(note, kit, start, chance, bar, number, held, on)
+
+    def _strike(self, note: Note, kit: Kit, at: int, chance: int, bar: Bar) -> None:
+        part = kit.parts["drums"]
+        if note.pitch in KICKS:
+            self._kicks.append((at, bar.bpm))
+        else:
+            at += late(chance, TIGHT["drums"], kit, self.rate)
+        for other in self._ringing:
+            if other.stream == 0 and note.pitch in CHOKED_BY.get(other.pitch, ()) and other.at < at < other.end:
+                other.let_go(at, int(CHOKE * self.rate))
+        sound = self._bank.stroke(part.voice, note.pitch, layer_of(note.velocity), chance % VARIANTS, self.rate)
+        gain = np.float32(strength(note.velocity, chance) * 10 ** ((part.gain + self._gain(bar.style)) / 20))
+        self._ringing.append(Ringing(0, kit, at, sound, gain, gain, note.pitch, None))
+
+    def _press(self, note: Note, kit: Kit, at: int, chance: int, bar: Bar, number: int, held: int, on: bool) -> None:
+        name = STREAMS[note.stream]
+        part = kit.parts[name]
+        kind = INSTRUMENTS[part.voice]
+        at += late(chance, TIGHT.get(name, 1.0), kit, self.rate) + int(number * part.strum * 1e-3 * self.rate)
+        release = release_of(kind, self.rate)
+        if on:  # nobody knows yet for how long
+            held = LONGEST_KEY * self.rate - int(kind.release * self.rate)
+        sound = self._bank.note(part.voice, note.pitch, layer_of(note.velocity), held, self.rate)
+        gain = strength(note.velocity, chance) * 10 ** ((part.gain + self._gain(bar.style)) / 20)
+        left, right = (np.float32(gain * side) for side in sides(part, note.pitch))
+        held_on = on and release is not None
+        self._ringing.append(Ringing(note.stream, kit, at, sound, left, right, note.pitch, release, held_on))
+
+    def _gain(self, style: str) -> float:
+        return self.target - TYPICAL[style]
+
+    def _sound(self, start: int, end: int) -> Chunk:
+        """The dry sound and the room of [start, end), and of that what the limiter can already answer for."""
+        stems = [self._stem(stream, start, end) for stream in range(len(STREAMS))]
+        self._ringing = [note for note in self._ringing if note.end > end]
+        self._kicks = [(at, bpm) for at, bpm in self._kicks if at + self.rate > end]
+        wide = np.concatenate([self._mix, summed(stems)], axis=1)
+        audio, limited = self._master.limit(wide)
+        self._mix = wide[:, -2 * MARGIN :].copy()
+        given = {}
+        for stream, stem in enumerate(stems):
+            both = np.concatenate([self._stems[stream], stem], axis=1)
+            self._stems[stream] = both[:, -MARGIN:].copy()
+            given[STREAMS[stream]] = interleaved(both[:, :-MARGIN])
+        chunk = Chunk(self._number, start - MARGIN, LEAD, interleaved(audio), given, limited)
+        self._number += 1
+        return chunk
+
+    def _stem(self, stream: int, start: int, end: int) -> Wave:
+        """float32 (2, end - start): kit by kit, the newest last, each into its own room."""
+        out = np.zeros((2, end - start), np.float32)
+        kits = {id(note.kit): note.kit for note in self._ringing if note.stream == stream}
+        for kit in kits.values():
+            part = kit.parts[STREAMS[stream]]
+            dry = np.zeros((2, end - start), np.float32)
+            for note in self._ringing:
+                if note.stream == stream and note.kit is kit:
+                    _lay(dry, note, start, end)
+            if part.duck:
+                dry *= self._ducked(part.duck, start, end)
+            out += dry
+            if part.send:
+                self._send(stream, kit.room, (dry[0] + dry[1]) * np.float32(part.send * 0.5))
+        wet = self._wet[stream]
+        count = min(wet.shape[1], end - start)
+        out[:, :count] += wet[:, :count]
+        self._wet[stream] = wet[:, count:].copy()
+        return out
+
+    def _send(self, stream: int, room: Room, dry: Wave) -> None:
+        """Adds the room's answer to a stretch; most of it is heard in bars to come."""
+        length = len(dry) + response(room, self.rate).shape[1] - 1
+        size = size_for(length)
+        sent = np.fft.rfft(dry, size)
+        wet = np.stack([np.fft.irfft(sent * side, size)[:length] for side in _spectra(room, self.rate, size)])
+        before = self._wet[stream]
+        if before.shape[1] < length:
+            before = np.concatenate([before, np.zeros((2, length - before.shape[1]), np.float32)], axis=1)
+        before[:, :length] += wet
+        self._wet[stream] = before
+
+    def _ducked(self, depth: float, start: int, end: int) -> Wave:
+        """The gain (samples,) under the kicks."""
+        gain = np.ones(end - start, np.float32)
+        for kick, bpm in self._kicks:
+            shape = duck_shape(depth, bpm, self.rate)
+            low, high = max(kick, start), min(kick + len(shape), end)
+            if low < high:
+                here = gain[low - start : high - start]
+                np.minimum(here, shape[low - kick : high - kick], out=here)
+        return gain
+
+
+@lru_cache(maxsize=24)
+def _spectra(room: Room, rate: int, size: int) -> tuple[Any, Any]:
+    left, right = response(room, rate)
+    return np.fft.rfft(left, size), np.fft.rfft(right, size)
+
+
+def _at(sixteenth: int, bar: Bar, first: int, last: int) -> int:
+    """The sample of a sixteenth of a bar."""
+    return first + (2 * sixteenth * (last - first) + bar.frames) // (2 * bar.frames)
+
+
+def _lay(out: Wave, note: Ringing, start: int, end: int) -> None:
+    low, high = max(note.at, start), min(note.end, end)
+    if low < high:
+        piece = note.sound[:, low - note.at : high - note.at]
+        out[0, low - start : high - start] += piece[0] * note.left
+        out[1, low - start : high - start] += piece[1] * note.right
+
+
+def _faded(sound: Wave, frames: int, rate: int) -> Wave:
+    """The first so many samples of (samples, 2), the last of them lowered to silence."""
+    return interleaved(fade_out(np.ascontiguousarray(sound[:frames].T), min(frames // 2, rate // 20)))

@@ -1,0 +1,179 @@
+"""Steering: what may be changed while a stream plays, and the log of it that is the stream's recipe.
+
+A turn says from which bar on which fields of the recipe are others. Words are read when the turn is asked for, so the log holds
+plain fields and replays without them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from ...assets.bundle import Bundle
+from ...assets.refusal import OutOfRange, Refusal, Unknown, WrongType
+from .. import checks
+from ..recipe import Canonical
+from .recipe import MusicRecipe
+from .resolve import MusicResolved, resolve
+from .words import parse, usual
+
+STEERED = (
+    *("prompt", "style", "styles", "section", "bpm", "key", "density", "brightness", "intensity", "progression"),
+    *("temperature", "top_k", "top_p", "only", "mute"),
+)
+"""What a turn may change; the rest belongs to the stream."""
+LEVELS = ("density", "brightness", "intensity")
+LONGEST = 20_000
+"""Bars of one stream: eleven hours at 120 bpm."""
+TURNS_LIMIT = 4096
+
+
+class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """From the first beat of `bar` on, these fields of the recipe are these."""
+
+    bar: int
+    changes: dict[str, Any]
+
+
+class StreamRecipe(Canonical, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A stream as far as it was made: how it began, how it was steered, how many bars it had, and whether it rang out."""
+
+    kind: str = "music stream"
+    start: MusicRecipe
+    steering: tuple[Turn, ...] = ()
+    bars: int
+    tail: bool = False
+
+
+def read_recipe(fields: Mapping[str, Any]) -> StreamRecipe:
+    try:
+        return msgspec.convert(dict(fields), StreamRecipe)
+    except msgspec.ValidationError as error:
+        sentence, _, path = str(error).partition(" - at `$.")
+        raise Refusal("type", path.rstrip("`") or "recipe", sentence, "give a stream's .recipe") from error
+
+
+class Course:
+    """What a stream plays from which bar on."""
+
+    def __init__(self, start: MusicResolved, turns: Iterable[Turn | Mapping[str, Any]] = ()) -> None:
+        self.bundle = start.bundle
+        self.turns: list[Turn] = []
+        self._states = [start]  # before the first turn, and after each
+        for turn in turns:
+            read = turn if isinstance(turn, Turn) else _turn(turn)
+            self.steer(read.changes, read.bar)
+
+    def at(self, bar: int) -> MusicResolved:
+        return self._states[bisect_right(self.turns, bar, key=_bar_of)]
+
+    def steer(self, asked: Mapping[str, Any], bar: int) -> tuple[Turn, tuple[str, ...]]:
+        """Adds a turn; gives it as it is logged, and the words of its prompt that were not known. Refused, nothing has changed."""
+        checks.whole(bar, "bar", range(LONGEST))
+        if len(self.turns) >= TURNS_LIMIT:
+            raise Refusal("busy", "steering", f"the log has {TURNS_LIMIT} turns", "open another stream")
+        place = bisect_right(self.turns, bar, key=_bar_of)
+        changes, ignored = changed(self._states[place], asked)
+        turn = Turn(bar, changes)
+        turns = [*self.turns[:place], turn, *self.turns[place:]]
+        states = self._states[: place + 1]
+        for each in turns[place:]:  # later turns stand on this one
+            states.append(merged(states[-1], each.changes))
+        self.turns, self._states = turns, states
+        return turn, ignored
+
+    def until(self, bars: int) -> tuple[Turn, ...]:
+        """The turns that a stream of so many bars has heard."""
+        return tuple(turn for turn in self.turns if turn.bar < bars and turn.changes)
+
+
+def changed(now: MusicResolved, asked: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The fields of the recipe that a turn changes, and the words that it ignored.
+
+    Another style brings its usual density, brightness and intensity; tempo and key stay what they are until they are named.
+    """
+    for name in asked:
+        if name not in STEERED:
+            raise Unknown(str(name), name, STEERED)
+    fields = {name: value for name, value in asked.items() if name not in ("prompt", "style")}
+    said = parse(checks.text(asked.get("prompt", ""), "prompt"))
+    for name in ("bars", "signature"):
+        if name in said.fixed:
+            sentence = f"says {name}, which a stream has for as long as it plays"
+            raise Refusal("contradiction", "prompt", sentence, "open another stream")
+    styles = asked.get("styles", [asked["style"]] if "style" in asked else said.styles or None)
+    recipe = now.recipe
+    levels = {name: getattr(recipe, name) for name in LEVELS}
+    if styles is not None:
+        resolved = resolve({"styles": styles}, now.bundle)  # checks them
+        fields["styles"] = resolved.recipe.styles
+        levels = {name: usual(resolved.recipe.styles)[name] for name in LEVELS}
+    for name, by in zip(LEVELS, said.mood, strict=True):
+        fields.setdefault(name, said.fixed.get(name, round(min(1.0, max(0.0, levels[name] + by)), 3)))
+    tempo = {} if said.tempo is None else {"bpm": said.tempo}
+    known = {**tempo, **{name: value for name, value in said.fixed.items() if name not in ("tonic", "scale")}}
+    if "tonic" in said.fixed or "scale" in said.fixed:
+        known["key"] = _key(now, said.fixed)
+    for name, value in known.items():
+        if name in asked and name not in LEVELS and asked[name] != value and name in said.fixed:
+            raise Refusal(
+                "contradiction", name, f"is {asked[name]!r}, and the prompt says {value}", "say it in one place"
+            )
+        fields.setdefault(name, value)
+    after = merged(now, fields).recipe.to_dict()
+    before = recipe.to_dict()
+    return {name: after[name] for name in after if after[name] != before[name]}, tuple(said.ignored)
+
+
+def merged(now: MusicResolved, fields: Mapping[str, Any]) -> MusicResolved:
+    """The recipe with other fields, checked as any request is."""
+    whole = {**now.recipe.to_dict(), **fields, "prompt": ""}
+    found = resolve(whole, now.bundle)
+    recipe = msgspec.structs.replace(found.recipe, prompt=now.recipe.prompt)
+    return MusicResolved(recipe, found.bundle, found.conditions, found.plan, now.ignored)
+
+
+def open_course(
+    request: Mapping[str, Any], bundle: Bundle, steering: Iterable[Turn | Mapping[str, Any]] = ()
+) -> Course:
+    """The course of a request for music, with the turns it is known to have."""
+    asked = dict(request)
+    if asked.get("kind") == "music stream":
+        whole = read_recipe(asked)
+        asked, steering = whole.start.to_dict(), (*whole.steering, *steering)
+    return Course(resolve(asked, bundle), steering)
+
+
+def _key(now: MusicResolved, fixed: Mapping[str, Any]) -> str:
+    from .conditions import TONICS
+
+    conditions = now.conditions
+    return f"{TONICS[fixed.get('tonic', conditions.tonic)]} {fixed.get('scale', conditions.scale)}"
+
+
+def _turn(given: Mapping[str, Any]) -> Turn:
+    try:
+        return msgspec.convert(dict(given), Turn)
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        raise WrongType(
+            "steering", given, 'a list of turns such as {"bar": 4, "changes": {"intensity": 0.9}}'
+        ) from error
+
+
+def _bar_of(turn: Turn) -> int:
+    return turn.bar
+
+
+def check_ahead(value: object) -> int:
+    """How many bars may lie between what the game has taken and what is made for it."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise WrongType("ahead", value, "a whole number of bars")
+    if not 1 <= value <= AHEAD_LIMIT:
+        raise OutOfRange("ahead", value, f"a whole number of bars from 1 to {AHEAD_LIMIT}")
+    return value
+
+
+AHEAD_LIMIT = 16
