@@ -34,11 +34,12 @@ from .engine.tokens.job import TokenJob
 from .finish import finish
 from .flight import Backlog, Flight, cells, mask_of, shape
 from .kinds import AnyResolved
+from .music.live import Hall, LiveStream
 from .music.piece import Piece
 from .music.resolve import MusicResolved
 from .resolve import Resolved
 from .solver import Plan
-from .work import Work, cancelled, check_terms, too_late
+from .work import Work, cancelled, check_terms, too_late, unexpected
 
 OnRow = Callable[[Job], None]
 
@@ -85,6 +86,7 @@ class Runtime:
         self._writer = ThreadPoolExecutor(1, "cadenza-store")
         self._room = threading.Semaphore(STORE_LIMIT)
         self._player = ThreadPoolExecutor(1, "cadenza-player")
+        self._hall = Hall(self._engine, self._commands.put)
         self._numbers = itertools.count(1)
         self._began = time.monotonic()
         self._open = True
@@ -140,6 +142,10 @@ class Runtime:
             self._join(work, resolved)
         return work
 
+    def stream(self, request: Mapping[str, Any], **terms: Any) -> LiveStream:
+        """Opens a live stream of music; terms are those of `kinds.stream`."""
+        return kinds.stream(self._hall, self.networks, self.bundles, request, **terms)
+
     def cancel(self, work: Work) -> None:
         """Ends a work between two ticks. A recipe that others wait for is still made; one that has ended stays ended."""
         self._commands.put(partial(self._cancel, work))
@@ -152,7 +158,7 @@ class Runtime:
         """Counts and times since the start; seconds."""
         account = self._engine.account
         with self._lock:
-            counts = {**self._counts, "unfinished": self._unfinished}
+            counts = {**self._counts, "unfinished": self._unfinished, "streams": len(self._hall)}
         return {
             **counts,
             "ticks": account.ticks,
@@ -169,6 +175,7 @@ class Runtime:
             self._open = False
         self._commands.put(self._cancel_all)
         self._thread.join()
+        self._hall.shut()
         self._player.shutdown(cancel_futures=True)
         self._writer.shutdown()
 
@@ -342,7 +349,7 @@ class Runtime:
     def _failed(self, flight: Flight, job: Job | TokenJob | None, error: Exception) -> None:
         if self._flights.get(flight.resolved.recipe.id) is not flight:  # cancelled before it failed
             return
-        refusal = error if isinstance(error, Refusal) else _unexpected(error)
+        refusal = error if isinstance(error, Refusal) else unexpected(error)
         for work in self._land(flight, "failed"):
             work.end("failed", error=refusal)
 
@@ -385,9 +392,3 @@ class Runtime:
 
 def _quiet(job: Job) -> None:
     """Rows of an image that a request starts from are not the request's own."""
-
-
-def _unexpected(error: Exception) -> Refusal:
-    return Refusal(
-        "internal", "request", f"{type(error).__name__}: {error}", "report it with the recipe; others are served on"
-    )
