@@ -135,12 +135,12 @@ def normals_at(
     return normal_of(_words(seed, addresses, channels, height, width, x, y, frame)).astype(np.float32)
 
 
-def gumbels(seed: int, domain: int, draw: int, channels: int, height: int, width: int) -> Reals:
-    """Standard Gumbel numbers, float64 (channels, height, width): -log(-log p), addressed as all noise is.
+def gumbels(seed: int, domain: int, draw: int, channels: int, height: int, width: int, *, y: int = 0) -> Reals:
+    """Standard Gumbel numbers, float64 (channels, height, width), from row y on: -log(-log p), addressed as all noise is.
 
     The largest of log chance + gumbel is a draw by these chances. For tokens: channel the stream, y the frame, x the word.
     """
-    chance = (words(seed, domain, [draw], channels, height, width)[0].astype(np.float64) + 0.5) * 2.0**-32
+    chance = (words(seed, domain, [draw], channels, height, width, y=y)[0].astype(np.float64) + 0.5) * 2.0**-32
     return -_log(-_log(chance))
 
 
