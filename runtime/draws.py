@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .brownian import brownian
-from .noise import INITIAL, STEP, address, normals, normals_at
+from .noise import INITIAL, STEP, normals
 from .recipe import Recipe
 from .solver import Plan
 from .solver.live import LivePlan
@@ -47,31 +48,40 @@ def _corner(recipe: Recipe, shape: tuple[int, int, int]) -> dict[str, int]:
 
 
 class StepDraws:
-    """The k-th unit draw of a plan's step noise, made in blocks and kept until the next block is wanted."""
+    """The k-th unit draw of a plan's step noise, made in blocks and kept until the next block is wanted.
 
-    def __init__(self, recipe: Recipe, plan: Plan | LivePlan, shape: tuple[int, int, int]) -> None:
-        self._recipe, self._plan, self._shape = recipe, plan, shape
+    With `ahead` each block is made there while the model runs, so that its numbers are ready when they are wanted.
+    """
+
+    def __init__(
+        self, recipe: Recipe, plan: Plan | LivePlan, shape: tuple[int, int, int], ahead: Executor | None = None
+    ) -> None:
+        self._recipe, self._plan, self._shape, self._ahead = recipe, plan, shape, ahead
         self._block = max(1, BLOCK_NUMBERS // math.prod(shape))
         self._made: dict[int, Field] = {}
+        self._stop = 0  # the first draw after the block made
+        self._coming: tuple[int, Future[Field]] | None = None  # the block from this draw on
 
     def initial(self) -> Field:
-        """The start, as `initial` gives it, made in one pass with the first step draws, which will be wanted soon."""
-        if self._recipe.noise == "brownian":
-            return initial(self._recipe, self._shape)
-        wanted = range(min(self._block, self._plan.noise_draws))
-        addresses = [address(INITIAL, 0), *(address(STEP, k) for k in wanted)]
-        corner = _corner(self._recipe, self._shape)
-        first, *draws = list[Field](
-            _turned(self._recipe, lambda seed: normals_at(seed, addresses, *self._shape, **corner))
-        )
-        self._made = dict(zip(wanted, draws, strict=True))
-        return first
+        """The start, as `initial` gives it."""
+        return initial(self._recipe, self._shape)
+
+    def prepare(self) -> None:
+        """To be called when the model is about to run: begins the next block, if it is not made or begun already."""
+        first = self._stop
+        if self._ahead is not None and self._coming is None and first < self._plan.noise_draws:
+            self._coming = first, self._ahead.submit(self._make, self._wanted(first))
 
     def __call__(self, k: int) -> Field:
         if k not in self._made:
-            wanted = range(k, min(k + self._block, self._plan.noise_draws))
-            self._made = dict(zip(wanted, self._make(wanted), strict=True))
+            wanted = self._wanted(k)
+            coming, self._coming = self._coming, None
+            fields = coming[1].result() if coming is not None and coming[0] == k else self._make(wanted)
+            self._made, self._stop = dict(zip(wanted, fields, strict=True)), wanted.stop
         return self._made[k]
+
+    def _wanted(self, first: int) -> range:
+        return range(first, min(first + self._block, self._plan.noise_draws))
 
     def _make(self, wanted: range) -> Field:
         intervals = [(float(here), float(there)) for here, there in self._plan.intervals[wanted.start : wanted.stop]]

@@ -79,25 +79,14 @@ def words(
     frame: int = 0,
 ) -> Words:
     """32-bit words (draws, channels, height, width) of the window whose top left corner is (x, y)."""
-    return _words(seed, [address(domain, draw) for draw in draws], channels, height, width, x, y, frame)
-
-
-def address(domain: int, draw: int) -> int:
-    """The last word of the counter; draws of several domains may be asked for in one call."""
-    return draw + (domain << 24)
-
-
-def _words(
-    seed: int, addresses: Sequence[int], channels: int, height: int, width: int, x: int, y: int, frame: int
-) -> Words:
     first, last = x // _LANES, (x + width - 1) // _LANES
     column = np.arange(first, last + 1).astype(np.uint64) & _WORD
     row = (np.arange(y, y + height).astype(np.uint64) & _WORD)[:, None]
     layer = (np.arange(channels, dtype=np.uint64) + np.uint64(frame << 16))[:, None, None]
-    draw = np.asarray(addresses, dtype=np.uint64)[:, None, None, None]
+    draw = np.array([draw + (domain << 24) for draw in draws], np.uint64)[:, None, None, None]
     lanes = np.stack(philox((column, row, layer, draw), (seed & 0xFFFFFFFF, seed >> 32)), axis=-1)
     skipped = x - first * _LANES
-    return lanes.reshape(len(addresses), channels, height, -1)[..., skipped : skipped + width]
+    return lanes.reshape(len(draws), channels, height, -1)[..., skipped : skipped + width]
 
 
 def normals(
@@ -117,22 +106,8 @@ def normals(
     A larger canvas extends the field and a window at (x, y) is a part of it; nothing depends on shapes or on the order
     of calls. `draws` are the indices wanted, 0 to 2^24 - 1; channels at most 65536.
     """
-    return normals_at(seed, [address(domain, draw) for draw in draws], channels, height, width, x=x, y=y, frame=frame)
-
-
-def normals_at(
-    seed: int,
-    addresses: Sequence[int],
-    channels: int,
-    height: int,
-    width: int,
-    *,
-    x: int = 0,
-    y: int = 0,
-    frame: int = 0,
-) -> NDArray[np.float32]:
-    """`normals` of draws that may be of several domains, each given by its `address`: one pass is quicker than two."""
-    return normal_of(_words(seed, addresses, channels, height, width, x, y, frame)).astype(np.float32)
+    word = words(seed, domain, draws, channels, height, width, x=x, y=y, frame=frame)
+    return normal_of(word).astype(np.float32)
 
 
 def gumbels(seed: int, domain: int, draw: int, channels: int, height: int, width: int, *, y: int = 0) -> Reals:

@@ -87,6 +87,8 @@ def run_rows(batch: list[Job], clock: Callable[[], float]) -> tuple[int, float]:
     latents = np.stack([inputs[id(job)] for job, _ in samples])
     times = np.array([job.table.time[job.row] for job, _ in samples], np.float32)
     conditions = np.stack([job.condition[which] for job, which in samples])
+    for job in batch:
+        job.prepare()
     began = clock()
     raw = network.evaluate(latents, times, conditions)
     seconds = clock() - began

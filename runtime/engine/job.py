@@ -35,6 +35,7 @@ class Job:
     begin: Callable[[], Latent]
     condition: NDArray[np.float32]  # (2, K): conditional, unconditional
     draw: Draw
+    prepare: Callable[[], None] = _nothing  # called when the model is about to run: what `draw` will give may be begun
     image: Latent | None = None  # a clean latent, where the plan starts from one or a mask keeps parts of it
     mask: Latent | None = None  # (1, height, width): 1 is made anew, 0 stays the image's
     priority: int = 0  # higher goes first

@@ -1,5 +1,7 @@
 """Dials of a request: names, spacings, guidance by step and interval, variation, travel, windows, images and masks."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -216,10 +218,15 @@ def test_each_restart_has_a_noise_of_its_own_where_the_path_is_brownian(ask):
 @pytest.mark.parametrize(
     "dials", [{}, {"variation_seed": 3, "variation_strength": 0.4}, {"noise": "brownian"}, {"x": -64}]
 )
-def test_start_and_steps_made_in_one_pass_are_those_made_apart(ask, dials):
-    asked = ask(sampler="euler_ancestral", steps=4, **dials)
-    together, apart = (StepDraws(asked.recipe, asked.plan, (4, 16, 16)) for _ in range(2))
-    np.testing.assert_array_equal(together.initial(), initial(asked.recipe, (4, 16, 16)))
-    assert asked.plan.noise_draws > 1
-    for k in range(asked.plan.noise_draws):
-        np.testing.assert_array_equal(together(k), apart(k))
+def test_draws_made_ahead_are_those_made_when_they_are_wanted(ask, dials, monkeypatch):
+    asked = ask(sampler="euler_ancestral", steps=8, **dials)
+    assert asked.plan.noise_draws == 7
+    whole = StepDraws(asked.recipe, asked.plan, (4, 16, 16))
+    expected = [whole(k) for k in range(7)]
+    monkeypatch.setattr("cadenza.runtime.draws.BLOCK_NUMBERS", 3 * 4 * 16 * 16)
+    with ThreadPoolExecutor(1) as elsewhere:
+        ahead = StepDraws(asked.recipe, asked.plan, (4, 16, 16), elsewhere)
+        np.testing.assert_array_equal(ahead.initial(), initial(asked.recipe, (4, 16, 16)))
+        for k in (0, 1, 2, 3, 4, 5, 6, 1, 6):  # in order, and back
+            ahead.prepare()
+            np.testing.assert_array_equal(ahead(k), expected[k])
