@@ -39,6 +39,7 @@ from .music.piece import Piece
 from .music.resolve import MusicResolved
 from .resolve import Resolved
 from .solver import Plan
+from .templates import Templates
 from .work import Work, cancelled, check_terms, too_late, unexpected
 
 OnRow = Callable[[Job], None]
@@ -76,6 +77,7 @@ class Runtime:
         cache = default_folder() / "proofs"
         opened = partial(kinds.open_bundle, backend=backend, threads=threads or os.cpu_count() or 1, cache=cache)
         self.networks: dict[str, Any] = {digest: opened(bundle) for digest, bundle in self.bundles.items()}
+        self._resolve = Templates(partial(kinds.resolve, bundles=self.bundles))
         self._engine = Engine()
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._flights: dict[str, Flight] = {}  # by recipe id; guarded by the lock, as the next three
@@ -87,6 +89,7 @@ class Runtime:
         self._room = threading.Semaphore(STORE_LIMIT)
         self._player = ThreadPoolExecutor(1, "cadenza-player")
         self._hall = Hall(self._engine, self._commands.put)
+        self._drawer = ThreadPoolExecutor(1, "cadenza-noise")
         self._numbers = itertools.count(1)
         self._began = time.monotonic()
         self._open = True
@@ -101,7 +104,7 @@ class Runtime:
 
     def resolve(self, request: Mapping[str, Any]) -> Any:
         """The complete recipe of a request, and the words of its prompts that were not known; or a refusal."""
-        return kinds.resolve(request, self.bundles)
+        return self._resolve(request)
 
     def submit(
         self,
@@ -177,6 +180,7 @@ class Runtime:
         self._thread.join()
         self._hall.shut()
         self._player.shutdown(cancel_futures=True)
+        self._drawer.shutdown()
         self._writer.shutdown()
 
     def _candidates(self, request: Mapping[str, Any], late: str) -> list[AnyResolved]:
@@ -247,7 +251,7 @@ class Runtime:
         self, flight: Flight, resolved: Resolved, image: NDArray[np.float32] | None, on_row: OnRow, on_done: OnRow
     ) -> None:
         recipe, plan, latent = resolved.recipe, resolved.plan, shape(resolved)
-        draw = StepDraws(recipe, plan, latent)
+        draw = StepDraws(recipe, plan, latent, self._drawer)
         try:
             condition = flight.network.conditions(resolved.condition)
         except Exception as error:  # of the text encoder's backend
@@ -260,6 +264,7 @@ class Runtime:
             begin=lambda: start(plan, draw.initial(), image, draw),
             condition=condition,
             draw=draw,
+            prepare=draw.prepare,
             image=image,
             mask=mask_of(resolved),
             priority=flight.priority,
