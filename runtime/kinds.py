@@ -26,7 +26,8 @@ from .music.opened import open_tokens, token_job
 from .music.piece import Piece
 from .music.recipe import MusicRecipe
 from .music.resolve import MusicResolved
-from .music.steering import LONGEST, Turn, check_ahead, open_course
+from .music.steering import LONGEST, Course, Turn, check_ahead
+from .music.steering import read_recipe as read_stream
 from .recipe import Recipe
 from .resolve import Resolved
 from .work import PRIORITIES
@@ -84,7 +85,7 @@ def stream(
     priority: int = PRIORITY,
     on_event: Callable[[Event], None] | None = None,
 ) -> LiveStream:
-    """Opens a live stream of a request for music, or of the recipe of an earlier one.
+    """Opens a live stream of a request for music; or an earlier one again by its recipe, of kind "music stream", to its end.
 
     ahead     bars, 1 to 16, that are made before those before them are taken
     first     the bar from which on they are delivered; those before are made and not sent
@@ -92,11 +93,11 @@ def stream(
     """
     if request.get("kind", MUSIC) not in (MUSIC, "music stream"):
         raise Refusal("unsupported", "kind", f"{request['kind']!r} cannot be streamed", 'leave it out, or say "music"')
-    start = request.get("start", {}) if request.get("kind") == "music stream" else request
-    named = start.get("bundle") if isinstance(start, Mapping) else None
-    asked = {"kind": MUSIC} if named is None else {"kind": MUSIC, "bundle": named}
-    bundle = latents.choose_bundle(asked, bundles)
-    course = open_course(request, bundle, steering)
+    whole = read_stream(request) if request.get("kind") == "music stream" else None
+    start = request if whole is None else whole.start.to_dict()
+    named = {} if start.get("bundle") is None else {"bundle": start["bundle"]}
+    bundle = latents.choose_bundle({"kind": MUSIC, **named}, bundles)
+    course = Course(music.resolve(start, bundle), steering if whole is None else whole.steering)
     network = networks[bundle.digest]
     assert isinstance(network, TokenNetwork)
     terms = {
@@ -104,7 +105,7 @@ def stream(
         "first": checks.whole(first, "first", range(LONGEST)),
         "priority": checks.whole(priority, "priority", PRIORITIES),
     }
-    return hall.begin(network, course, on_event=on_event, **terms)
+    return hall.begin(network, course, length=whole, on_event=on_event, **terms)
 
 
 def play(job: TokenJob, resolved: MusicResolved) -> Piece:

@@ -32,7 +32,7 @@ from .resolve import MusicResolved, manifest_of, plan_of
 from .steering import LONGEST, Course, StreamRecipe, Turn
 from .tokens import Tokens
 
-STREAMS_LIMIT = 64
+STREAMS_LIMIT = 32
 """Streams open at one time; one more is refused."""
 PRIORITY = 10
 """Of a stream's bars: nothing else in a game is heard at once when it is late."""
@@ -79,6 +79,8 @@ State = Literal["open", "closing", "ended"]
 class LiveStream:
     """One stream. Methods may be called from any thread; `on_event` is called from the player's, and must return at once.
 
+    ahead, first  see kinds.stream; length: the recipe of a whole stream, where it ends by itself
+
     Without an `on_event` of its own it can be iterated: a bar is taken when the next one is asked for.
     """
 
@@ -91,6 +93,7 @@ class LiveStream:
         ahead: int,
         first: int = 0,
         priority: int = PRIORITY,
+        length: StreamRecipe | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
         self.start = start = course.at(0)
@@ -100,7 +103,7 @@ class LiveStream:
         self._manifest = manifest_of(start.bundle)
         self._heard: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._on_event = on_event or self._heard.put
-        self._priority = priority
+        self._priority, self._length = priority, length
         self._lock = threading.Lock()  # for the course and the next six
         self._state: State = "open"
         self._tail = False
@@ -175,11 +178,16 @@ class LiveStream:
             number = self._next
             if self._state != "open" or self._job is not None or number > self._taken + self.ahead:
                 return
-            if number >= LONGEST:
+            if ended := self._length is not None and number >= self._length.bars:
+                pass
+            elif number >= LONGEST:
                 self._refusal = Refusal("limit", "bars", f"{LONGEST} is as long as a stream lasts", "open another one")
             else:
                 state, before = self._course.at(number), self._course.at(max(0, number - 1))
                 self._next += 1
+        if ended:
+            self.close(self._length is not None and self._length.tail)
+            return
         if self._refusal is not None:
             self._fail(self._refusal)
             return

@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from ...assets.bundle import Bundle
 from ...assets.refusal import OutOfRange, Refusal, Unknown, WrongType
 from .. import checks
 from ..recipe import Canonical
+from .conditions import TONICS
 from .recipe import MusicRecipe
 from .resolve import MusicResolved, resolve
 from .words import parse, usual
@@ -136,20 +136,7 @@ def merged(now: MusicResolved, fields: Mapping[str, Any]) -> MusicResolved:
     return MusicResolved(recipe, found.bundle, found.conditions, found.plan, now.ignored)
 
 
-def open_course(
-    request: Mapping[str, Any], bundle: Bundle, steering: Iterable[Turn | Mapping[str, Any]] = ()
-) -> Course:
-    """The course of a request for music, with the turns it is known to have."""
-    asked = dict(request)
-    if asked.get("kind") == "music stream":
-        whole = read_recipe(asked)
-        asked, steering = whole.start.to_dict(), (*whole.steering, *steering)
-    return Course(resolve(asked, bundle), steering)
-
-
 def _key(now: MusicResolved, fixed: Mapping[str, Any]) -> str:
-    from .conditions import TONICS
-
     conditions = now.conditions
     return f"{TONICS[fixed.get('tonic', conditions.tonic)]} {fixed.get('scale', conditions.scale)}"
 
@@ -167,6 +154,9 @@ def _bar_of(turn: Turn) -> int:
     return turn.bar
 
 
+AHEAD_LIMIT = 8
+
+
 def check_ahead(value: object) -> int:
     """How many bars may lie between what the game has taken and what is made for it."""
     if isinstance(value, bool) or not isinstance(value, int):
@@ -174,6 +164,3 @@ def check_ahead(value: object) -> int:
     if not 1 <= value <= AHEAD_LIMIT:
         raise OutOfRange("ahead", value, f"a whole number of bars from 1 to {AHEAD_LIMIT}")
     return value
-
-
-AHEAD_LIMIT = 16
