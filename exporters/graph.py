@@ -23,6 +23,8 @@ from ..assets.refusal import Refusal
 OPSET = 18
 IR_VERSION = 10
 NO_LIMIT = 1 << 40
+SMALL = 1e-6
+"""Below this a constant is kept from the optimiser, which compares with a tolerance."""
 Axes = Mapping[str, Mapping[int, str]]
 """Which axes of which input are dynamic, and their names: {"latent": {0: "batch", 2: "height", 3: "width"}}."""
 
@@ -46,8 +48,11 @@ def trace(
             dynamic_shapes=tuple(free),
             opset_version=OPSET,
             verbose=False,
+            optimize=False,  # done below, with small constants out of its sight
         )
-    model = program.model
+        model = program.model
+        with _hidden(model):
+            onnxscript.optimizer.optimize(model)
     ranges = program.exported_program.range_constraints
     fixed = {str(symbol): int(span.lower) for symbol, span in ranges.items() if span.lower == span.upper}
     for value in model.graph.inputs:
@@ -80,6 +85,32 @@ def _named(value: ir.Value, names: Mapping[int, str], fixed: Mapping[str, int]) 
                 "write it without numbers taken from the example's shape, or export at fixed sizes",
             )
     return [names.get(axis) or int(size) for axis, size in enumerate(sizes)]
+
+
+@contextmanager
+def _hidden(model: ir.Model) -> Iterator[None]:
+    """Small constants look like inputs meanwhile: the optimiser takes `x + 1e-15` for `x`, and a division by 0 is left."""
+    onnxscript.optimizer.inline(model)
+    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    graph = model.graph
+    held = [(value, value.const_value) for value in graph.initializers.values() if _is_small(value.const_value)]
+    for value, _ in held:
+        del graph.initializers[str(value.name)]
+        value.const_value = None
+        graph.inputs.append(value)
+    try:
+        yield
+    finally:
+        for value, constant in held:
+            graph.inputs.remove(value)
+            value.const_value = constant
+            graph.register_initializer(value)
+
+
+def _is_small(constant: ir.TensorProtocol | None) -> bool:
+    if constant is None or constant.size != 1 or not constant.dtype.is_floating_point():
+        return False
+    return 0.0 < abs(float(constant.numpy().item())) < SMALL
 
 
 def _strip(model: ir.Model) -> None:

@@ -1,12 +1,18 @@
-"""Seconds a step of the whole Stable Diffusion 1.5 UNet (860 M parameters, random weights) at a 64 x 64 latent, one process.
+"""Seconds a step of the whole Stable Diffusion 1.5 UNet (860 M parameters, random weights) at a 64 x 64 latent.
 
-    python -m cadenza.exporters.diffusion.measure_sd15 --out FOLDER [--only export|time]
+    python -m cadenza.exporters.diffusion.measure_sd15 --out FOLDER [--only STAGE] [--threads N]
 
-`export` makes fp32 and int8 step graphs in FOLDER and says the most memory it took (int8: weights by channel, and inputs
-of every convolution and product on one constant scale, as ranges of random weights mean nothing: for speed only); `time` runs torch eager in float32 and
-bfloat16, ONNX Runtime, and OpenVINO in bfloat16 and on the int8 graph, one after another, and prints seconds a step, the
-ratio to torch float32, and the share of the processor's own matrix-multiply rate in that arithmetic. The two are
-separate processes, so that the memory of one is not counted in the other.
+Stages, each a process of its own so that the memory of one is not counted in another; each writes what it found to
+FOLDER/measured.json, and one that stands there is not run again, so an interrupted run goes on where it stopped:
+
+    export                   the step graph in float32, and the most memory that making it took
+    int8                     the same with weights by channel and the inputs of every convolution and product on one
+                             constant scale, as ranges of random weights mean nothing: for speed only
+    rates                    the processor's own matrix-multiply rate in each arithmetic
+    torch_float32, torch_bfloat16, onnxruntime, openvino_bfloat16, openvino_int8
+                             seconds a step
+
+At the end it prints the ratios to torch eager in float32, and the share of the rate in each arithmetic.
 """
 
 from __future__ import annotations
@@ -15,6 +21,8 @@ import argparse
 import gc
 import json
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +43,8 @@ SIDE, TOKENS, WIDTH = 64, 77, 768
 REPEATS = 3
 PEAK_SIDE = 2048
 """Of the square matrices whose product is the machine's own rate."""
+FILE = "measured.json"
+Found = dict[str, Any]
 
 
 def unet() -> nn.Module:
@@ -48,37 +58,40 @@ def unet() -> nn.Module:
     return made.eval().requires_grad_(False)
 
 
-def inputs(batch: int = 1, side: int = SIDE) -> dict[str, torch.Tensor]:
+def inputs(batch: int = 1, height: int = SIDE, width: int = SIDE) -> dict[str, torch.Tensor]:
     draw = torch.Generator().manual_seed(0)
     return {
-        "latent": torch.randn(batch, 4, side, side, generator=draw),
+        "latent": torch.randn(batch, 4, height, width, generator=draw),
         "time": torch.full((batch,), 500.0),
         "condition": torch.randn(batch, TOKENS * WIDTH, generator=draw),
     }
 
 
-def export(folder: Path) -> None:
-    """Writes FOLDER/fp32 and FOLDER/int8, each with its weights beside it."""
-    began = time.perf_counter()
+def export(folder: Path, threads: int) -> Found:
+    """Writes FOLDER/fp32."""
     network = step_of(unet(), (TOKENS, WIDTH))
+    parameters = sum(p.numel() for p in network.parameters())
     batch = {0: "batch"}
     axes = {"latent": {**batch, 2: "height", 3: "width"}, "time": batch, "condition": batch}
-    given = inputs(2, 16)
-    given["latent"] = given["latent"][:, :, :, :8].contiguous()
-    step = trace(network, given, ["raw"], axes)
+    step = trace(network, inputs(2, 16, 24), ["raw"], axes)
     del network
     gc.collect()
-    copy = type(step)()
-    copy.CopyFrom(step)
+    with GraphFiles(folder / "fp32", "fp32") as graphs:
+        graphs.add("step", step)
+    return {"parameters": parameters, "bytes": _bytes(folder / "fp32")}
+
+
+def int8(folder: Path, threads: int) -> Found:
+    """Writes FOLDER/int8 from FOLDER/fp32."""
+    step = onnx.load(folder / "fp32" / "step.onnx")
     _quantize_inputs(step)
-    for store, model in (("fp32", copy), ("int8", step)):
-        with GraphFiles(folder / store, store) as graphs:
-            graphs.add("step", model)
-        model.Clear()
-        gc.collect()
-    made = {p.relative_to(folder).as_posix(): p.stat().st_size for p in sorted(folder.rglob("*")) if p.is_file()}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    _say({"export_s": round(time.perf_counter() - began, 1), "peak_memory_gb": round(peak, 2), "bytes": made})
+    with GraphFiles(folder / "int8", "int8") as graphs:
+        graphs.add("step", step)
+    return {"bytes": _bytes(folder / "int8")}
+
+
+def _bytes(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
 
 
 def _quantize_inputs(model: onnx.ModelProto) -> None:
@@ -107,53 +120,12 @@ def _copied(node: onnx.NodeProto) -> onnx.NodeProto:
     return copy
 
 
-def timed(folder: Path, threads: int) -> None:
-    torch.set_num_threads(threads)
-    rates = {"float32": _rate(torch.float32), "bfloat16": _rate(torch.bfloat16), "int8": _rate(torch.int8)}
-    given = inputs()
-    rows, flops = _torch_rows(given)
-    gc.collect()
-    arrays = {name: value.numpy() for name, value in given.items()}
-    from ...runtime.engine.backends import open_backend
-
-    for label, arithmetic, backend, store in (
-        ("ONNX Runtime", "float32", "onnxruntime", "fp32"),
-        ("OpenVINO", "bfloat16", "openvino:bf16", "fp32"),
-        ("OpenVINO", "int8", "openvino:bf16", "int8"),
-    ):
-        graph = open_backend(backend)(folder / store / "step.onnx", threads)
-        rows.append((label, arithmetic, _seconds(lambda graph=graph: graph.run(arrays))))  # type: ignore[misc]
-        del graph
-        gc.collect()
-    first = rows[0][2]
-    _say({"teraflop": round(flops / 1e12, 3), "gemm_teraflop_s": {k: round(v / 1e12, 3) for k, v in rates.items()}})
-    for label, arithmetic, seconds in rows:
-        share = flops / seconds / rates[arithmetic]
-        _say({"what": label, "arithmetic": arithmetic, "seconds": round(seconds, 3),
-              "to_torch_float32": round(seconds / first, 3), "of_gemm_rate": round(share, 3)})  # fmt: skip
-
-
-@torch.no_grad()
-def _torch_rows(given: dict[str, torch.Tensor]) -> tuple[list[tuple[str, str, float]], float]:
-    """(what, arithmetic, seconds) of torch eager, and the floating-point operations of a step."""
-    network = step_of(unet(), (TOKENS, WIDTH))
-    flops = _flops(network, given)
-    seconds = _seconds(lambda: network(*given.values()))
-    half = network.to(torch.bfloat16)
-    few = [value.to(torch.bfloat16) for value in given.values()]
-    return [("torch eager", "float32", seconds), ("torch eager", "bfloat16", _seconds(lambda: half(*few)))], flops
-
-
-def _flops(network: nn.Module, given: dict[str, torch.Tensor]) -> float:
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with FlopCounterMode(display=False) as counter:
-        network(*given.values())
-    return float(counter.get_total_flops())
+def rates(folder: Path, threads: int) -> Found:
+    """Operations a second of a product of two square matrices, in each arithmetic."""
+    return {str(kind).partition(".")[2]: _rate(kind) for kind in (torch.float32, torch.bfloat16, torch.int8)}
 
 
 def _rate(kind: torch.dtype) -> float:
-    """Operations a second of a product of two square matrices."""
     if kind == torch.int8:
         a = torch.randint(-128, 127, (PEAK_SIDE, PEAK_SIDE), dtype=kind)
         seconds = _seconds(lambda: torch._int_mm(a, a))
@@ -161,6 +133,32 @@ def _rate(kind: torch.dtype) -> float:
         b = torch.randn(PEAK_SIDE, PEAK_SIDE).to(kind)
         seconds = _seconds(lambda: b @ b)
     return 2.0 * PEAK_SIDE**3 / seconds
+
+
+@torch.no_grad()
+def _torch(kind: torch.dtype) -> Found:
+    network = step_of(unet(), (TOKENS, WIDTH)).to(kind)
+    given = [value.to(kind) for value in inputs().values()]
+    return {"seconds": _seconds(lambda: network(*given)), "flops": _flops(network, given)}
+
+
+def _flops(network: nn.Module, given: list[torch.Tensor]) -> float:
+    """Floating-point operations of a step."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        network(*given)
+    return float(counter.get_total_flops())
+
+
+def _graph(folder: Path, threads: int, backend: str, store: str) -> Found:
+    from ...runtime.engine.backends import open_backend
+
+    arrays = {name: value.numpy() for name, value in inputs().items()}
+    began = time.perf_counter()
+    graph = open_backend(backend)(folder / store / "step.onnx", threads)
+    loaded = time.perf_counter() - began
+    return {"load_s": round(loaded, 1), "seconds": _seconds(lambda: graph.run(arrays))}
 
 
 def _seconds(run: Callable[[], Any]) -> float:
@@ -174,20 +172,73 @@ def _seconds(run: Callable[[], Any]) -> float:
     return float(np.min(spent))
 
 
-def _say(line: dict[str, Any]) -> None:
-    print(json.dumps(line), flush=True)
+STAGES: dict[str, Callable[[Path, int], Found]] = {
+    "export": export,
+    "int8": int8,
+    "rates": rates,
+    "torch_float32": lambda folder, threads: _torch(torch.float32),
+    "torch_bfloat16": lambda folder, threads: _torch(torch.bfloat16),
+    "onnxruntime": lambda folder, threads: _graph(folder, threads, "onnxruntime", "fp32"),
+    "openvino_bfloat16": lambda folder, threads: _graph(folder, threads, "openvino:bf16", "fp32"),
+    "openvino_int8": lambda folder, threads: _graph(folder, threads, "openvino:bf16", "int8"),
+}
+ARITHMETIC = {
+    "torch_float32": "float32", "torch_bfloat16": "bfloat16", "onnxruntime": "float32",
+    "openvino_bfloat16": "bfloat16", "openvino_int8": "int8",
+}  # fmt: skip
+
+
+def run(folder: Path, stage: str, threads: int) -> None:
+    """One stage in this process; what it found goes into the file."""
+    torch.set_num_threads(threads)
+    began = time.perf_counter()
+    made = STAGES[stage](folder, threads)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    made |= {"threads": threads, "stage_s": round(time.perf_counter() - began, 1), "peak_memory_gb": round(peak, 2)}
+    known = found(folder)
+    (folder / FILE).write_text(json.dumps({**known, stage: made}, indent=1) + "\n")
+    print(json.dumps({"stage": stage, **made}), flush=True)
+
+
+def found(folder: Path) -> dict[str, Found]:
+    """What stages have found so far, by stage."""
+    path = folder / FILE
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def summary(known: dict[str, Found]) -> str:
+    """A table of seconds a step, the ratio to torch eager in float32, and the share of the processor's own rate."""
+    first, flops = known["torch_float32"]["seconds"], known["torch_float32"]["flops"]
+    lines = [
+        "| what | seconds a step | times torch float32 | of the matrix-multiply rate | peak memory, GB |",
+        "|" + "---|" * 5,
+    ]
+    for stage, arithmetic in ARITHMETIC.items():
+        if stage not in known:
+            continue
+        seconds = known[stage]["seconds"]
+        share = f"{flops / seconds / known['rates'][arithmetic]:.2f} of {arithmetic}" if "rates" in known else "-"
+        memory = known[stage]["peak_memory_gb"]
+        lines.append(f"| {stage} | {seconds:.2f} | {first / seconds:.2f} | {share} | {memory:.1f} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Seconds a step of the whole Stable Diffusion 1.5 UNet")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--only", choices=("export", "time"))
+    parser.add_argument("--only", choices=STAGES)
     parser.add_argument("--threads", type=int, default=2)
     asked = parser.parse_args()
-    if asked.only != "time":
-        export(asked.out)
-    if asked.only != "export":
-        timed(asked.out, asked.threads)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    if asked.only:
+        run(asked.out, asked.only, asked.threads)
+    else:
+        for stage in STAGES:
+            if stage not in found(asked.out):
+                command = [sys.executable, "-m", __spec__.name, "--out", str(asked.out), "--only", stage]
+                subprocess.run([*command, "--threads", str(asked.threads)], check=True)
+    if "torch_float32" in found(asked.out):
+        print(summary(found(asked.out)))
 
 
 if __name__ == "__main__":
