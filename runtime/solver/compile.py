@@ -90,11 +90,17 @@ def _compiled(
     run = SAMPLERS[sampler].run
     own = dict(dials)
     given = trace.given(process, own.pop("s_noise", 1.0))
-    wanted = inspect.signature(run).parameters
+    wanted = _arguments(run)
     if corrector is not None:
         run = CORRECTORS[corrector](run, SAMPLERS[sampler].order or 1, trace.keep)
     result = run(trace.denoise, x, levels, **{name: given[name] for name in given if name in wanted}, **own)
     return trace.plan(result, levels[-1])
+
+
+@lru_cache(maxsize=256)
+def _arguments(run: Any) -> frozenset[str]:
+    """The names of a sampler function's arguments."""
+    return frozenset(inspect.signature(run).parameters)
 
 
 def _check(prediction: object, steps: object, denoise: object) -> None:

@@ -6,6 +6,7 @@ import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ...assets.refusal import OutOfRange, Unknown, WrongType
@@ -26,9 +27,14 @@ class Grid:
     numbers: tuple[float, ...] = ()
 
 
+@lru_cache(maxsize=256)
+def _options(spacing: Any) -> dict[str, Any]:
+    return {key: p.default for key, p in list(inspect.signature(spacing).parameters.items())[2:]}
+
+
 def options_of(name: str) -> dict[str, Any]:
     """A spacing's own options with their defaults."""
-    return {key: p.default for key, p in list(inspect.signature(SPACINGS[name]).parameters.items())[2:]}
+    return _options(SPACINGS[name])
 
 
 def check_spacing(spacing: object, steps: int) -> Grid:

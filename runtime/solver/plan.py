@@ -62,7 +62,7 @@ class Plan:
     def slots(self) -> int:
         return int(self.read.shape[1])
 
-    @property
+    @cached_property
     def noise_draws(self) -> int:
         return int(self.draws.max(initial=-1)) + 1
 
@@ -76,7 +76,7 @@ class Plan:
         used: NDArray[np.bool_] = np.any(self.mix[:, :, self.slots + 1] != 0, axis=1)
         return used
 
-    @property
+    @cached_property
     def evaluations(self) -> int:
         """Model evaluations, a guided row counts two."""
         return self.rows + int(self.guided.sum())

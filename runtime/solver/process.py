@@ -12,7 +12,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,8 +24,7 @@ FLOW_STEPS = 1000
 """Training steps that flow models count, as SD3 and Flux do; the smallest time of a named spacing is 1 / 1000."""
 
 
-@dataclass(frozen=True)
-class Level:
+class Level(NamedTuple):
     """One noise level: alpha and sigma in the sampler's frame, `scale` back to the process, `time` told to the model."""
 
     alpha: float

@@ -52,7 +52,7 @@ def _sigma_range(process: Process) -> tuple[float, float]:
 def _from_sigmas(process: Process, sigmas: Reals) -> list[Level]:
     """The first is the noisiest level itself and not nearly: on flow a last bit decides whether it is pure noise."""
     high, low = _sigma_range(process)
-    levels = [process.inside(float(np.clip(s, low, high))) for s in sigmas[1:]]
+    levels = [process.inside(min(max(float(s), low), high)) for s in sigmas[1:]]
     return [_ends(process)[0], *levels, process.clean]
 
 

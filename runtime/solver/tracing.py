@@ -40,18 +40,24 @@ class Vector:
         return self
 
     def __sub__(self, other: Vector) -> Vector:
-        terms = dict(self.terms)
+        terms = self.terms.copy()
         for symbol, weight in other.terms.items():
             terms[symbol] = terms[symbol] - weight if symbol in terms else -weight
         return Vector(terms)
 
     def __mul__(self, factor: float) -> Vector:
-        return Vector({symbol: weight * factor for symbol, weight in self.terms.items()})
+        terms = self.terms.copy()
+        for symbol in terms:
+            terms[symbol] *= factor
+        return Vector(terms)
 
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: float) -> Vector:
-        return Vector({symbol: weight / divisor for symbol, weight in self.terms.items()})
+        terms = self.terms.copy()
+        for symbol in terms:
+            terms[symbol] /= divisor
+        return Vector(terms)
 
     def __neg__(self) -> Vector:
         return self * -1.0
@@ -63,10 +69,23 @@ def plus(x: Vector, weights: Iterable[float], values: Iterable[Vector]) -> Vecto
         for weight, value in zip(weights, values, strict=True):
             x = x + weight * value
         return x
-    terms = dict(x.terms)
+    terms = x.terms.copy()
+    before = terms.get
     for weight, value in zip(weights, values, strict=True):
         for symbol, part in value.terms.items():
-            terms[symbol] = terms[symbol] + part * weight if symbol in terms else part * weight
+            terms[symbol] = before(symbol, 0.0) + part * weight
+    return Vector(terms)
+
+
+def slope(x: Vector, denoised: Vector, ratio: float) -> Vector:
+    """(x - denoised) / ratio; on symbols in one go, as `plus`."""
+    if type(x) is not Vector:
+        return (x - denoised) / ratio
+    terms = x.terms.copy()
+    for symbol, weight in denoised.terms.items():
+        terms[symbol] = terms[symbol] - weight if symbol in terms else -weight
+    for symbol in terms:
+        terms[symbol] /= ratio
     return Vector(terms)
 
 
@@ -78,7 +97,7 @@ Noise = Callable[[Level, Level], Vector]
 """noise(here, there): a fresh unit draw. On the way down, Brownian noise is a function of the two levels; on the way up
 (restart, churn) every draw is new, as the same levels may come again."""
 Keep = Callable[[Vector], Vector]
-"""keep(v): v, remembered as one value, such as an old slope."""
+"""keep(v): v itself, from then on one value that is remembered, such as an old slope."""
 
 Result = TypeVar("Result")
 Asking = Generator[tuple[Vector, Level], Vector, Result]
@@ -152,7 +171,8 @@ class Trace:
         return {"noise": noise, "process": process, "keep": self.keep, "estimates": self.estimates}
 
     def keep(self, value: Vector) -> Vector:
-        return Vector({self._define(value.terms): 1.0})
+        value.terms = {self._define(value.terms): 1.0}
+        return value
 
     def noise(self, here: Level, there: Level) -> Vector:
         symbol = self.symbols
@@ -169,39 +189,49 @@ class Trace:
         return guided, self._estimate(self.rows[-1], 0.0)
 
     def plan(self, result: Vector, final: Level) -> Plan:
-        last = self._define((result * final.scale).terms)
-        return tabulate(self, last)
+        self._define((result * final.scale).terms)
+        return tabulate(self)
 
     def _define(self, terms: Sum) -> int:
-        """A new symbol; parts that were defined in this segment have no column and are replaced by what they are made of."""
+        """A new symbol; parts that were defined in this segment have no column and are replaced by what they are made of.
+        `terms` is taken over."""
         first, sums = self.first, self.sums
-        total = terms
-        if terms and max(terms) >= first:
-            total = {}
-            for part, weight in terms.items():
-                if part >= first and part in sums:
-                    for base, inner in sums[part].items():
-                        total[base] = total[base] + weight * inner if base in total else weight * inner
-                else:
-                    total[part] = total[part] + weight if part in total else weight
-        return self._made(total)
-
-    def _made(self, total: Sum) -> int:
+        for part in terms:
+            if part >= first:
+                terms = self._spelt_out(terms)
+                break
         symbol = self.symbols
         self.symbols = symbol + 1
-        self.sums[symbol] = total if all(total.values()) else {base: weight for base, weight in total.items() if weight}
+        sums[symbol] = terms if all(terms.values()) else {base: weight for base, weight in terms.items() if weight}
         return symbol
+
+    def _spelt_out(self, terms: Sum) -> Sum:
+        first, sums = self.first, self.sums
+        total: Sum = {}
+        for part, weight in terms.items():
+            if part < first:
+                total[part] = total[part] + weight if part in total else weight
+            elif part in sums:
+                for base, inner in sums[part].items():
+                    total[base] = total[base] + weight * inner if base in total else weight * inner
+            else:
+                total[part] = weight
+        return total
 
     def _evaluate(self, x: Vector, level: Level) -> Row:
         read = self._define(x.terms)
         x.terms = {read: 1.0}
         raw = self.first = self.symbols
         self.symbols = raw + 2
-        row = Row(read, level, raw, raw + 1, *coefficients(self.prediction, level))
+        a, b = coefficients(self.prediction, level)
+        row = Row(read, level, raw, raw + 1, a, b)
         self.rows.append(row)
         return row
 
     def _estimate(self, row: Row, guidance: float) -> Vector:
-        free = row.b * (1.0 - guidance)
-        made = self._made({row.read: row.a * row.level.scale, row.raw: row.b * guidance, row.raw_uncond: free})
-        return Vector({made: 1.0})
+        read, level, raw, raw_uncond, a, b = row
+        terms = {read: a * level.scale, raw: b * guidance, raw_uncond: b * (1.0 - guidance)}
+        symbol = self.symbols
+        self.symbols = symbol + 1
+        self.sums[symbol] = terms if all(terms.values()) else {base: weight for base, weight in terms.items() if weight}
+        return Vector({symbol: 1.0})

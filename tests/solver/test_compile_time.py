@@ -10,9 +10,9 @@ from cadenza.runtime.solver.compile import dials
 from cadenza.runtime.solver.samplers import SAMPLERS
 
 PROCESS, PREDICTION = PROCESSES["vp"]
-PLAIN, CORRECTED = 2.0, 3.5
-"""Loops that a 30-step plan may take, 1.7 times what the slowest did when this was written (gauss_legendre_3s, 465 rows: 1.2
-and 2.0). A loop took 4 to 6 ms of processor time then."""
+PLAIN, CORRECTED = 1.5, 2.0
+"""Loops that a 30-step plan may take, 1.7 times what the slowest did when this was written (gauss_legendre_3s, 465 rows: 0.85
+and 1.1). A loop took 4.5 ms of processor time then."""
 
 
 def loop():

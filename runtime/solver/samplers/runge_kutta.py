@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ..process import Level, Process, pairs
-from ..tracing import Denoise, Keep, Noise, Vector, plus
+from ..tracing import Denoise, Keep, Noise, Vector, plus, slope
 from .dials import Between
 from .forms import churned
 
@@ -35,13 +35,13 @@ def method(tableau: Tableau, about: str) -> Callable[..., Vector]:
     def run(denoise: Denoise, x: Vector, levels: Sequence[Level], process: Process, keep: Keep) -> Vector:
         for here, there in pairs(levels):
             step = there.ratio - here.ratio
-            slopes = [keep((x - denoise(x, here)) / here.ratio)]
+            slopes = [keep(slope(x, denoise(x, here), here.ratio))]
             if there.ratio == 0:
                 return x + step * slopes[0]
             for node, stage in zip(tableau.nodes[1:], tableau.stages[1:], strict=True):
                 at = there if node == 1.0 else process.inside(here.ratio + node * step)
                 ahead = _plus(x, step, stage, slopes)
-                slopes.append(keep((ahead - denoise(ahead, at)) / at.ratio))
+                slopes.append(keep(slope(ahead, denoise(ahead, at), at.ratio)))
             x = _plus(x, step, tableau.weights, slopes)
         return x
 
@@ -68,14 +68,14 @@ def implicit(
     ) -> Vector:
         for here, there in pairs(levels):
             step = there.ratio - here.ratio
-            slopes = [keep((x - denoise(x, here)) / here.ratio)] * len(nodes)
+            slopes = [keep(slope(x, denoise(x, here), here.ratio))] * len(nodes)
             if there.ratio == 0:
                 return x + step * slopes[0]
             stops = [there if node == 1.0 else process.inside(here.ratio + node * step) for node in nodes]
             rows = [[step * weight for weight in row] for row in matrix]
             for _ in range(iterations):
                 stages = [plus(x, row, slopes) for row in rows]
-                slopes = [keep((s - denoise(s, at)) / at.ratio) for s, at in zip(stages, stops, strict=True)]
+                slopes = [keep(slope(s, denoise(s, at), at.ratio)) for s, at in zip(stages, stops, strict=True)]
             x = _plus(x, step, weights, slopes)
         return x
 
@@ -102,10 +102,10 @@ def heunpp2(
     for k, (start, there) in enumerate(pairs(levels)):
         x, here = churned(x, start, noise, process, s_churn / (len(levels) - 1), s_tmin, s_tmax)
         visited = [here, *levels[k + 1 : min(k + 3, len(levels) - 1)]]
-        slopes, ahead = [keep((x - denoise(x, here)) / here.ratio)], x
+        slopes, ahead = [keep(slope(x, denoise(x, here), here.ratio))], x
         for last, stop in pairs(visited):
             ahead = ahead + (stop.ratio - last.ratio) * slopes[-1]
-            slopes.append(keep((ahead - denoise(ahead, stop)) / stop.ratio))
+            slopes.append(keep(slope(ahead, denoise(ahead, stop), stop.ratio)))
         shares = [stop.ratio / (len(visited) * levels[0].ratio) for stop in visited[1:]]
         x = _plus(x, there.ratio - here.ratio, [1.0 - sum(shares), *shares], slopes)
     return x

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 from ....assets.refusal import Refusal
@@ -73,7 +74,8 @@ def unic(run: Callable[..., Vector], order: int, keep: Keep) -> Callable[..., Ve
     """
 
     def corrected_run(denoise: Denoise, x: Vector, levels: Sequence[Level], **given: Any) -> Vector:
-        points = _last_evaluations(run, levels, given)
+        own = tuple((name, None if name in INSTEAD else value) for name, value in given.items())
+        points = _last_evaluations(run, tuple(levels), own)
         fewest = order + 1 if max(points) >= len(points) else 2
         calls = itertools.count()
         past: list[tuple[Level, Vector]] = []
@@ -86,7 +88,7 @@ def unic(run: Callable[..., Vector], order: int, keep: Keep) -> Callable[..., Ve
                 past = [(level, value), *past][: order + 1]
                 if len(past) >= fewest:
                     x += from_data(start, past[1][0], level, past) - x
-                start = keep(1.0 * x)  # a copy: the sampler's own may be changed
+                start = 1.0 * keep(x)  # a copy: the sampler's own may be changed
             return value
 
         return run(corrected, x, levels, **given)
@@ -94,7 +96,10 @@ def unic(run: Callable[..., Vector], order: int, keep: Keep) -> Callable[..., Ve
     return corrected_run
 
 
-def _last_evaluations(run: Callable[..., Vector], levels: Sequence[Level], given: dict[str, Any]) -> set[int]:
+@lru_cache(maxsize=64)
+def _last_evaluations(
+    run: Callable[..., Vector], levels: tuple[Level, ...], given: tuple[tuple[str, Any], ...]
+) -> set[int]:
     """Which evaluations are at the start of a step: the last one at each level, found by running over a zero."""
     visited: list[Level] = []
 
@@ -102,20 +107,21 @@ def _last_evaluations(run: Callable[..., Vector], levels: Sequence[Level], given
         visited.append(level)
         return 0.0
 
-    def random(*_: object) -> Vector:
-        raise Refusal(
-            "contradiction",
-            "corrector",
-            "corrects deterministic samplers only",
-            "set eta and s_churn to 0, or leave corrector out",
-        )
-
-    def two(*_: object) -> Vector:
-        raise Refusal("contradiction", "corrector", "does not correct CFG++ forms", "leave corrector out")
-
-    instead = {"noise": random, "estimates": two, "keep": lambda value: value}
-    run(denoise, 0.0, levels, **{name: instead.get(name, value) for name, value in given.items()})
+    run(denoise, 0.0, levels, **{name: INSTEAD.get(name, value) for name, value in given})
     last = {level: k for k, level in enumerate(visited)}
     if any(level not in last for level in levels[:-1]):
         raise Refusal("contradiction", "corrector", "corrects samplers that visit every level", "leave corrector out")
     return {last[level] for level in levels[:-1]}
+
+
+def _random(*_: object) -> Vector:
+    remedy = "set eta and s_churn to 0, or leave corrector out"
+    raise Refusal("contradiction", "corrector", "corrects deterministic samplers only", remedy)
+
+
+def _two(*_: object) -> Vector:
+    raise Refusal("contradiction", "corrector", "does not correct CFG++ forms", "leave corrector out")
+
+
+INSTEAD: dict[str, Callable[..., Any]] = {"noise": _random, "estimates": _two, "keep": lambda value: value}
+"""What the run over a zero is given, where a trace gives its own."""
