@@ -12,6 +12,7 @@ from ..assets.refusal import Refusal
 from . import messages as m
 from .conversation import Conversation, Pending
 from .game import Game
+from .stream import Port, StreamPending
 
 Keys = tuple[bytes, bytes, bytes]
 """CURVE: the server's public key, the client's public and secret key; Z85 bytes."""
@@ -107,6 +108,12 @@ class SocketGame(Game):
         self.pump(0)
         return pending
 
+    def _stream(self, fields: dict[str, Any]) -> tuple[StreamPending, Port]:
+        pending = self._talk.stream(**fields)
+        assert isinstance(pending, StreamPending)
+        self.pump(0)
+        return pending, SocketPort(self, self._talk, pending)
+
     def _ask(self, kind: type[m.Describe] | type[m.Stats]) -> dict[str, Any]:
         pending = self._talk.ask(kind)
         self.wait(pending, 10.0)
@@ -131,3 +138,23 @@ class SocketGame(Game):
             except zmq.Again:  # full: the rest goes with the next call
                 return
             del waiting[0]
+
+
+class SocketPort(Port):
+    def __init__(self, game: SocketGame, talk: Conversation, pending: StreamPending) -> None:
+        self._game, self._talk, self._pending = game, talk, pending
+
+    def steer(self, changes: Mapping[str, Any], bar: int | None) -> Pending:
+        pending = self._talk.steer(self._pending, changes, bar)
+        self._game.pump(0)
+        return pending
+
+    def taken(self, bar: int) -> None:
+        self._say(m.Taken(request=self._pending.message.request, bar=bar))
+
+    def close(self, tail: bool) -> None:
+        self._say(m.Close(request=self._pending.message.request, tail=tail))
+
+    def _say(self, message: m.Message) -> None:
+        self._talk.say(message)
+        self._game.pump(0)

@@ -37,6 +37,10 @@ class Pending:
             if self.on_end is not None:
                 self.on_end()
 
+    def again(self) -> Any:
+        """What is sent once more after a reconnect."""
+        return self.message
+
     def value(self) -> Any:
         if isinstance(self.outcome, Exception):
             raise self.outcome
@@ -67,10 +71,12 @@ class Conversation:
             known_encoding(encoding)
         else:
             check_encoding(encoding, self.welcome.encodings)
+        terms["maps"] = list(terms.get("maps", ()))
+        return self._sent(lambda: m.Submit(request=self._next(), recipe=dict(recipe), encoding=encoding, **terms))
+
+    def _sent(self, message: Callable[[], Any], kind: type[Pending] = Pending) -> Pending:
         try:
-            terms["maps"] = list(terms.get("maps", ()))
-            message = m.Submit(request=self._next(), recipe=dict(recipe), encoding=encoding, **terms)
-            return self._ask(message)
+            return self._ask(message(), kind)
         except (TypeError, ValueError, OverflowError) as error:
             if isinstance(error, Refusal):
                 raise
@@ -78,6 +84,21 @@ class Conversation:
 
     def ask(self, kind: type[m.Describe] | type[m.Stats]) -> Pending:
         return self._ask(kind(request=self._next()))
+
+    def stream(self, **fields: Any) -> Pending:
+        """Opens a live stream; its bars come to the pending."""
+        from .stream import StreamPending
+
+        return self._sent(lambda: m.Open(request=self._next(), **fields), StreamPending)
+
+    def steer(self, stream: Pending, changes: Mapping[str, Any], bar: int | None) -> Pending:
+        return self._sent(
+            lambda: m.Steer(request=self._next(), stream=stream.message.request, changes=dict(changes), bar=bar)
+        )
+
+    def say(self, message: m.Message) -> None:
+        """What needs no answer of its own."""
+        self.outgoing.append(encode(message))
 
     def cancel(self, pending: Pending) -> None:
         if not pending.done:
@@ -138,6 +159,8 @@ class Conversation:
                     self._result(message, frames[1:], pending)
             case m.Cancelled():
                 self._close(message.request, Refusal("cancelled", "request", "was cancelled", "submit it again"))
+            case m.Opened() | m.Bar() | m.Closed() | m.Steered():
+                self._streamed(message, frames[1:], pending)
             case m.Description(request=request, description=told) | m.Statistics(request=request, statistics=told):
                 self._close(request, told, acknowledge=False)
             case _:
@@ -146,12 +169,12 @@ class Conversation:
     def _next(self) -> str:
         return f"r{next(self._numbers)}"
 
-    def _ask(self, message: Any) -> Pending:
+    def _ask(self, message: Any, kind: type[Pending] = Pending) -> Pending:
         if len(self.open) >= self.limits.requests:
             sentence = f"{self.limits.requests} requests are unfinished"
             raise Refusal("busy", "request", sentence, "wait for some of them or cancel them")
         header = encode_request(message, self.limits)
-        pending = self.open[message.request] = Pending(message)
+        pending = self.open[message.request] = kind(message)
         self.outgoing.append(header)
         return pending
 
@@ -162,7 +185,7 @@ class Conversation:
         again = self.welcome is not None
         self.welcome, self.limits = welcome, welcome.limits
         if again:  # the connection was new to the server: everything open is asked once more, by its old request id
-            self.outgoing += [encode(pending.message) for pending in self.open.values()]
+            self.outgoing += [encode(pending.again()) for pending in self.open.values()]
 
     def _failed(self, failed: m.Failed, pending: Pending | None) -> None:
         refusal = Refusal(failed.code, failed.field, failed.sentence, failed.remedy)
@@ -170,6 +193,21 @@ class Conversation:
             self._close(failed.request, refusal)
         elif self.welcome is None:
             self.refused = refusal
+
+    def _streamed(self, message: m.Opened | m.Bar | m.Closed | m.Steered, frames: Sequence[Any], pending: Any) -> None:
+        if isinstance(message, m.Steered):
+            stream: Any = self.open.get(message.stream)
+            if stream is not None and pending is not None:
+                stream.note(message)
+            self._close(message.request, message, acknowledge=False)
+        elif isinstance(message, m.Closed):
+            self._close(message.request, message)
+        elif pending is not None:
+            try:
+                pending.hear(message, [getattr(frame, "buffer", frame) for frame in frames])
+            except Refusal as refusal:
+                self.outgoing.append(encode(m.Close(request=message.request)))
+                self.open.pop(message.request).end(refusal)
 
     def _result(self, message: m.Result, frames: Sequence[Any], pending: Pending) -> None:
         pending.row = pending.rows

@@ -18,6 +18,7 @@ from ..runtime import kinds
 from . import messages as m
 from .payload import check_encoding, encodings, pack
 from .protocol import LIMITS, VERSION, check_version, decode_client, encode, peek
+from .stream_desk import StreamDesk
 
 Frames = list[Any]
 Event = Callable[[], None]
@@ -90,6 +91,7 @@ class Desk:
         self.runtime, self.hand_over, self.admit, self.encode = runtime, hand_over, admit, encode
         self.limits, self.server, self.clock = limits, server, clock
         self.encodings = encodings()
+        self.streams = StreamDesk(self)
         self.sessions: dict[str, Session] = {}
         self.routes: dict[bytes, Session] = {}
         self.strays: deque[tuple[bytes, Frames]] = deque(maxlen=256)  # answers to whoever has not said hello
@@ -136,6 +138,7 @@ class Desk:
         for entry in session.requests.values():
             if entry.work is not None and entry.final is None:
                 self.runtime.cancel(entry.work)
+        self.streams.drop(session)
         session.requests.clear()
         session.intake.clear()
         session.outbox.clear()
@@ -175,12 +178,15 @@ class Desk:
                 self._submit(session, message)
             case m.Received(request=request):
                 entry = session.requests.get(request)
+                self.streams.forget(session, request)
                 if entry is not None and entry.sent:
                     del session.requests[request]
                     session.credit += 1
                     self._spend(session)
             case m.Cancel(request=request):
                 entry = session.requests.get(request)
+                if entry is None and self.streams.cancel(session, request):
+                    return
                 if entry is None:
                     raise Refusal("unknown", "request", f"{request!r} is not known here", "it may have ended already")
                 if entry.work is None:
@@ -196,6 +202,8 @@ class Desk:
                 self._say(session, m.Pong(request=request))
             case m.Bye():
                 self.drop(session)
+            case _:
+                self.streams.handle(session, message)
 
     def _submit(self, session: Session, submit: m.Submit) -> None:
         known = session.requests.get(submit.request)

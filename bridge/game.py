@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from ..assets.refusal import Refusal
 from .conversation import Pending
+from .stream import KIND, MusicStream, Port, StreamPending, replayed
 
 SEEN_LIMIT = 4096
 """Recipes whose digests a connection remembers, for `replay`."""
@@ -100,20 +101,51 @@ class Game(ABC):
         pending.on_end = lambda: self._remember(pending)
         return Ticket(self, pending)
 
+    def stream(
+        self,
+        prompt: str,
+        *,
+        seed: int = 0,
+        ahead: int = 2,
+        first: int = 0,
+        stems: Sequence[str] = (),
+        steering: Sequence[Mapping[str, Any]] = (),
+        **dials: Any,
+    ) -> MusicStream:
+        """Opens music without an end, which comes bar by bar and is steered while it plays; see bridge/stream.py.
+
+        ahead   bars, 1 to 8, that are made before those before them are taken: fewer hear steering sooner, more bear pauses
+        first   the bar it is delivered from; stems: streams that come as stems too; steering: turns known beforehand
+        """
+        return self.open_stream(
+            {"kind": "music", "prompt": prompt, "seed": seed, **dials},
+            ahead=ahead,
+            first=first,
+            stems=list(stems),
+            steering=list(steering),
+        )
+
+    def open_stream(self, recipe: Mapping[str, Any], **terms: Any) -> MusicStream:
+        """A stream of a request for music, or of the recipe of an earlier stream; terms are those of `stream`."""
+        return MusicStream(self, *self._stream({"recipe": dict(recipe), **terms}))
+
     def replay(self, recipe_or_id: Any) -> Any:
         """Makes it again and verifies the digest, or raises ReplayDiffers.
 
-        Takes a recipe, a texture, a record {"recipe", "digest"}, or a recipe id that this connection or
+        Takes a recipe, a texture, a stream that has ended, a record {"recipe", "digest"}, or a recipe id that this connection or
         this machine's store knows.
         """
         recipe, expected = self._recorded(recipe_or_id)
-        texture = self.submit(recipe).result()
+        texture = replayed(self, recipe) if recipe.get("kind") == KIND else self.submit(recipe).result()
         if texture.digest != expected:
             raise ReplayDiffers(texture, expected)
         return texture
 
     @abstractmethod
     def _submit(self, recipe: Mapping[str, Any], terms: dict[str, Any]) -> Pending: ...
+
+    @abstractmethod
+    def _stream(self, fields: dict[str, Any]) -> tuple[StreamPending, Port]: ...
 
     @abstractmethod
     def pump(self, timeout: float) -> None:

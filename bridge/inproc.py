@@ -11,6 +11,8 @@ from ..runtime import kinds
 from .conversation import Pending
 from .game import Game
 from .payload import as_files, known_encoding
+from .stream import Port, StreamPending
+from .stream_inproc import heard, open_stream
 
 
 class InprocGame(Game):
@@ -20,6 +22,7 @@ class InprocGame(Game):
         self.runtime, self._owned, self._closed = runtime, owned, False
         self._ended: queue.SimpleQueue[tuple[Pending, Any]] = queue.SimpleQueue()
         self._works: dict[int, tuple[Pending, Any]] = {}
+        self._streams: dict[int, Any] = {}
 
     def describe(self) -> dict[str, Any]:
         told: dict[str, Any] = self.runtime.describe()
@@ -39,6 +42,8 @@ class InprocGame(Game):
         self._closed = True
         for _, work in self._works.values():
             self.runtime.cancel(work)
+        for stream in self._streams.values():
+            stream.close()
         if self._owned:
             self.runtime.close()
 
@@ -70,7 +75,13 @@ class InprocGame(Game):
         self._works[id(pending)] = (pending, work)
         return pending
 
+    def _stream(self, fields: dict[str, Any]) -> tuple[StreamPending, Port]:
+        return open_stream(self.runtime, fields, self._streams, self._ended.put)
+
     def _take(self, pending: Pending, work: Any) -> None:
+        if isinstance(pending, StreamPending):
+            heard(pending, work, self._streams)
+            return
         self._works.pop(id(pending), None)
         if work.state != "done":
             pending.end(work.error)

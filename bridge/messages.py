@@ -59,6 +59,37 @@ class Ping(Message, frozen=True):
     request: RequestId
 
 
+class Open(Message, frozen=True):
+    """Opens a live stream of music."""
+
+    request: RequestId
+    recipe: dict[str, Any]
+    steering: list[dict[str, Any]] = []
+    first: Count = 0
+    ahead: Count = 2
+    priority: int = 10
+    stems: Annotated[list[str], msgspec.Meta(max_length=16)] = []
+
+
+class Steer(Message, frozen=True):
+    request: RequestId
+    stream: RequestId
+    changes: dict[str, Any]
+    bar: Count | None = None
+
+
+class Taken(Message, frozen=True):
+    """The client has the stream's bars up to this one: as many more may be made."""
+
+    request: RequestId
+    bar: Count
+
+
+class Close(Message, frozen=True):
+    request: RequestId
+    tail: bool = False
+
+
 class Bye(Message, frozen=True):
     """The client leaves: what it waits for is cancelled, what is kept for it is forgotten."""
 
@@ -69,6 +100,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     requests: Count = 256  # unfinished or unacknowledged, of one client
     results: Count = 8  # sent and not acknowledged by `received`, of one client
     clients: Count = 256
+    streams: Count = 8  # open, of one client
     keep_s: Count = 300  # how long a client may be silent, and an unacknowledged result kept
     keep_bytes: Count = 268435456  # of all kept results; the oldest is forgotten first
 
@@ -144,5 +176,59 @@ class Pong(Message, frozen=True):
     request: RequestId
 
 
-FromClient = Hello | Submit | Received | Cancel | Describe | Stats | Ping | Bye
-FromServer = Welcome | Accepted | Progress | Result | Failed | Cancelled | Description | Statistics | Pong
+class Opened(Message, frozen=True):
+    request: RequestId
+    recipe: dict[str, Any]
+    ignored: list[str]
+    made_by: dict[str, Any]
+    rate: Count
+    lead: Count
+    ahead: Count
+
+
+class Bar(Message, frozen=True):
+    """One bar of a stream; its samples follow."""
+
+    request: RequestId
+    bar: Count
+    start: Count
+    lead: Count
+    recipe: dict[str, Any]
+    chords: list[dict[str, Any]]
+    digest: str
+    under_runs: Count
+    last: bool
+    payload: list[Part]
+
+
+class Steered(Message, frozen=True):
+    request: RequestId
+    stream: RequestId
+    bar: Count
+    changes: dict[str, Any]
+    ignored: list[str]
+
+
+class Closed(Message, frozen=True):
+    request: RequestId
+    recipe: dict[str, Any]
+    digest: str
+    under_runs: Count
+
+
+FromClient = Hello | Submit | Received | Cancel | Describe | Stats | Ping | Open | Steer | Taken | Close | Bye
+FromServer = (
+    Welcome
+    | Accepted
+    | Progress
+    | Result
+    | Failed
+    | Cancelled
+    | Description
+    | Statistics
+    | Pong
+    | Opened
+    | Bar
+    | Steered
+    | Closed
+)

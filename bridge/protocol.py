@@ -11,7 +11,7 @@ import msgspec
 from ..assets.refusal import Corrupt, Refusal, Unknown
 from .messages import FromClient, FromServer, Hello, Limits, Message
 
-VERSION = (1, 0)
+VERSION = (1, 1)
 LIMITS = Limits()
 MAX_FRAME_BYTES = 1 << 20
 """ZMQ_MAXMSGSIZE of the server: above it libzmq disconnects silently; from header_bytes to it there is a sentence."""
@@ -38,7 +38,10 @@ _encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
 _from_client = msgspec.msgpack.Decoder(FromClient)
 _from_server = msgspec.msgpack.Decoder(FromServer)
 _envelope = msgspec.msgpack.Decoder(Envelope)
-CLIENT_TYPES = ("hello", "submit", "received", "cancel", "describe", "stats", "ping", "bye")
+CLIENT_TYPES = (
+    *("hello", "submit", "received", "cancel", "describe", "stats", "ping", "bye"),
+    *("open", "steer", "taken", "close"),
+)
 SERVER_TYPES = (
     "welcome",
     "accepted",
@@ -49,6 +52,10 @@ SERVER_TYPES = (
     "description",
     "statistics",
     "pong",
+    "opened",
+    "bar",
+    "steered",
+    "closed",
 )
 
 

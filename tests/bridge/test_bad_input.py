@@ -152,7 +152,7 @@ def test_an_unsupported_protocol_version_is_told_both_versions_and_what_to_do(ad
         raw.socket.send(msgspec.msgpack.encode({"type": "hello", "version": [2, 0], "client": "from-the-future"}))
         answer = raw.hear()[0]
     assert (answer.code, answer.field) == ("version", "version")
-    assert "protocol 1.0, the other 2.0" in answer.sentence
+    assert "protocol 1.1, the other 2.0" in answer.sentence
     assert "same major number" in answer.remedy
     with connect(address) as following:
         assert following.texture("stone", size=64).id

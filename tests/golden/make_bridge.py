@@ -16,9 +16,20 @@ MARK = "<!-- made by tests/golden/make_bridge.py from here on -->\n"
 RECIPE = {"kind": "texture", "prompt": "mossy stone", "seed": 7, "size": 128}
 SHA = "00112233445566778899aabbccddeeff" * 2
 ALBEDO = m.Part(name="albedo", encoding="raw", dtype="uint8", shape=(128, 128, 3), colour_space="srgb", bytes=49152)
+MUSIC = {"kind": "music", "prompt": "tense exploration", "seed": 7}
+TURN = {"bar": 4, "changes": {"intensity": 0.9}}
+AUDIO = m.Part(
+    name="audio",
+    encoding="raw",
+    dtype="float32",
+    shape=(120000, 2),
+    colour_space="linear",
+    origin="first",
+    bytes=960000,
+)
 HEIGHT = m.Part(name="height", encoding="raw", dtype="uint8", shape=(128, 128), colour_space="linear", bytes=16384)
 TO_SERVER = {
-    "hello": m.Hello(version=(1, 0), client="0123456789abcdef0123456789abcdef", agent="example 1.0"),
+    "hello": m.Hello(version=(1, 1), client="0123456789abcdef0123456789abcdef", agent="example 1.0"),
     "submit": m.Submit(request="r1", recipe=RECIPE),
     "submit, every field": m.Submit(
         request="r2",
@@ -35,10 +46,18 @@ TO_SERVER = {
     "stats": m.Stats(request="r4"),
     "ping": m.Ping(request="r5"),
     "bye": m.Bye(),
+    "open": m.Open(request="r6", recipe=MUSIC),
+    "open, every field": m.Open(
+        request="r6", recipe=MUSIC, steering=[TURN], first=12, ahead=3, priority=20, stems=["drums", "bass"]
+    ),
+    "steer": m.Steer(request="r7", stream="r6", changes={"prompt": "combat", "intensity": 0.9}),
+    "steer, at a bar": m.Steer(request="r8", stream="r6", changes={"mute": ["drums"]}, bar=16),
+    "taken": m.Taken(request="r6", bar=5),
+    "close": m.Close(request="r6", tail=True),
 }
 TO_CLIENT = {
     "welcome": m.Welcome(
-        version=(1, 0),
+        version=(1, 1),
         server="cadenza 0.1.0",
         limits=m.Limits(),
         encodings=["raw", "png"],
@@ -63,6 +82,34 @@ TO_CLIENT = {
     "description": m.Description(request="r3", description={"bundles": []}),
     "statistics": m.Statistics(request="r4", statistics={"done": 12, "uptime_s": 3.5}),
     "pong": m.Pong(request="r5"),
+    "opened": m.Opened(
+        request="r6",
+        recipe=MUSIC,
+        ignored=["shiny"],
+        made_by={"backend": "onnxruntime"},
+        rate=48000,
+        lead=1552,
+        ahead=2,
+    ),
+    "bar": m.Bar(
+        request="r6",
+        bar=5,
+        start=600000,
+        lead=1552,
+        recipe=MUSIC,
+        chords=[{"start": 0, "degree": 5, "pitches": [10, 2, 5]}],
+        digest=SHA,
+        under_runs=0,
+        last=False,
+        payload=[AUDIO],
+    ),
+    "steered": m.Steered(request="r7", stream="r6", bar=7, changes={"intensity": 0.9}, ignored=["shiny"]),
+    "closed": m.Closed(
+        request="r6",
+        recipe={"kind": "music stream", "start": MUSIC, "steering": [TURN], "bars": 9, "tail": True},
+        digest=SHA,
+        under_runs=0,
+    ),
 }
 
 
