@@ -224,11 +224,10 @@ class Runtime:
 
     def _loop(self) -> None:
         while self._open or self._flights:
-            idle = not self._engine.jobs
-            try:
-                self._commands.get(block=idle)()
-            except queue.Empty:
+            if self._commands.empty() and self._engine.jobs:
                 self._engine.tick()
+            else:
+                self._commands.get()()
 
     def _take_off(self, flight: Flight) -> None:
         if isinstance(flight.resolved, MusicResolved):
@@ -307,7 +306,7 @@ class Runtime:
             flight.job.priority, flight.job.deadline = flight.priority, flight.deadline
 
     def _row(self, flight: Flight, job: Job | TokenJob) -> None:
-        if job.row % ROWS_A_FILING == 0:
+        if job.row % ROWS_A_FILING == 0 and not job.finished:
             with self._lock:
                 self._backlog.file(flight)
         for work in list(flight.works):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .job import Job
 from .queue import choose
@@ -82,18 +83,23 @@ def run_rows(batch: list[Job], clock: Callable[[], float]) -> tuple[int, float]:
     """One row of each latent; gives the model evaluations and the seconds of the model call."""
     network = batch[0].network
     guided = [job for job in batch if job.table.guided[job.row]]
-    inputs = {id(job): job.inputs() for job in batch}
-    samples = [(job, 0) for job in batch] + [(job, 1) for job in guided]
-    latents = np.stack([inputs[id(job)] for job, _ in samples])
-    times = np.array([job.table.time[job.row] for job, _ in samples], np.float32)
-    conditions = np.stack([job.condition[which] for job, which in samples])
+    inputs = {job: job.inputs() for job in batch}
+    samples = [*batch, *guided]
+    latents = _together([inputs[job] for job in samples])
+    times = np.array([job.table.time[job.row] for job in samples], np.float32)
+    conditions = _together([job.condition[0] for job in batch] + [job.condition[1] for job in guided])
     for job in batch:
         job.prepare()
     began = clock()
     raw = network.evaluate(latents, times, conditions)
     seconds = clock() - began
-    unconditional = dict(zip(map(id, guided), raw[len(batch) :], strict=True))
+    unconditional = dict(zip(guided, raw[len(batch) :], strict=True))
     for job, result in zip(batch, raw, strict=False):
-        job.advance(result, unconditional.get(id(job)))
+        job.advance(result, unconditional.get(job))
         job.model_seconds += seconds / len(batch)
     return len(samples), seconds
+
+
+def _together(arrays: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """One array of several; of one alone a view."""
+    return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -25,14 +25,13 @@ def _nothing(*_: object) -> None: ...
 class Job:
     """The state of one latent of `shape` (channels, height, width); `row` is the next row of the plan.
 
-    `begin` makes the slots, float32 (slots, channels, height, width), when the job is first chosen, so that a job that
-    waits costs nothing.
+    `begin` makes the slots, each of `shape`, when the job is first chosen, so that a job that waits costs nothing.
     """
 
     network: Network
     plan: Plan
     shape: tuple[int, int, int]
-    begin: Callable[[], Latent]
+    begin: Callable[[], list[Latent]]
     condition: NDArray[np.float32]  # (2, K): conditional, unconditional
     draw: Draw
     prepare: Callable[[], None] = _nothing  # called when the model is about to run: what `draw` will give may be begun
@@ -47,7 +46,7 @@ class Job:
     on_error: Callable[[Job, Exception], None] = _nothing
     model_seconds: float = 0.0  # of the model calls it took part in, shared evenly
     table: Table = field(init=False)
-    slots: Latent = field(init=False)
+    slots: list[Latent] = field(init=False)
 
     def __post_init__(self) -> None:
         self.table = table_of(self.plan)
@@ -63,8 +62,7 @@ class Job:
 
     @property
     def latent(self) -> Latent:
-        latent: Latent = self.slots[0]
-        return latent
+        return self.slots[0]
 
     def inputs(self) -> Latent:
         """What the model reads at this row, (channels, height, width)."""
@@ -76,7 +74,7 @@ class Job:
         """Applies the row's matrix: slots = mix @ [slots, raw, raw_uncond, noise...], columns summed in order."""
         columns: list[Latent | None] = [*self.slots, self._masked(raw), self._masked(raw_uncond)]
         columns += [None if k < 0 else self.draw(k) for k in self.table.draws[self.row]]
-        self.slots = np.stack([combine(weights, columns) for weights in self.table.mix[self.row]])
+        self.slots = [combine(weights, columns) for weights in self.table.mix[self.row]]
         self.row += 1
 
     def _masked(self, raw: Latent | None) -> Latent | None:
@@ -106,7 +104,8 @@ def table_of(plan: Plan) -> Table:
     return Table(plan)
 
 
-Weights = list[tuple[int, np.float32]]
+Weights = list[tuple[int, Latent]]
+"""Columns and their weights, each an array without axes, which numpy takes in half the time of a scalar."""
 
 
 def _sparse(matrix: NDArray[np.float64]) -> list[Weights]:
@@ -114,11 +113,11 @@ def _sparse(matrix: NDArray[np.float64]) -> list[Weights]:
     rows: list[Weights] = [[] for _ in matrix]
     at = np.nonzero(matrix)
     for row, column, weight in zip(*map(np.ndarray.tolist, at), matrix[at].astype(np.float32), strict=True):
-        rows[row].append((column, weight))
+        rows[row].append((column, np.array(weight)))
     return rows
 
 
-def combine(weights: Weights, columns: Latent | list[Latent | None]) -> Latent:
+def combine(weights: Weights, columns: Sequence[Latent | None]) -> Latent:
     """The weighted sum in float32, left to right: one multiplication and one addition a term, the same on every machine."""
     total: Latent | None = None
     for column, weight in weights:
@@ -132,10 +131,15 @@ def combine(weights: Weights, columns: Latent | list[Latent | None]) -> Latent:
     return total
 
 
-def start(plan: Plan | LivePlan, noise: Latent, image: Latent | None, draw: Draw) -> Latent:
-    """The slots before the first row, float32 (slots, channels, height, width): head @ [start, image, noise...]."""
+def start(plan: Plan | LivePlan, noise: Latent, image: Latent | None, draw: Draw) -> list[Latent]:
+    """The slots before the first row, float32 (channels, height, width) each: head @ [start, image, noise...]."""
     if isinstance(plan, LivePlan):  # which has no head: its sampler makes what it reads
-        return np.stack([noise, np.zeros_like(noise) if image is None else image])
+        return [noise, np.zeros_like(noise) if image is None else image]
     columns: list[Latent | None] = [noise, image]
     columns += [None if k < 0 else draw(int(k)) for k in plan.draws[0]]
-    return np.stack([combine(weights, columns) for weights in _sparse(plan.head)])
+    return [combine(weights, columns) for weights in _head(plan)]
+
+
+@lru_cache(maxsize=256)
+def _head(plan: Plan) -> list[Weights]:
+    return _sparse(plan.head)

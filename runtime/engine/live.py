@@ -46,7 +46,7 @@ class LiveJob(Job):
         self._run.answer(raw, raw_uncond)
         self.row += 1
         if self._run.latent is not None:
-            self.slots = self._run.latent.astype(np.float32)[None]
+            self.slots = [self._run.latent.astype(np.float32)]
         else:
             self.table.guided.append(self._run.guided)
             self.table.time.append(self._run.time)  # type: ignore[attr-defined]

@@ -182,7 +182,7 @@ def test_guided_rows_are_evaluated_twice_and_others_once(world):
 
 
 def test_through_the_runtime_an_urgent_request_waits_for_the_tick_that_runs_and_no_other(bundle):
-    with Runtime([bundle.folder], "null:2") as runtime:
+    with Runtime([bundle.folder], "null:10") as runtime:
         account = runtime._engine.account
         crowd = [
             runtime.submit({"prompt": "stone", "seed": seed, "steps": 20, "sampler": "euler"}) for seed in range(64)
