@@ -13,6 +13,8 @@ from .stream import KIND, MusicStream, Port, StreamPending, replayed
 
 SEEN_LIMIT = 4096
 """Recipes whose digests a connection remembers, for `replay`."""
+READ_AFTER_S = 0.002
+"""While a result is waited for, the digest of the one before is read this much later: the engine has begun by then."""
 
 
 class ReplayDiffers(Refusal):
@@ -61,6 +63,7 @@ class Game(ABC):
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[Mapping[str, Any], str]] = {}  # by recipe id: recipe and digest received here
+        self._unread: Any = None  # the last result, whose digest is read when there is time
 
     def __enter__(self) -> Self:
         return self
@@ -173,6 +176,9 @@ class Game(ABC):
     def wait(self, pending: Pending, timeout: float | None) -> None:
         end = None if timeout is None else time.monotonic() + timeout
         self.pump(0)
+        if not pending.done and self._unread is not None:
+            self.pump(READ_AFTER_S if timeout is None else min(READ_AFTER_S, timeout))
+            self._read()
         while not pending.done:
             left = 1.0 if end is None else min(1.0, end - time.monotonic())
             if left <= 0:
@@ -180,12 +186,21 @@ class Game(ABC):
             self.pump(left)
 
     def _remember(self, pending: Pending) -> None:
+        """A digest takes as long as a tenth of a small texture, so it is not read before the caller has the texture."""
+        self._read()
         if not isinstance(pending.outcome, Exception):
-            self._seen[pending.outcome.id] = (pending.outcome.recipe, pending.outcome.digest)
-            if len(self._seen) > SEEN_LIMIT:
-                del self._seen[next(iter(self._seen))]
+            self._unread = pending.outcome
+
+    def _read(self) -> None:
+        if self._unread is None:
+            return
+        result, self._unread = self._unread, None
+        self._seen[result.id] = (result.recipe, result.digest)
+        if len(self._seen) > SEEN_LIMIT:
+            del self._seen[next(iter(self._seen))]
 
     def _recorded(self, asked: Any) -> tuple[Mapping[str, Any], str]:
+        self._read()
         if hasattr(asked, "digest") and hasattr(asked, "recipe"):
             return asked.recipe, asked.digest
         if isinstance(asked, Mapping) and "recipe" in asked and "digest" in asked:

@@ -63,7 +63,8 @@ class InprocGame(Game):
         if preview:
             raise Refusal("unsupported", "preview", "there are no previews yet", "leave it out")
         kinds.check_encoding(recipe.get("kind"), encoding)
-        pending = Pending((encoding, kinds.check_parts(recipe.get("kind"), terms.pop("maps"))))
+        maps = terms.pop("maps")
+        pending = Pending((encoding, kinds.check_parts(recipe.get("kind"), maps) if maps else ()))
 
         def on_event(work: Any) -> None:  # on the engine's thread; only an end wakes who waits
             pending.row = work.row
