@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -47,15 +48,29 @@ FILE = "measured.json"
 Found = dict[str, Any]
 
 
-def unet() -> nn.Module:
-    """The architecture of Stable Diffusion 1.5. [Rombach et al. 2022, https://arxiv.org/abs/2112.10752]"""
+def unet(empty: bool = False) -> nn.Module:
+    """The architecture of Stable Diffusion 1.5. [Rombach et al. 2022, https://arxiv.org/abs/2112.10752] `empty` has shapes and no numbers."""
     import diffusers
 
     torch.manual_seed(0)
-    made: nn.Module = diffusers.UNet2DConditionModel(
-        sample_size=SIDE, cross_attention_dim=WIDTH, attention_head_dim=8, block_out_channels=(320, 640, 1280, 1280)
-    )
-    return made.eval().requires_grad_(False)
+    with torch.device("meta"):  # its own initialisation takes longer than a measurement
+        made: nn.Module = diffusers.UNet2DConditionModel(
+            sample_size=SIDE, cross_attention_dim=WIDTH, attention_head_dim=8, block_out_channels=(320, 640, 1280, 1280)
+        )
+    made = made.eval().requires_grad_(False)
+    return made if empty else _filled(made.to_empty(device="cpu"))
+
+
+def _filled(network: nn.Module) -> nn.Module:
+    """Weights of about unit gain, norms that leave what they norm."""
+    for layer in network.modules():
+        for name, values in layer.named_parameters(recurse=False):
+            if values.ndim > 1:
+                bound = math.sqrt(3.0 / values[0].numel())
+                values.uniform_(-bound, bound)
+            else:
+                values.fill_(float(name == "weight"))
+    return network
 
 
 def inputs(batch: int = 1, height: int = SIDE, width: int = SIDE) -> dict[str, torch.Tensor]:
@@ -139,15 +154,16 @@ def _rate(kind: torch.dtype) -> float:
 def _torch(kind: torch.dtype) -> Found:
     network = step_of(unet(), (TOKENS, WIDTH)).to(kind)
     given = [value.to(kind) for value in inputs().values()]
-    return {"seconds": _seconds(lambda: network(*given)), "flops": _flops(network, given)}
+    return {"seconds": _seconds(lambda: network(*given)), "flops": _flops()}
 
 
-def _flops(network: nn.Module, given: list[torch.Tensor]) -> float:
+def _flops() -> float:
     """Floating-point operations of a step."""
     from torch.utils.flop_counter import FlopCounterMode
 
+    network = step_of(unet(empty=True), (TOKENS, WIDTH))
     with FlopCounterMode(display=False) as counter:
-        network(*given)
+        network(*(value.to("meta") for value in inputs().values()))
     return float(counter.get_total_flops())
 
 
