@@ -43,9 +43,10 @@ def bench(
 def measure(folder: Path | None, rounds: int, threads: int | None = None) -> dict[str, Any]:
     """All figures of one run, of requests at sizes that are in use; a fresh process is measured by `cold_start_s`.
 
-    torch is an eager loop in a process of its own over the same weights, its dtypes by name. `torch_ratio_DTYPE` is torch at
-    its best short of compiling (weights folded, the quicker layout), `torch_ratio_plain_DTYPE` the modules as they are
-    trained, both over `backend`; `torch_float32_ratio` is torch's best float32 over the quickest float32 backend.
+    torch is an eager loop in a process of its own over the same weights, its dtypes by name. `torch_ratio_DTYPE` is the loop
+    that a user would write: the modules as they are trained. `torch_ratio_folded_DTYPE` is torch at its best short of
+    compiling, with the exporter's folded weights and the quicker memory layout. Both are over `backend`, whose precision
+    may be another; `torch_float32_ratio` is like with like: torch's best float32 over the quickest float32 backend.
     Where a figure cannot be had it is None and `reasons` says why.
     """
     chosen = next(iter(load_bundles([folder] if folder else None).values()))

@@ -5,9 +5,11 @@
 Prints one JSON line, for each way null or why it cannot be had. Then for each line of input, the name of a way, makes one
 texture as a script would (start, steps, fresh noise, decoder, bytes), eager, and prints its milliseconds. The ways:
 
-    float32, bfloat16               the quicker of torch's two memory layouts and weights folded: torch at its best short
-                                    of compiling
-    plain float32, plain bfloat16   the modules as they are trained: weights normalised in every call, torch's own layout
+    float32, bfloat16                 a plain loop, as one writes it with the training code at hand: the modules as they are
+                                      trained, which normalise their weights in every call as EDM2's do, torch's own layout.
+                                      bfloat16 is the quicker of `model.to(torch.bfloat16)` and `torch.autocast`
+    folded float32, folded bfloat16   torch at its best short of compiling: the weights folded as the exporter folds them,
+                                      and the quicker of torch's two memory layouts
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from .sampling import student_times
 GRAPHS = {"step": (Denoiser, DenoiserShape, ""), "decode": (Decoder, AutoencoderShape, "decoder.")}
 """Where the bundle keeps each network's weights, under the names of its state: a graph, and what stands before the names."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-WAYS = {prefix + name: dtype for prefix in ("", "plain ") for name, dtype in DTYPES.items()}
+WAYS = {prefix + name: dtype for prefix in ("", "folded ") for name, dtype in DTYPES.items()}
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
 WARM = 2
 
@@ -113,21 +115,27 @@ def quickest(turns: Mapping[Any, Callable[[], float]]) -> Callable[[], float]:
 
 def prepare(folder: Path, way: str, steps: int, size: int) -> Callable[[], float]:
     """A call that makes one texture in one of WAYS and gives its milliseconds."""
-    plain, dtype = way.startswith("plain "), WAYS[way]
+    folded, dtype = way.startswith("folded "), WAYS[way]
 
-    def turn(layout: Any) -> Callable[[], float]:
-        folded = load_networks(folder)
-        networks = [as_trained(network) for network in folded] if plain else folded
-        networks = [network.to(dtype).to(memory_format=layout) for network in networks]
+    def turn(layout: Any, autocast: bool = False) -> Callable[[], float]:
+        networks = load_networks(folder)
+        if not folded:
+            networks = [as_trained(network) for network in networks]
+        held = torch.float32 if autocast else dtype
+        networks = [network.to(held).to(memory_format=layout) for network in networks]
 
         def timed() -> float:
             began = time.perf_counter()
-            make(*networks, dtype, layout, steps, size // FACTOR)
+            with torch.autocast("cpu", dtype, enabled=autocast):
+                make(*networks, held, layout, steps, size // FACTOR)
             return 1e3 * (time.perf_counter() - began)
 
         return timed
 
-    return quickest({layout: turn(layout) for layout in LAYOUTS[: 1 if plain else None]})
+    if folded:
+        return quickest({layout: turn(layout) for layout in LAYOUTS})
+    casts = (False, True) if dtype == torch.bfloat16 else (False,)
+    return quickest({autocast: turn(LAYOUTS[0], autocast) for autocast in casts})
 
 
 def main() -> None:
