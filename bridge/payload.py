@@ -14,6 +14,8 @@ from ..assets.refusal import Corrupt, Unknown
 from .messages import Part, Result
 
 if TYPE_CHECKING:
+    from ..assets.flipbook import Flipbook
+    from ..assets.sound import Sound
     from ..assets.texture import Texture
     from ..runtime.music.piece import Piece
 
@@ -71,9 +73,9 @@ def as_files(texture: Texture, encoding: str, names: Sequence[str] = ()) -> Enco
 
 
 def pack(
-    request: str, texture: Texture | Piece, encoding: str = "raw", names: Sequence[str] = ()
+    request: str, texture: Texture | Piece | Sound, encoding: str = "raw", names: Sequence[str] = ()
 ) -> tuple[Result, list[Any]]:
-    """The header of a result and its payload frames (buffers): all maps, or those named; of music all parts."""
+    """The header of a result and its payload frames (buffers): all maps, or those named; of sounds all parts."""
     maps = texture.maps(names)
     frames: list[Any]
     if encoding == "raw":
@@ -105,7 +107,7 @@ def pack(
     return header, frames
 
 
-def unpack(header: Result, frames: Sequence[Any], selected: bool = False) -> Texture | EncodedTexture | Piece:
+def unpack(header: Result, frames: Sequence[Any], selected: bool = False) -> Texture | EncodedTexture | Piece | Sound:
     """The result of a header and its payload; raw pixels are checked against the digest, unless only some were asked for."""
     if len(frames) != len(header.payload):
         raise Corrupt("payload", f"{len(header.payload)} frames were announced, {len(frames)} came", "submit it again")
@@ -126,10 +128,16 @@ def unpack(header: Result, frames: Sequence[Any], selected: bool = False) -> Tex
         )
     if header.recipe.get("kind") == "music":
         return _piece(header, frames, selected)
+    if header.recipe.get("kind") in ("sound", "flipbook"):
+        return _with_facts(header, frames, selected)
+    return _texture(header, {p.name: _array(p, f) for p, f in zip(header.payload, frames, strict=True)}, selected)
+
+
+def _texture(header: Result, maps: Mapping[str, NDArray[np.uint8]], selected: bool) -> Texture:
     from ..assets.texture import Texture
 
     texture = Texture(
-        maps={part.name: _array(part, frame) for part, frame in zip(header.payload, frames, strict=True)},
+        maps=maps,
         recipe=header.recipe,
         id=header.id,
         ignored=tuple(header.ignored),
@@ -142,10 +150,8 @@ def unpack(header: Result, frames: Sequence[Any], selected: bool = False) -> Tex
     return texture
 
 
-def _piece(header: Result, frames: Sequence[Any], selected: bool) -> Piece:
-    """Samples are checked against the digest, unless only some parts were asked for."""
-    from ..runtime.music.piece import Piece, read
-
+def _arrays(header: Result, frames: Sequence[Any]) -> dict[str, NDArray[Any]]:
+    """Parts of samples and of bytes."""
     arrays = {}
     for part, frame in zip(header.payload, frames, strict=True):
         if part.dtype not in ("float32", "uint8") or prod(part.shape) * np.dtype(part.dtype).itemsize != part.bytes:
@@ -153,6 +159,28 @@ def _piece(header: Result, frames: Sequence[Any], selected: bool) -> Piece:
             raise Corrupt(f"payload.{part.name}", sentence, "install a newer client")
         arrays[part.name] = np.frombuffer(frame, part.dtype).reshape(part.shape)
         arrays[part.name].flags.writeable = False
+    return arrays
+
+
+def _with_facts(header: Result, frames: Sequence[Any], selected: bool) -> Sound | Flipbook:
+    """A sound or a flipbook, whose part `facts` says how to use the others; checked against the digest as all are."""
+    from ..assets import flipbook, sound
+
+    arrays = _arrays(header, frames)
+    if header.recipe["kind"] == "flipbook":
+        return flipbook.read(arrays, lambda maps: _texture(header, maps, selected))
+    told = dict(recipe=header.recipe, id=header.id, made_by=header.made_by, milliseconds=header.milliseconds)
+    made = sound.read(arrays, ignored=tuple(header.ignored), **told)
+    if made.digest != header.digest:
+        raise Corrupt("payload", f"has the digest {made.digest}, announced was {header.digest}", "submit it again")
+    return made
+
+
+def _piece(header: Result, frames: Sequence[Any], selected: bool) -> Piece:
+    """Samples are checked against the digest, unless only some parts were asked for."""
+    from ..runtime.music.piece import Piece, read
+
+    arrays = _arrays(header, frames)
     if "score" not in arrays:
         raise Corrupt("payload", "has no score", "install a newer server")
     music = read(arrays)

@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..assets.bundle import Bundle, load_bundle
+from ..assets.manifest import Manifest
 from ..assets.refusal import Refusal
+from ..assets.sound import SOUND
 from .engine.backends import Graph, open_backend
 from .engine.network import Network
-from .engine.proof import prove
+from .engine.proof import LENGTHS, SIZES, Sizes, prove
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "embedded"
 
@@ -30,6 +32,14 @@ def load_bundles(folders: Sequence[Path] | None) -> dict[str, Bundle]:
         )
     bundles = [load_bundle(Path(folder)) for folder in chosen]
     return {bundle.digest: bundle for bundle in bundles}
+
+
+def proof_sizes(manifest: Manifest) -> Sizes:
+    """Latents that the proof tries: of a sound one cell high, and no longer than the bundle makes."""
+    if manifest.kind != SOUND:
+        return SIZES
+    longest = manifest.latent.maximum // manifest.latent.factor
+    return tuple(dict.fromkeys((1, min(length, longest)) for _, length in LENGTHS))
 
 
 def open_network(bundle: Bundle, backend: str, threads: int, cache: Path) -> Network:
@@ -52,6 +62,7 @@ def open_network(bundle: Bundle, backend: str, threads: int, cache: Path) -> Net
         condition=bundle.condition_size,
         digest=bundle.digest,
         cache=cache,
+        sizes=proof_sizes(manifest),
     )
     if not proof.any_threads:
         network = open_network(bundle, backend, 1, cache)

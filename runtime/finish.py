@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..assets import flipbook, sound
+from ..assets.flipbook import FLIPBOOK
 from ..assets.manifest import Manifest
+from ..assets.sound import SOUND, Sound
 from ..assets.texture import Texture, derive
 from .recipe import Recipe
 
@@ -19,6 +22,8 @@ def texture(maps: NDArray[np.float32], manifest: Manifest) -> Maps:
     return derive(maps, [channel.name for channel in manifest.channels])
 
 
+OTHERS: dict[str, Callable[..., Texture | Sound]] = {SOUND: sound.finished, FLIPBOOK: flipbook.finished}
+"""Kinds whose assets are more than maps."""
 KINDS: dict[str, Callable[[NDArray[np.float32], Manifest], Maps]] = {"texture": texture, "heightmap": texture}
 """A heightmap comes with the maps that follow from its height, so it is lit and packed as a texture is."""
 
@@ -29,12 +34,9 @@ def finish(
     recipe: Recipe,
     ignored: tuple[str, ...],
     made_by: Mapping[str, Any],
-) -> Texture:
-    """The asset of decoded maps float32 (M, H, W) in [0, 1]."""
-    return Texture(
-        maps=KINDS[recipe.kind](decoded, manifest),
-        recipe=recipe.to_dict(),
-        id=recipe.id,
-        ignored=ignored,
-        made_by=dict(made_by),
-    )
+) -> Texture | Sound:
+    """The asset of decoded maps float32 (M, H, W) in [0, 1]; of samples (channels, 1, length)."""
+    told: dict[str, Any] = {"recipe": recipe.to_dict(), "id": recipe.id, "ignored": ignored, "made_by": dict(made_by)}
+    if recipe.kind in OTHERS:
+        return OTHERS[recipe.kind](decoded, manifest, **told)
+    return Texture(KINDS[recipe.kind](decoded, manifest), **told)

@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ..assets.bundle import Bundle
+from ..assets.flipbook import FLIPBOOK, sheet_of
+from ..assets.manifest import Manifest
 from ..assets.refusal import Refusal, Unknown
+from ..assets.sound import SOUND, rate_of
+from ..assets.sound import check_parts as check_sound
 from . import bundles as latent_bundles
-from . import checks
+from . import checks, sound
 from . import recipe as latent_recipe
 from . import resolve as latents
 from .engine.network import Network
@@ -36,6 +40,8 @@ AnyRecipe = Recipe | MusicRecipe
 AnyResolved = Resolved | MusicResolved
 AnyNetwork = Network | TokenNetwork
 MUSIC = "music"
+CHECKED: dict[str, Callable[[Manifest], object]] = {SOUND: rate_of, FLIPBOOK: sheet_of}
+"""What else a kind must say in its manifest; refused when the bundle is opened, not at the first request."""
 
 
 def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle]) -> AnyResolved:
@@ -44,6 +50,8 @@ def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle]) -> AnyRes
     bundle = latents.choose_bundle(asked, bundles)
     if bundle.manifest.kind == MUSIC:
         return music.resolve(request, bundle)
+    if bundle.manifest.kind == SOUND:
+        return sound.resolve(request, bundle)
     return latents.resolve(request, bundles)
 
 
@@ -56,6 +64,8 @@ def read_recipe(fields: Mapping[str, Any]) -> AnyRecipe:
 
 def open_bundle(bundle: Bundle, backend: str, threads: int, cache: Path) -> AnyNetwork:
     """A bundle's graphs on a backend, proved."""
+    if bundle.manifest.kind in CHECKED:
+        CHECKED[bundle.manifest.kind](bundle.manifest)
     opening = open_tokens if bundle.manifest.kind == MUSIC else latent_bundles.open_network
     return opening(bundle, backend, threads, cache)
 
@@ -117,12 +127,14 @@ def check_parts(kind: object, names: Sequence[str]) -> tuple[str, ...]:
     """The parts of an asset that a request chooses, or a refusal."""
     if kind == MUSIC:
         return piece.check_parts(names)
+    if kind == SOUND:
+        return check_sound(names)
     from ..assets.texture import check_maps
 
     return check_maps(names)
 
 
 def check_encoding(kind: object, encoding: str) -> None:
-    """Music travels as samples; files of it are written where they are wanted."""
-    if kind == MUSIC and encoding != "raw":
+    """Sounds travel as samples; files of them are written where they are wanted."""
+    if kind in (MUSIC, SOUND, FLIPBOOK) and encoding != "raw":
         raise Unknown("encoding", encoding, ("raw",))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..assets.bundle import Bundle
 from ..assets.manifest import Words
+from ..assets.refusal import Refusal
 from ..assets.texture import Texture
 from .bundles import load_bundles, open_network
 from .draws import StepDraws, initial
@@ -117,7 +118,10 @@ class Workbench:
         """The asset of a run, or of one of its estimates."""
         maps = self.network.maps(run.latent if latent is None else latent)
         resolved = run.resolved
-        return finish(maps, self.bundle.manifest, resolved.recipe, resolved.ignored, self.network.made_by)
+        made = finish(maps, self.bundle.manifest, resolved.recipe, resolved.ignored, self.network.made_by)
+        if not isinstance(made, Texture):
+            raise Refusal("unsupported", "bundle", f"makes {resolved.recipe.kind}, not pictures", "give another bundle")
+        return made
 
     def converged(self, request: Mapping[str, Any]) -> Run:
         """The exact solution of the request's noise, as nearly as it can be had."""

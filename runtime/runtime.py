@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..assets.refusal import Refusal
+from ..assets.sound import Sound
 from ..assets.store import Store, default_folder
 from ..assets.texture import Texture
 from . import kinds
@@ -327,7 +328,7 @@ class Runtime:
         stages = {"model": job.model_seconds, "decode": decoded - began, "finish": clock() - decoded}
         self._deliver(flight, texture, stages)
 
-    def _deliver(self, flight: Flight, made: Texture | Piece, stages: Mapping[str, float]) -> None:
+    def _deliver(self, flight: Flight, made: Texture | Piece | Sound, stages: Mapping[str, float]) -> None:
         if self._flights.get(flight.resolved.recipe.id) is not flight:  # cancelled while it was played
             return
         finished = self._engine.clock()
@@ -339,7 +340,7 @@ class Runtime:
             self._room.acquire()
             self._writer.submit(self._keep, made)
 
-    def _keep(self, texture: Texture | Piece) -> None:
+    def _keep(self, texture: Texture | Piece | Sound) -> None:
         """On the writer's thread: packing takes longer than a tick should, and a full disk ends nothing."""
         assert self.store is not None
         try:

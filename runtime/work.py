@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..assets.refusal import OutOfRange, Refusal, Unknown, WrongType
+from ..assets.sound import Sound
 from ..assets.texture import Texture
 from .music.piece import Piece
 from .music.recipe import MusicRecipe
@@ -37,7 +38,7 @@ class Work:
     accepted: float = 0.0
     state: State = "waiting"
     row: int = 0
-    result: Texture | Piece | None = None
+    result: Texture | Piece | Sound | None = None
     error: Refusal | None = None
     _ended: threading.Event = field(default_factory=threading.Event)
 
@@ -50,7 +51,7 @@ class Work:
         assert self.result is not None
         return self.result
 
-    def end(self, state: State, result: Texture | Piece | None = None, error: Refusal | None = None) -> None:
+    def end(self, state: State, result: Texture | Piece | Sound | None = None, error: Refusal | None = None) -> None:
         self.state, self.result, self.error = state, result, error
         self._ended.set()
         self.tell()

@@ -19,8 +19,8 @@ BITS = (32, 24, 16)
 """32 is float32, the samples as they are; 24 and 16 are integers."""
 
 
-def wav(sound: Wave, rate: int, bits: int = 32) -> bytes:
-    """A file of float32 (frames, 2) whose loop is the whole."""
+def wav(sound: Wave, rate: int, bits: int = 32, loop: bool = True) -> bytes:
+    """A file of float32 (frames, channels); what loops says so, and its loop is the whole."""
     frames, channels = sound.shape
     payload = samples(sound, bits).tobytes()
     form = 3 if bits == 32 else 1
@@ -28,12 +28,14 @@ def wav(sound: Wave, rate: int, bits: int = 32) -> bytes:
     head = struct.pack("<HHIIHH", form, channels, rate, rate * channels * width, channels * width, bits)
     if form == 3:
         head += struct.pack("<H", 0)
-    loop = struct.pack("<6I", 0, 0, 0, frames - 1, 0, 0)  # forward, the last sample included, for ever
-    sampler = struct.pack("<9I", 0, 0, round(1e9 / rate), 60, 0, 0, 0, 1, 0) + loop
+    whole = struct.pack("<6I", 0, 0, 0, frames - 1, 0, 0)  # forward, the last sample included, for ever
+    sampler = struct.pack("<9I", 0, 0, round(1e9 / rate), 60, 0, 0, 0, 1, 0) + whole
     chunks = _chunk(b"fmt ", head)
     if form == 3:
         chunks += _chunk(b"fact", struct.pack("<I", frames))
-    chunks += _chunk(b"smpl", sampler) + _chunk(b"data", payload)
+    if loop:
+        chunks += _chunk(b"smpl", sampler)
+    chunks += _chunk(b"data", payload)
     return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
 
 

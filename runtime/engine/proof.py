@@ -20,8 +20,11 @@ from .backends import Array, Graph
 
 Graphs = tuple[Graph, Graph]
 BATCH = 4
-SIZES = ((8, 8), (8, 16), (16, 16))
-"""Latent sizes that the proof tries, cells."""
+Sizes = tuple[tuple[int, int], ...]
+SIZES: Sizes = ((8, 8), (8, 16), (16, 16))
+"""Latent sizes of pictures that the proof tries, cells."""
+LENGTHS: Sizes = ((1, 8), (1, 12), (1, 16))
+"""Of sounds, which are one cell high."""
 
 
 @dataclass(frozen=True)
@@ -43,22 +46,30 @@ class Proof:
 
 
 def prove(
-    graphs: Graphs, threads: int, single: Callable[[], Graphs], channels: int, condition: int, digest: str, cache: Path
+    graphs: Graphs,
+    threads: int,
+    single: Callable[[], Graphs],
+    channels: int,
+    condition: int,
+    digest: str,
+    cache: Path,
+    sizes: Sizes = SIZES,
 ) -> Proof:
     """Runs samples alone, in batches, in other slots and on one thread, and compares bits; kept for this machine.
 
     graphs  step and decode as they will run, with `threads`
     single  loads both for one thread
+    sizes   of latents (height, width), cells
     """
     step, _ = graphs
     made_by = [step.identity.to_dict(), platform.processor(), platform.platform(), threads]
-    key = json.dumps([digest, *made_by, BATCH, SIZES])
+    key = json.dumps([digest, *made_by, BATCH, sizes])
     path = cache / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
     try:
         found = json.loads(path.read_text())
         return Proof(found["fixed_batch"], found["any_threads"])
     except (OSError, ValueError, KeyError):
-        samples = [_samples(channels, condition, size) for size in SIZES]
+        samples = [_samples(channels, condition, size) for size in sizes]
         proof = Proof(_fixed_batch(step, samples), threads == 1 or _equal_on(graphs, single(), samples))
     cache.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
