@@ -11,10 +11,10 @@ import hashlib
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -102,6 +102,7 @@ class LiveStream:
         self._hall, self._network, self._course = hall, network, course
         self._manifest = manifest_of(start.bundle)
         self._heard: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._given: LiveBar | None = None  # the last bar that was iterated
         self._on_event = on_event or self._heard.put
         self._priority, self._length = priority, length
         self._lock = threading.Lock()  # for the course and the next six
@@ -158,17 +159,22 @@ class LiveStream:
             self._state, self._tail = "closing", tail
         self._hall.post(self._stop)
 
-    def __iter__(self) -> Iterator[LiveBar]:
-        """Bars until it is closed; raises the refusal it ended with."""
-        while True:
-            event = self._heard.get()
-            if isinstance(event, Ended):
-                if event.refusal is not None:
-                    raise event.refusal
-                return
-            yield event
-            if not event.last:
-                self.take(event.number)
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> LiveBar:
+        """The next bar, which takes the one before; ends when the stream was closed, raises the refusal it ended with."""
+        before, self._given = self._given, None
+        if before is not None and not before.last:
+            self.take(before.number)
+        event = self._heard.get()
+        if isinstance(event, LiveBar):
+            self._given = event
+            return event
+        self._heard.put(event)  # whoever asks again is told again
+        if event.refusal is not None:
+            raise event.refusal
+        raise StopIteration
 
     # On the engine's thread.
 
