@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from . import manifest as manifest_format
 from . import tokens, words
-from .manifest import Manifest, Words
+from .manifest import GuidanceEmbedding, Manifest, Words
 from .music.manifest import MusicManifest
 from .refusal import Corrupt, Refusal
 
@@ -38,7 +38,14 @@ class Bundle:
     def condition_size(self) -> int:
         """Numbers of a condition of the step graph."""
         known = self.manifest.conditioning
-        return len(known.words) if isinstance(known, Words) else known.size
+        if isinstance(known, Words):
+            return len(known.words)
+        return known.size + (known.guidance.width if known.guidance else 0)
+
+    @property
+    def embedded_guidance(self) -> GuidanceEmbedding | None:
+        """How the network is told its strength of guidance, where it is."""
+        return getattr(self.manifest.conditioning, "guidance", None)
 
     @property
     def example(self) -> str:
@@ -75,6 +82,7 @@ class Bundle:
             "recommended": [msgspec.to_builtins(table) for table in m.recommended],
             "prompt": "words" if known else "text",
             "materials": known.words[: known.materials] if known else [],
+            "embedded_guidance": self.embedded_guidance.default if self.embedded_guidance else None,
             "modifiers": known.words[known.materials :] if known else [],
             "licence": m.licence,
         }

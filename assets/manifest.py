@@ -55,15 +55,26 @@ class Tokenizer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     length: int
 
 
+class GuidanceEmbedding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`width` numbers behind a condition that tell a distilled network its strength of guidance; `guidance.py` computes them."""
+
+    width: int
+    default: float
+    scale: float = 1.0
+    offset: float = 0.0
+
+
 class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="text"):
     """Free text: the tokens of all tokenizers, one after another, go through `encode_text` to a condition of `size` numbers.
 
-    `empty` says what stands for no negative prompt: the encoding of no text, or zeros.
+    `empty` says what stands for no negative prompt: the encoding of no text, or zeros. Where the network is told a strength
+    of guidance, the condition of the step goes on with `guidance.width` numbers.
     """
 
     tokenizers: list[Tokenizer]
     size: int
     empty: Literal["encoded", "zeros"] = "encoded"
+    guidance: GuidanceEmbedding | None = None
 
 
 class Recommended(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -176,6 +187,11 @@ def _check_conditioning(manifest: Manifest) -> None:
         return
     if not given.tokenizers or given.size < 1:
         raise OutOfRange("conditioning", msgspec.to_builtins(given), "at least one tokenizer and a size of at least 1")
+    told = given.guidance
+    if told is not None and not (
+        (told.width == 1 or told.width >= 4) and all(map(math.isfinite, (told.default, told.scale, told.offset)))
+    ):
+        raise OutOfRange("conditioning.guidance", msgspec.to_builtins(told), "a width of 1 or from 4, finite numbers")
     if "encode_text" not in manifest.graphs:
         raise Corrupt("graphs", "'encode_text' is missing", "export the bundle again")
     for tokenizer in given.tokenizers:

@@ -54,6 +54,7 @@ class Recipe(Canonical, frozen=True, forbid_unknown_fields=True, kw_only=True):
     spacing: Spacing
     steps: int
     guidance: float | tuple[float, ...]  # one number, or one a step
+    embedded_guidance: float | None = None  # what a distilled network is told; None for networks that are told none
     guidance_interval: tuple[float, float | None] | None = None  # noise ratios; outside guidance is 1
     corrector: str | None = None
     eta: float | None = None

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..assets.bundle import Bundle
+from ..assets.guidance import embedding
 from ..assets.manifest import Flow, Manifest, Recommended, Ve, Vp
 from ..assets.refusal import OutOfRange, Refusal, Unknown, WrongType
 from . import checks
@@ -36,7 +37,8 @@ RATIO_LIMIT = 1e6
 
 @dataclass(frozen=True)
 class Resolved:
-    """A recipe with what the engine needs to make it. `condition` is float32 (2, K), with and without the prompt; tokens (2, T) of free text."""
+    """A recipe with what the engine needs to make it. `condition` is float32 (2, K), with and without the prompt; of free
+    text tokens (2, T), and behind them the embedding of guidance where the network is told one."""
 
     recipe: Recipe
     bundle: Bundle
@@ -73,7 +75,8 @@ def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle], depth: in
     manifest = bundle.manifest
     width, height = _size(asked, manifest)
     dials = _dials(asked, manifest, width * height)
-    condition, ignored = _condition(asked, bundle)
+    told = _embedded_guidance(asked, bundle)
+    condition, ignored = _condition(asked, bundle, told)
     source = _source(asked, bundle, (width, height), depth)
     recipe = from_dict(
         {
@@ -91,6 +94,7 @@ def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle], depth: in
             "image": None if source is None else source.recipe.to_dict(),
             "denoise": checks.number(asked.get("denoise", 1.0), "denoise", 0.001, 1.0),
             "mask": _mask(asked.get("mask"), manifest, (width, height)),
+            "embedded_guidance": told,
             "noise": checks.one_of(asked.get("noise", NOISES[0]), "noise", NOISES),
             **dials,
         }
@@ -218,12 +222,28 @@ def _check_image(recipe: Recipe) -> None:
         raise Refusal("contradiction", "image", "has no effect on a whole run", "set `denoise` below 1, or a `mask`")
 
 
-def _condition(asked: Mapping[str, Any], bundle: Bundle) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+def _embedded_guidance(asked: Mapping[str, Any], bundle: Bundle) -> float | None:
+    """The strength of guidance that a distilled network is told; None where it is told none."""
+    known, value = bundle.embedded_guidance, asked.get("embedded_guidance")
+    if known is None:
+        if value is not None:
+            sentence = f"{value!r} cannot be told to the network of {bundle.manifest.name!r}, which embeds no guidance"
+            raise Refusal("unknown", "embedded_guidance", sentence, "leave it out; `guidance` works with any bundle")
+        return None
+    return known.default if value is None else checks.number(value, "embedded_guidance", 0.0, 30.0)
+
+
+def _condition(
+    asked: Mapping[str, Any], bundle: Bundle, told: float | None
+) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     prompt = checks.text(asked.get("prompt"), "prompt")
     negative = checks.text(asked.get("negative", ""), "negative")
     positive, ignored = bundle.parse_prompt(prompt)
     unconditional, also = bundle.parse_negative(negative)
-    return np.stack([positive, unconditional]), ignored + also
+    both = np.stack([positive, unconditional])
+    if told is not None and bundle.embedded_guidance is not None:
+        both = np.hstack([both, np.tile(embedding(told, bundle.embedded_guidance), (2, 1))])
+    return both, ignored + also
 
 
 def _corner(value: Any, field: str, manifest: Manifest) -> int:

@@ -24,6 +24,9 @@ Spacing = Annotated[
     ),
 ]
 Guidance = Annotated[str | None, typer.Option(help="1 is none; one number, or one a step: 1,4,4,2.")]
+EmbeddedGuidance = Annotated[
+    float | None, typer.Option(help="The strength that a distilled network is told (LCM's w), where the bundle's is.")
+]
 GuidanceInterval = Annotated[
     str | None, typer.Option(help="Noise ratios, lowest and highest, outside which guidance is 1: 0.3,5.")
 ]

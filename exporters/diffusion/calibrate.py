@@ -58,5 +58,6 @@ def _condition(parts: Parts, prompt: str) -> Array:
     tokens: list[int] = []
     for tokenizer, length in parts.tokenizers:
         tokens += tokenizer(prompt, padding="max_length", max_length=length, truncation=True).input_ids
-    encoded: Array = parts.encode_text(torch.tensor([tokens], dtype=torch.float32)).numpy()
-    return encoded
+    encoded = parts.encode_text(torch.tensor([tokens], dtype=torch.float32))
+    condition: Array = torch.cat([encoded, parts.told], 1).numpy()
+    return condition

@@ -203,7 +203,7 @@ def _export(pipe: Any, folder: Path, options: Options, name: str) -> None:
     given = {
         "latent": latent,
         "time": torch.tensor([0.9, 0.1]),
-        "condition": torch.randn(2, parts.size, generator=draw),
+        "condition": torch.randn(2, parts.size + parts.told.shape[1], generator=draw),
     }
     batch = {0: "batch"}
     tokenizers = {
@@ -219,6 +219,7 @@ def _export(pipe: Any, folder: Path, options: Options, name: str) -> None:
             tokenizers=[Tokenizer(file, n) for file, (_, n) in zip(tokenizers, parts.tokenizers, strict=True)],
             size=parts.size,
             empty=parts.empty,
+            guidance=parts.guidance,
         ),
         recommended=FAMILIES[family].tables(options.steps, options.size**2),
         channels=channels_of(parts),

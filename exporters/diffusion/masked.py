@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...assets.manifest import Flow, Vp
+from ...assets.manifest import Flow, GuidanceEmbedding, Vp
 from ...assets.refusal import Refusal
 from .autoencoder import encoder_of
 from .parts import Parts, Picture, factor, one_batch, sizes, whole
@@ -25,7 +25,7 @@ MICRO = 128
 """Cells a side from which on PixArt is told the size of the picture."""
 
 
-def sana_sprint(pipe: Any, guidance: float = SPRINT_GUIDANCE) -> Parts:
+def sana_sprint(pipe: Any) -> Parts:
     """Gemma's states behind the instruction that the pipeline puts before a prompt; guidance is embedded.
 
     The authors' TrigFlow has x = cos(a) x0 + sin(a) noise. Divided by cos(a) + sin(a) this is the flow the network was
@@ -40,7 +40,7 @@ def sana_sprint(pipe: Any, guidance: float = SPRINT_GUIDANCE) -> Parts:
     length = len(pipe.tokenizer.encode(instruction)) + SPRINT_LENGTH - 2
     states = (SPRINT_LENGTH, pipe.text_encoder.config.hidden_size)
     return Parts(
-        step=_SanaStep(pipe.transformer, states, guidance * transformer.guidance_embeds_scale),
+        step=_SanaStep(pipe.transformer, states),
         decode=Picture(pipe.vae),
         encode_text=_Encoder(pipe.text_encoder, pipe.tokenizer.pad_token_id, SPRINT_LENGTH),
         tokenizers=[(pipe.tokenizer, length)],
@@ -48,9 +48,9 @@ def sana_sprint(pipe: Any, guidance: float = SPRINT_GUIDANCE) -> Parts:
         latent=sizes(transformer.in_channels, factor(pipe.vae), transformer.patch_size, transformer.sample_size),
         process=Flow(),
         prediction="flow",
-        notes={"embedded_guidance": guidance},
+        guidance=GuidanceEmbedding(1, SPRINT_GUIDANCE, scale=transformer.guidance_embeds_scale),
         names=("prompt_embeds", "prompt_attention_mask"),
-        call={"guidance_scale": guidance, "use_resolution_binning": False},
+        call={"guidance_scale": SPRINT_GUIDANCE, "use_resolution_binning": False},
         prepare=lambda fast: lowered(fast, instruction),
     )
 
@@ -92,14 +92,11 @@ class _Masked(nn.Module):
 
 
 class _SanaStep(_Masked):
-    def __init__(self, transformer: nn.Module, states: tuple[int, int], guidance: float) -> None:
-        super().__init__(transformer, states)
-        self.guidance = guidance
+    """The last number of the condition is the strength of guidance, which the network embeds itself."""
 
     def forward(self, latent: Tensor, time: Tensor, condition: Tensor) -> Tensor:
         one_batch(latent, time, condition)
-        guidance = torch.full_like(time, self.guidance)
-        given = self.split(condition)
+        guidance, given = condition[:, -1], self.split(condition[:, :-1])
         raw: Tensor = self.transformer(latent, timestep=time, guidance=guidance, return_dict=False, **given)[0]
         return raw
 

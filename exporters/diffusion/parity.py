@@ -45,9 +45,9 @@ def against_pipeline(pipe: Any, bundle: Bundle, parts: Parts, seed: int = 7, bac
     """The condition; for each recommended step count what the network is given at each row, the latent and what is painted."""
     names = ("step", "encode_text", "decode")
     graphs = {name: open_backend(backend)(bundle.path(name), 1) for name in names}
-    conditions = _conditions(bundle, graphs["encode_text"])
+    conditions = _conditions(bundle, graphs["encode_text"], parts.told.numpy())
     text, arguments = own_text(pipe, parts, PROMPT)
-    errors: dict[str, Any] = {"text": short(relative(conditions[0], text))}
+    errors: dict[str, Any] = {"text": short(relative(conditions[0, :, : parts.size], text))}
     picture = None
     for table in bundle.manifest.recommended:
         plan = plan_of_table(bundle.manifest, table)
@@ -100,9 +100,9 @@ def _decoded(parts: Parts, latent: Array) -> Array:
     return decoded
 
 
-def _conditions(bundle: Bundle, encoder: Graph) -> Array:
+def _conditions(bundle: Bundle, encoder: Graph, told: Array) -> Array:
     tokens = [bundle.parse_prompt(PROMPT)[0], bundle.parse_negative("")[0]]
-    return np.stack([encoder.run({"tokens": t[None]})["condition"] for t in tokens])
+    return np.stack([np.hstack([encoder.run({"tokens": t[None]})["condition"], told]) for t in tokens])
 
 
 def plan_of_table(manifest: Manifest, table: Recommended, guidance: float = 1.0) -> Plan:

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ...assets.manifest import Flow, Latent, Ve, Vp
+from ...assets.guidance import embedding
+from ...assets.manifest import Flow, GuidanceEmbedding, Latent, Ve, Vp
 
 
 def _same(tensor: Tensor) -> Tensor:
@@ -20,13 +21,14 @@ def _same(tensor: Tensor) -> Tensor:
 class Parts:
     """Modules with the bundle's contracts, float32.
 
-    step         raw (B, C, h, w) from latent (B, C, h, w), time (B,), condition (B, K)
+    step         raw (B, C, h, w) from latent (B, C, h, w), time (B,), condition (B, K + what `guidance` adds)
     decode       colours (B, 3, H, W) in [0, 1] from latent (B, C, h, w)
     encode       latent from colours (B, 3, H, W) in [0, 1], where there is one
     encode_text  condition (B, K) from tokens (B, T), which are whole numbers in float32
     tokenizers   of the `transformers` library, each with the length it pads to, in the order of T
     size         K
     empty        what stands for no negative prompt
+    guidance     numbers that come behind the condition, where the network is told a strength of guidance
 
     What follows tells diffusers' own pipeline to do the same:
     names        arguments of its call that the condition is made of, in the order of the first results of encode_prompt
@@ -45,6 +47,7 @@ class Parts:
     process: Vp | Flow | Ve
     prediction: str
     empty: Literal["encoded", "zeros"] = "encoded"
+    guidance: GuidanceEmbedding | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     kind: Literal["texture", "sound"] = "texture"
     frames: int = 1
@@ -59,6 +62,13 @@ class Parts:
     @property
     def tokens(self) -> int:
         return sum(length for _, length in self.tokenizers)
+
+    @property
+    def told(self) -> Tensor:
+        """(1, W): what comes behind a condition at the default strength of guidance; W is 0 where the network is told none."""
+        if self.guidance is None:
+            return torch.zeros(1, 0)
+        return torch.from_numpy(embedding(self.guidance.default, self.guidance))[None]
 
     @property
     def parameters(self) -> dict[str, int]:

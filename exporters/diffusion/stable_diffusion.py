@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...assets.manifest import Vp
+from ...assets.manifest import GuidanceEmbedding, Vp
 from ...assets.refusal import Refusal
 from .autoencoder import encoder_of as pictures_encoder
 from .parts import Parts, Picture, factor, sizes, whole
@@ -18,19 +18,19 @@ EMBEDDED_GUIDANCE = 8.5
 PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v", "sample": "x0"}
 
 
-def stable_diffusion(pipe: Any, guidance: float = EMBEDDED_GUIDANCE) -> Parts:
+def stable_diffusion(pipe: Any) -> Parts:
     """One CLIP text encoder; its last hidden state is the condition."""
     length, width = pipe.tokenizer.model_max_length, pipe.text_encoder.config.hidden_size
     return Parts(
-        step=_Step(pipe.unet, (length, width), guidance),
+        step=_Step(pipe.unet, (length, width)),
         encode_text=_Encoder(pipe.text_encoder),
         tokenizers=[(pipe.tokenizer, length)],
         size=length * width,
-        **_common(pipe, guidance),
+        **_common(pipe),
     )
 
 
-def stable_diffusion_xl(pipe: Any, guidance: float = EMBEDDED_GUIDANCE) -> Parts:
+def stable_diffusion_xl(pipe: Any) -> Parts:
     """Two CLIP text encoders, the pooled embedding of the second, and time ids: the whole picture at its own size.
 
     Podell et al., "SDXL", 2023, https://arxiv.org/abs/2307.01952
@@ -39,17 +39,17 @@ def stable_diffusion_xl(pipe: Any, guidance: float = EMBEDDED_GUIDANCE) -> Parts
     length = tokenizers[0].model_max_length
     width, pooled = sum(e.config.hidden_size for e in encoders), encoders[1].config.projection_dim
     return Parts(
-        step=_StepXL(pipe.unet, (length, width), pooled, factor(pipe.vae), guidance),
+        step=_StepXL(pipe.unet, (length, width), pooled, factor(pipe.vae)),
         encode_text=_EncoderXL(*encoders, length),
         tokenizers=[(tokenizer, length) for tokenizer in tokenizers],
         size=length * width + pooled,
         empty="zeros" if pipe.config.force_zeros_for_empty_prompt else "encoded",
         names=("prompt_embeds", "pooled_prompt_embeds"),
-        **_common(pipe, guidance),
+        **_common(pipe),
     )
 
 
-def _common(pipe: Any, guidance: float) -> dict[str, Any]:
+def _common(pipe: Any) -> dict[str, Any]:
     unet = pipe.unet.config
     if unet.in_channels != pipe.vae.config.latent_channels:
         raise Refusal(
@@ -58,9 +58,11 @@ def _common(pipe: Any, guidance: float) -> dict[str, Any]:
             f"reads {unet.in_channels} channels where latents have {pipe.vae.config.latent_channels}: an inpainting model",
             "export its base model; the runtime inpaints with any",
         )
-    told = {"embedded_guidance": guidance} if unet.time_cond_proj_dim else {}
-    call = {"guidance_scale": guidance} if told else {}
-    return {**vp_of(pipe, unet.in_channels), "notes": told, "call": call}
+    common = vp_of(pipe, unet.in_channels)
+    if not unet.time_cond_proj_dim:
+        return common
+    told = GuidanceEmbedding(unet.time_cond_proj_dim, EMBEDDED_GUIDANCE, scale=1000.0, offset=1.0)
+    return {**common, "guidance": told, "call": {"guidance_scale": told.default}}
 
 
 def vp_of(pipe: Any, channels: int) -> dict[str, Any]:
@@ -81,41 +83,46 @@ def encoder_of(encoder: nn.Module) -> nn.Module:
     return _Encoder(encoder)
 
 
-def step_of(unet: nn.Module, states: tuple[int, int], guidance: float = EMBEDDED_GUIDANCE) -> nn.Module:
+def step_of(unet: nn.Module, states: tuple[int, int]) -> nn.Module:
     """The step of a UNet whose condition is text states (tokens, width)."""
-    return _Step(unet, states, guidance)
+    return _Step(unet, states)
 
 
 class _Step(nn.Module):
-    def __init__(self, unet: nn.Module, states: tuple[int, int], guidance: float) -> None:
+    """The condition is text states (tokens, width), then the embedding of guidance where the UNet takes one."""
+
+    def __init__(self, unet: nn.Module, states: tuple[int, int]) -> None:
         super().__init__()
         self.unet, self.states = unet, states
-        wide = unet.config.time_cond_proj_dim
-        self.register_buffer("guidance", guidance_embedding(guidance, wide) if wide else None)
+        self.told = unet.config.time_cond_proj_dim or 0
 
     def forward(self, latent: Tensor, time: Tensor, condition: Tensor) -> Tensor:
-        return self.evaluate(latent, time, condition.reshape(-1, *self.states))
+        states, told = self.split(condition, math.prod(self.states))
+        return self.evaluate(latent, time, states, told)
 
-    def evaluate(self, latent: Tensor, time: Tensor, states: Tensor, **added: Any) -> Tensor:
-        embedded = None if self.guidance is None else self.guidance.expand(latent.shape[0], -1)
+    def split(self, condition: Tensor, *lengths: int) -> tuple[Tensor, ...]:
+        return condition.split([*lengths, self.told], 1) if self.told else (*condition.split(lengths, 1), condition)
+
+    def evaluate(self, latent: Tensor, time: Tensor, states: Tensor, told: Tensor, **added: Any) -> Tensor:
         raw: Tensor = self.unet(
-            latent, time, encoder_hidden_states=states, timestep_cond=embedded, return_dict=False, **added
-        )[0]
+            latent, time, encoder_hidden_states=states.reshape(-1, *self.states),
+            timestep_cond=told if self.told else None, return_dict=False, **added,
+        )[0]  # fmt: skip
         return raw
 
 
 class _StepXL(_Step):
-    def __init__(self, unet: nn.Module, states: tuple[int, int], pooled: int, factor: int, guidance: float) -> None:
-        super().__init__(unet, states, guidance)
+    def __init__(self, unet: nn.Module, states: tuple[int, int], pooled: int, factor: int) -> None:
+        super().__init__(unet, states)
         self.pooled, self.factor = pooled, factor
 
     def forward(self, latent: Tensor, time: Tensor, condition: Tensor) -> Tensor:
-        states, pooled = condition.split([math.prod(self.states), self.pooled], 1)
+        states, pooled, told = self.split(condition, math.prod(self.states), self.pooled)
         one = torch.ones_like(time)
         height, width = (one * (side * self.factor) for side in latent.shape[2:])
         ids = torch.stack([height, width, 0 * one, 0 * one, height, width], 1)
         added = {"text_embeds": pooled, "time_ids": ids}
-        return self.evaluate(latent, time, states.reshape(-1, *self.states), added_cond_kwargs=added)
+        return self.evaluate(latent, time, states, told, added_cond_kwargs=added)
 
 
 class _Encoder(nn.Module):
@@ -140,12 +147,3 @@ class _EncoderXL(nn.Module):
         second = self.second(two, output_hidden_states=True)
         states = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], 2)
         return torch.cat([states.flatten(1), second[0]], 1)
-
-
-def guidance_embedding(guidance: float, width: int) -> Tensor:
-    """(1, width): sines and cosines of 1000 (w - 1), as LCM embeds the strength of guidance."""
-    half = width // 2
-    frequencies = torch.exp(torch.arange(half, dtype=torch.float32) * -(math.log(10000.0) / (half - 1)))
-    angles = (guidance - 1.0) * 1000.0 * frequencies
-    embedded = torch.cat([angles.sin(), angles.cos()])[None]
-    return nn.functional.pad(embedded, (0, width - 2 * half))

@@ -48,15 +48,18 @@ class Network:
         return max(1, CELLS_PER_CALL // int(np.prod(size)))
 
     def conditions(self, parsed: Array) -> Array:
-        """(2, K), with and without the prompt, from what the two prompts parsed to; free text goes through its encoder."""
+        """(2, K), with and without the prompt, from what the two prompts parsed to; free text goes through its encoder, and
+        what stands behind its tokens comes behind what that gives."""
         known = self.bundle.manifest.conditioning
         if self.encode_text is None or isinstance(known, Words):
             return parsed
-        encoded = [self.encode_text.run({"tokens": tokens[None]})["condition"][0] for tokens in parsed]
+        length = sum(tokenizer.length for tokenizer in known.tokenizers)
+        tokens, told = parsed[:, :length], parsed[:, length:]
+        encoded = [self.encode_text.run({"tokens": each[None]})["condition"][0] for each in tokens]
         nothing, _ = self.bundle.parse_negative("")
-        if known.empty == "zeros" and np.array_equal(parsed[1], nothing):
+        if known.empty == "zeros" and np.array_equal(tokens[1], nothing):
             encoded[1] = np.zeros_like(encoded[0])
-        return np.stack(encoded)
+        return np.hstack([np.stack(encoded), told])
 
     def evaluate(self, latents: Array, times: Array, conditions: Array) -> Array:
         """Raw model output (B, C, h, w) for latents (B, C, h, w), times (B,) and conditions (B, K)."""
