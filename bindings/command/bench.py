@@ -11,9 +11,9 @@ import typer
 from tqdm import tqdm
 
 from ...assets.refusal import Refusal
-from ...runtime.bundles import load_bundles
+from ...runtime.bundles import EMBEDDED, load_bundles
 from ...runtime.runtime import Runtime
-from .. import figures, footprint
+from .. import figures, figures_music, footprint
 from . import dials
 from .output import show
 
@@ -31,13 +31,24 @@ TARGETS = {
 
 
 def bench(
-    bundle: Annotated[Path | None, typer.Option(help="Bundle folder; without it the embedded texture bundle.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Bundle folder; without it the embedded bundles.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each comparison; medians are taken.")] = 15,
     threads: dials.Threads = None,
     json: dials.Json = False,
 ) -> None:
     """Measure overhead, speed, scheduling, start and memory. For steady figures let nothing else run."""
-    show(measure(bundle, rounds, threads), json)
+    kind = next(iter(load_bundles([bundle]).values())).manifest.kind if bundle else None
+    found = measure(bundle, rounds, threads) if kind != "music" else {}
+    if kind in (None, "music"):
+        found["music"] = measure_music(bundle or EMBEDDED / "music", rounds, threads)
+    show(found, json)
+
+
+def measure_music(folder: Path, rounds: int, threads: int | None = None) -> dict[str, Any]:
+    """Pieces and live streams, see figures_music."""
+    with tqdm(total=2 * rounds + 3, desc="bench of music", unit="turn", delay=1.0, leave=False) as bar:
+        found = figures_music.measure(folder, threads or os.cpu_count() or 1, rounds, bar.update)
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in found.items()}
 
 
 def measure(folder: Path | None, rounds: int, threads: int | None = None) -> dict[str, Any]:
