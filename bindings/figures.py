@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -34,7 +35,9 @@ STEPS = 4
 REST_S = 0.02
 WAITING = 64
 """Requests that wait while an urgent one is measured."""
-URGENT_ROUNDS = 100
+URGENT_ROUNDS = 200
+CROWD_S = 1.0
+"""How long the waiting crowd runs before anything is measured: its sizes are then in use and get graphs of their own."""
 COLD_STARTS = 5
 TORCH = "cadenza.exporters.embedded.baseline"
 """Run as a program of its own: nothing of the runtime imports the exporters or torch."""
@@ -138,9 +141,15 @@ def steady(bench: Bench, runtimes: dict[str, Runtime]) -> None:
         for size in (128, 256):
             for seed in range(WARM_REQUESTS):
                 make(game, bench.request(seed, size))
-        for network in runtime.networks.values():
-            for graph in (network.step, network.decode):
-                _settle(graph)
+        steady_graphs(runtime)
+    gc.collect()
+    gc.freeze()  # as `cadenza serve` does
+
+
+def steady_graphs(runtime: Runtime) -> None:
+    for network in runtime.networks.values():
+        for graph in (network.step, network.decode):
+            _settle(graph)
 
 
 def _settle(graph: Any) -> None:
@@ -222,7 +231,10 @@ def resident_mb(pid: int) -> float | None:
 
 
 def urgent(bench: Bench, runtime: Runtime) -> dict[str, float]:
-    """A request of high priority while 64 others wait: how much later than alone it is done, in ticks of the engine."""
+    """A request of high priority while 64 others wait: how much later than alone it is done, in ticks of the engine.
+
+    A tick is the mean of the crowd's: model calls of several requests, and decodes of one.
+    """
     game, draw = InprocGame(runtime, owned=False), random.Random(0)
     own = median([make(game, bench.request(seed)).whole for seed in range(1, bench.rounds + 1)])
     account, waiting, late, ticks_before = runtime._engine.account, list[Work](), [], []
@@ -232,6 +244,11 @@ def urgent(bench: Bench, runtime: Runtime) -> dict[str, float]:
         while runtime.stats()["unfinished"] < WAITING + 16:
             waiting.append(runtime.submit(bench.request(next(seeds))))
 
+    began = time.perf_counter()
+    while time.perf_counter() < began + CROWD_S:
+        top_up()
+        time.sleep(REST_S)
+    steady_graphs(runtime)
     top_up()
     tick_ms = _tick_ms(account)
     for _ in range(URGENT_ROUNDS):
@@ -255,7 +272,7 @@ def urgent(bench: Bench, runtime: Runtime) -> dict[str, float]:
     }
 
 
-def _tick_ms(account: Account, ticks: int = 24) -> float:
+def _tick_ms(account: Account, ticks: int = 48) -> float:
     """Mean milliseconds of the next ticks: model calls of the waiting crowd, and its decodes."""
     before, began = account.ticks, time.perf_counter()
     while account.ticks < before + ticks:
