@@ -64,6 +64,21 @@ class Recipe(Canonical, frozen=True, forbid_unknown_fields=True, kw_only=True):
     mask: tuple[int, int, int, int] | None = None  # pixels x, y, width, height of what is made anew
     noise: str = "independent"  # or "brownian": step noise refines with the step count
 
+    def reseeded(self, seed: int) -> Recipe:
+        """The same of another seed. Of a recipe without an image the id is known without spelling it all out again."""
+        made = msgspec.structs.replace(self, seed=seed)
+        if self.image is None:
+            before, after = self._around_seed
+            made.__dict__["id"] = hashlib.sha256(b"%b%d%b" % (before, seed, after)).hexdigest()
+        return made
+
+    @cached_property
+    def _around_seed(self) -> tuple[bytes, bytes]:
+        """The canonical bytes before and behind the seed: inside of a text the name's quotes would be escaped."""
+        name = b'"seed":'
+        before, _, after = self.canonical().partition(b"%b%d" % (name, self.seed))
+        return before + name, after
+
 
 FIELDS = tuple(field.name for field in msgspec.structs.fields(Recipe))
 Of = TypeVar("Of", bound=Canonical)

@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import msgspec
-
 from .noise import check_seed
 from .resolve import Resolved
 
@@ -34,8 +32,7 @@ class Templates:
         kept = self._kept.get(key)
         if kept is not None:
             seed = request.get("seed")
-            recipe = msgspec.structs.replace(kept.recipe, seed=0 if seed is None else check_seed(seed))
-            return replace(kept, recipe=recipe)
+            return replace(kept, recipe=kept.recipe.reseeded(0 if seed is None else check_seed(seed)))
         made = self._resolve(request)
         if key and isinstance(made, Resolved):
             self._kept[key] = made

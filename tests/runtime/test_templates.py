@@ -31,6 +31,7 @@ def counted(bundle):
         {"seed": 3, "steps": 2, "sampler": "Euler a", "guidance": 2},
         {"seed": 3, "variation_seed": 4, "variation_strength": 0.5},
         {"seed": 3, "prompt": "wet stone of xyzzy"},
+        {"seed": 3, "prompt": 'stone "seed":77,"seed":77', "x": 64},
     ],
 )
 def test_a_template_gives_what_resolving_in_full_gives(counted, bundle, dials):
