@@ -40,6 +40,13 @@ class Latent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     multiple: int
 
 
+class Grain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Noise that the decode graph takes beside the latent: `factor` pixels a cell."""
+
+    channels: int
+    factor: int
+
+
 class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="words"):
     """A closed vocabulary: each word an entry of the condition vector; unconditional is all zeros."""
 
@@ -115,11 +122,20 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recommended: list[Recommended]
     channels: list[Channel]
     graphs: dict[str, str]
+    grain: Grain | None = None
     format: int = FORMAT
     files: dict[str, str] = {}
     engines: list[Engine] = []
     licence: str = ""
     provenance: dict[str, Any] = {}
+
+
+def grain_shape(manifest: Manifest, height: int, width: int) -> tuple[int, int, int] | None:
+    """(channels, height, width) of the noise that goes into the decoder with a latent of (height, width) cells."""
+    if manifest.grain is None:
+        return None
+    cells = manifest.latent.factor // manifest.grain.factor
+    return manifest.grain.channels, height * cells, width * cells
 
 
 def read(data: bytes) -> Manifest:
@@ -155,6 +171,9 @@ def check(manifest: Manifest) -> None:
         0 < latent.factor <= latent.minimum <= latent.maximum and latent.multiple % latent.factor == 0 < latent.channels
     ):
         raise OutOfRange("latent", msgspec.to_builtins(latent), "sizes in whole cells, minimum up to maximum")
+    grain = manifest.grain
+    if grain is not None and not (grain.channels > 0 < grain.factor and latent.factor % grain.factor == 0):
+        raise OutOfRange("grain", msgspec.to_builtins(grain), f"whole cells of a divisor of {latent.factor} pixels")
     if not manifest.recommended:
         raise OutOfRange("recommended", [], "at least one table")
     for table in manifest.recommended:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..assets.bundle import Bundle, add_files, write_bundle
-from ..assets.manifest import Manifest
+from ..assets.manifest import Manifest, grain_shape
 from ..assets.refusal import Refusal
 from .graph import trace
 from .loop import wrap_step
@@ -23,6 +23,7 @@ from .weights import GraphFiles, rounded
 
 SIDES = (16, 24)
 """Cells of the example latent; unequal, so that a swapped axis shows."""
+FINE = {0: "batch", 2: "grain_height", 3: "grain_width"}
 FIELD = {0: "batch", 2: "height", 3: "width"}
 
 
@@ -33,8 +34,9 @@ class Maps(nn.Module):
         super().__init__()
         self.decoder = decoder
 
-    def forward(self, latent: Tensor) -> Tensor:
-        return self.decoder(latent).clamp(0.0, 1.0)
+    def forward(self, latent: Tensor, noise: Tensor | None = None) -> Tensor:
+        maps: Tensor = self.decoder(latent) if noise is None else self.decoder(latent, noise)
+        return maps.clamp(0.0, 1.0)
 
 
 def export_texture_bundle(
@@ -43,7 +45,7 @@ def export_texture_bundle(
     """Exports, verifies and seals a bundle; one that fails its own check is refused and gets no manifest.
 
     denoiser  raw (B, C, h, w) from latent (B, C, h, w), time (B,) and condition (B, K), float32
-    decoder   maps (B, M, H, W) from latent (B, C, h, w); clipped here
+    decoder   maps (B, M, H, W) from latent (B, C, h, w) and, where `fields` have a grain, its noise; clipped here
     notices   text files that go along: {"NOTICE": ...}
     fields    of assets.manifest.Manifest but for kind, graphs and files
     """
@@ -55,16 +57,17 @@ def export_texture_bundle(
 
     manifest = Manifest(kind="texture", graphs={n: f"{n}.onnx" for n in ("step", "loop", "decode")}, **fields)
     examples = _examples(manifest.latent.channels, len(fields["conditioning"].words))
+    decoded = _decode_examples(manifest, examples["latent"])
     axes = {"latent": FIELD, "time": {0: "batch"}, "condition": {0: "batch"}}
     stage("denoiser")
     step = trace(denoiser, examples, ["raw"], axes)
     stage("decoder")
     maps = Maps(decoder)
-    decode = trace(maps, {"latent": examples["latent"]}, ["maps"], {"latent": FIELD})
+    decode = trace(maps, decoded, ["maps"], {"latent": FIELD, "noise": FINE})
     stage("against torch")
     parity = {
         "step": _parity("step", denoiser, step, examples),
-        "decode": _parity("decode", maps, decode, {"latent": examples["latent"]}),
+        "decode": _parity("decode", maps, decode, decoded),
     }
     stage("write")
     with GraphFiles(folder) as graphs:
@@ -86,6 +89,14 @@ def _examples(channels: int, words: int) -> dict[str, Tensor]:
         "time": torch.rand(2, generator=draw),
         "condition": torch.rand(2, words, generator=draw),
     }
+
+
+def _decode_examples(manifest: Manifest, latent: Tensor) -> dict[str, Tensor]:
+    grain = grain_shape(manifest, *SIDES)
+    if grain is None:
+        return {"latent": latent}
+    noise = torch.randn(len(latent), *grain, generator=torch.Generator().manual_seed(1))
+    return {"latent": latent, "noise": noise}
 
 
 def _parity(name: str, module: nn.Module, graph: onnx.ModelProto, inputs: Mapping[str, Tensor]) -> dict[str, float]:

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ..assets.bundle import Bundle
-from ..assets.manifest import Words
+from ..assets.manifest import Words, grain_shape
 from ..runtime.engine.backends import BACKENDS, Graph, open_backend
 from ..runtime.engine.job import Job, start
 from ..runtime.engine.loop import loop_inputs
+from ..runtime.engine.network import decode_inputs
 from ..runtime.resolve import process_of
 from ..runtime.solver import Plan, compile_plan
 from ..runtime.solver.samplers import SAMPLERS
@@ -151,7 +152,11 @@ def _check(
         looped = relative(_loop(graphs["loop"], plan, first, draws, given), latent)
         if not looped <= tolerance and diverges is None:
             diverges = f"loop graph, {_first_row(graphs['loop'], plan, model, first, draws, given, tolerance)}"
-    maps, wanted = (graphs["decode"].run({"latent": x.astype(np.float32)})["maps"] for x in (host[None], latent))
+    grain = grain_shape(bundle.manifest, *shape[1:])
+    noise = None if grain is None else rng.standard_normal((1, *grain), np.float32)
+    maps, wanted = (
+        graphs["decode"].run(decode_inputs(x.astype(np.float32), noise))["maps"] for x in (host[None], latent)
+    )
     decoded = relative(maps, wanted)
     if not decoded <= tolerance and diverges is None:
         diverges = "decoded maps"

@@ -52,21 +52,11 @@ def open_network(bundle: Bundle, backend: str, threads: int, cache: Path) -> Net
     def both(threads: int) -> tuple[Graph, Graph]:
         return load(bundle.path("step"), threads), load(bundle.path("decode"), threads)
 
-    manifest = bundle.manifest
     graphs = both(threads)
-    proof = prove(
-        graphs,
-        threads,
-        lambda: both(1),
-        channels=manifest.latent.channels,
-        condition=bundle.condition_size,
-        digest=bundle.digest,
-        cache=cache,
-        sizes=proof_sizes(manifest),
-    )
+    proof = prove(bundle, graphs, threads, lambda: both(1), cache, proof_sizes(bundle.manifest))
     if not proof.any_threads:
         network = open_network(bundle, backend, 1, cache)
         network.proof = replace(network.proof, one_thread=True)
         return network
-    encode_text = load(bundle.path("encode_text"), threads) if "encode_text" in manifest.graphs else None
+    encode_text = load(bundle.path("encode_text"), threads) if "encode_text" in bundle.manifest.graphs else None
     return Network(bundle, *graphs, proof, encode_text)

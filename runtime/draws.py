@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .brownian import brownian
-from .noise import INITIAL, STEP, normals
+from .noise import GRAIN, INITIAL, STEP, evens, normals
 from .recipe import Recipe
 from .solver import Plan
 from .solver.live import LivePlan
@@ -24,6 +24,13 @@ def initial(recipe: Recipe, shape: tuple[int, int, int]) -> Field:
     """The unit-variance start (channels, height, width)."""
     field: Field = _turned(recipe, lambda seed: normals(seed, INITIAL, [0], *shape, **_corner(recipe, shape)))[0]
     return field
+
+
+def grain(recipe: Recipe, shape: tuple[int, int, int] | None) -> Field | None:
+    """The decoder's noise (channels, height, width), for bundles whose decoder takes some."""
+    if shape is None:
+        return None
+    return _turned(recipe, lambda seed: evens(seed, GRAIN, 0, *shape, **_corner(recipe, shape)))
 
 
 def _turned(recipe: Recipe, of: Callable[[int], Field]) -> Field:
@@ -42,7 +49,7 @@ def _turned(recipe: Recipe, of: Callable[[int], Field]) -> Field:
 
 
 def _corner(recipe: Recipe, shape: tuple[int, int, int]) -> dict[str, int]:
-    """The window's top left corner in latent cells."""
+    """The window's top left corner in cells."""
     factor = recipe.width // shape[2]
     return {"x": recipe.x // factor, "y": recipe.y // factor}
 

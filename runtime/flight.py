@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..assets.manifest import grain_shape
+from .draws import grain
 from .engine.job import Job
 from .engine.tokens.job import TokenJob
 from .kinds import AnyResolved
@@ -80,6 +82,11 @@ def shape(resolved: Resolved) -> tuple[int, int, int]:
     """Latent (channels, height, width) of a recipe."""
     latent, recipe = resolved.bundle.manifest.latent, resolved.recipe
     return latent.channels, recipe.height // latent.factor, recipe.width // latent.factor
+
+
+def grain_of(resolved: Resolved) -> NDArray[np.float32] | None:
+    """The decoder's noise of a recipe, where the bundle has it."""
+    return grain(resolved.recipe, grain_shape(resolved.bundle.manifest, *shape(resolved)[1:]))
 
 
 def mask_of(resolved: Resolved) -> NDArray[np.float32] | None:

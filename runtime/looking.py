@@ -23,7 +23,7 @@ from .engine.job import Job, start
 from .engine.live import job_for
 from .engine.network import Network
 from .finish import finish
-from .flight import mask_of, shape
+from .flight import grain_of, mask_of, shape
 from .resolve import Resolved, resolve
 
 Latent = NDArray[np.float32]
@@ -116,7 +116,7 @@ class Workbench:
 
     def texture(self, run: Run, latent: Latent | None = None) -> Texture:
         """The asset of a run, or of one of its estimates."""
-        maps = self.network.maps(run.latent if latent is None else latent)
+        maps = self.network.maps(run.latent if latent is None else latent, grain_of(run.resolved))
         resolved = run.resolved
         made = finish(maps, self.bundle.manifest, resolved.recipe, resolved.ignored, self.network.made_by)
         if not isinstance(made, Texture):

@@ -12,6 +12,7 @@ The address is packed into Philox's counter and key like this; four neighbours a
     counter = [x // 4, y, channel + 65536 * frame, draw + 2**24 * domain]      x and y modulo 2**32
     key     = [seed modulo 2**32, seed // 2**32]
     word    = the output with index x modulo 4,     p = (word + 0.5) / 2**32,     normal = PPND16(p)
+    even    = (word - 2147483647.5) * (2**-32 * 3.4641016151377544)               unit variance, for decoders
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from numpy.typing import NDArray
 
 from ..assets.refusal import OutOfRange, WrongType
 
-INITIAL, STEP, VARIATION, TOKENS, BROWNIAN = range(5)
-"""Domains keep the uses of one seed apart: initial latent, step noise, variation, token sampling, Brownian paths."""
+INITIAL, STEP, VARIATION, TOKENS, BROWNIAN, GRAIN = range(6)
+"""Domains keep the uses of one seed apart: initial latent, step noise, variation, token sampling, Brownian paths, decoding."""
 
 SEEDS = 2**53
 """Seeds are whole numbers below this, the integers that JavaScript and Lua hold exactly."""
@@ -108,6 +109,19 @@ def normals(
     """
     word = words(seed, domain, draws, channels, height, width, x=x, y=y, frame=frame)
     return normal_of(word).astype(np.float32)
+
+
+def evens(
+    seed: int, domain: int, draw: int, channels: int, height: int, width: int, *, x: int = 0, y: int = 0, frame: int = 0
+) -> NDArray[np.float32]:
+    """Evenly spread numbers of zero mean and unit variance, float32 (channels, height, width), addressed as `normals` are."""
+    even: Reals = words(seed, domain, [draw], channels, height, width, x=x, y=y, frame=frame)[0].astype(np.float64)
+    even -= 2147483647.5
+    even *= _EVEN
+    return even.astype(np.float32)
+
+
+_EVEN = 2.0**-32 * 3.4641016151377544  # the root of 12, over the number of words
 
 
 def gumbels(seed: int, domain: int, draw: int, channels: int, height: int, width: int, *, y: int = 0) -> Reals:

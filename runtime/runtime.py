@@ -33,7 +33,7 @@ from .engine.job import Job, start, table_of
 from .engine.live import job_for
 from .engine.tokens.job import TokenJob
 from .finish import finish
-from .flight import Backlog, Flight, cells, mask_of, shape
+from .flight import Backlog, Flight, cells, grain_of, mask_of, shape
 from .kinds import AnyResolved
 from .music.live import Hall, LiveStream
 from .music.piece import Piece
@@ -319,7 +319,7 @@ class Runtime:
         resolved: Any = flight.resolved
         began = clock()
         try:
-            maps = flight.network.maps(job.latent)
+            maps = flight.network.maps(job.latent, grain_of(resolved))
             decoded = clock()
             texture = finish(maps, resolved.bundle.manifest, resolved.recipe, resolved.ignored, flight.network.made_by)
         except Exception as error:

@@ -83,10 +83,13 @@ class Network:
         index = np.minimum(np.arange(batch), len(latents) - 1)
         return self._call(latents[index], times[index], conditions[index])[: len(latents)]
 
-    def maps(self, latent: Array) -> Array:
-        """Decoded maps (M, H, W) in [0, 1] of one latent (C, h, w); always alone, so that its bits cannot vary."""
+    def maps(self, latent: Array, grain: Array | None = None) -> Array:
+        """Decoded maps (M, H, W) in [0, 1] of one latent (C, h, w); always alone, so that its bits cannot vary.
+
+        grain  the decoder's noise, `grain_shape` of the manifest, for bundles that have it
+        """
         began = time.perf_counter()
-        maps: Array = self.decode.run({"latent": latent[None]})["maps"][0]
+        maps: Array = self.decode.run(decode_inputs(latent[None], None if grain is None else grain[None]))["maps"][0]
         seconds = (time.perf_counter() - began) / latent[0].size
         self.decode_seconds_per_cell = _moving(self.decode_seconds_per_cell, seconds)
         return maps
@@ -94,6 +97,11 @@ class Network:
     def expected_seconds(self, cells: int, evaluations: float) -> float:
         """Model and decoder time of one latent when it has the engine for itself; 0.0 before anything was measured."""
         return cells * (self.seconds_per_cell * evaluations + self.decode_seconds_per_cell)
+
+
+def decode_inputs(latent: Array, grain: Array | None) -> dict[str, Array]:
+    """Of a decode graph, for latents (B, C, h, w) and the noise that some decoders take."""
+    return {"latent": latent} if grain is None else {"latent": latent, "noise": grain}
 
 
 def _moving(average: float, value: float) -> float:

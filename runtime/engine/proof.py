@@ -16,9 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ...assets.bundle import Bundle
+from ...assets.manifest import grain_shape
 from .backends import Array, Graph
 
 Graphs = tuple[Graph, Graph]
+EVERY = slice(None)
 BATCH = 4
 Sizes = tuple[tuple[int, int], ...]
 SIZES: Sizes = ((8, 8), (8, 16), (16, 16))
@@ -46,14 +49,7 @@ class Proof:
 
 
 def prove(
-    graphs: Graphs,
-    threads: int,
-    single: Callable[[], Graphs],
-    channels: int,
-    condition: int,
-    digest: str,
-    cache: Path,
-    sizes: Sizes = SIZES,
+    bundle: Bundle, graphs: Graphs, threads: int, single: Callable[[], Graphs], cache: Path, sizes: Sizes = SIZES
 ) -> Proof:
     """Runs samples alone, in batches, in other slots and on one thread, and compares bits; kept for this machine.
 
@@ -63,13 +59,13 @@ def prove(
     """
     step, _ = graphs
     made_by = [step.identity.to_dict(), platform.processor(), platform.platform(), threads]
-    key = json.dumps([digest, *made_by, BATCH, sizes])
+    key = json.dumps([bundle.digest, *made_by, BATCH, sizes])
     path = cache / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
     try:
         found = json.loads(path.read_text())
         return Proof(found["fixed_batch"], found["any_threads"])
     except (OSError, ValueError, KeyError):
-        samples = [_samples(channels, condition, size) for size in sizes]
+        samples = [_samples(bundle, size) for size in sizes]
         proof = Proof(_fixed_batch(step, samples), threads == 1 or _equal_on(graphs, single(), samples))
     cache.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
@@ -89,25 +85,30 @@ def _equal_on(graphs: Graphs, others: Graphs, samples: list[dict[str, Array]]) -
     alone = [{name: array[:1] for name, array in each.items()} for each in samples]
     (step, decode), (other_step, other_decode) = graphs, others
     return all(
-        np.array_equal(step.run(each)["raw"], other_step.run(each)["raw"])
-        and np.array_equal(
-            decode.run({"latent": each["latent"]})["maps"], other_decode.run({"latent": each["latent"]})["maps"]
-        )
+        np.array_equal(_run(step, each), _run(other_step, each))
+        and np.array_equal(_decoded(decode, each), _decoded(other_decode, each))
         for each in alone
     )
 
 
-def _samples(channels: int, condition: int, size: tuple[int, int]) -> dict[str, Array]:
+def _samples(bundle: Bundle, size: tuple[int, int]) -> dict[str, Array]:
     rng = np.random.default_rng(size)
-    return {
-        "latent": rng.standard_normal((BATCH, channels, *size), np.float32),
+    samples = {
+        "latent": rng.standard_normal((BATCH, bundle.manifest.latent.channels, *size), np.float32),
         "time": np.linspace(1.0, 0.1, BATCH, dtype=np.float32),
-        "condition": rng.random((BATCH, condition), np.float32),
+        "condition": rng.random((BATCH, bundle.condition_size), np.float32),
     }
+    grain = grain_shape(bundle.manifest, *size)
+    return samples if grain is None else {**samples, "noise": rng.standard_normal((BATCH, *grain), np.float32)}
 
 
-def _run(step: Graph, samples: dict[str, Array], order: list[int]) -> Array:
-    return step.run({name: np.ascontiguousarray(array[order]) for name, array in samples.items()})["raw"]
+def _decoded(decode: Graph, samples: dict[str, Array]) -> Array:
+    return decode.run({name: samples[name] for name in ("latent", "noise") if name in samples})["maps"]
+
+
+def _run(step: Graph, samples: dict[str, Array], order: list[int] | slice = EVERY) -> Array:
+    given = {name: np.ascontiguousarray(array[order]) for name, array in samples.items() if name != "noise"}
+    return step.run(given)["raw"]
 
 
 def _equal_in_any_batch(step: Graph, samples: dict[str, Array]) -> bool:

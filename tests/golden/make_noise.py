@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cadenza.runtime.noise import normal_of, normals, words
+from cadenza.runtime.noise import evens, normal_of, normals, words
 
 ADDRESSES = [
     *(
         dict(seed=seed, domain=domain, draw=0, channel=0, frame=0, y=0, x=0)
-        for seed, domain in product((0, 1, 7, 2**32, 2**53 - 1), range(5))
+        for seed, domain in product((0, 1, 7, 2**32, 2**53 - 1), range(6))
     ),
     *(
         dict(seed=7, domain=0, draw=0, channel=c, frame=0, y=y, x=x)
@@ -34,7 +34,8 @@ def vector(a):
     word = words(*shape, **address)[0, -1, 0, 0]
     value = float(normal_of(np.array([word]))[0])
     rounded = float(normals(*shape, **address)[0, -1, 0, 0])
-    return {**a, "word": int(word), "float64": value.hex(), "float32": rounded.hex()}
+    even = float(evens(*shape[:2], a["draw"], *shape[3:], **address)[-1, 0, 0])
+    return {**a, "word": int(word), "float64": value.hex(), "float32": rounded.hex(), "even32": even.hex()}
 
 
 quantiles = [

@@ -10,7 +10,7 @@ from scipy import stats
 from cadenza.assets.refusal import Refusal
 from cadenza.runtime import noise
 from cadenza.runtime.brownian import brownian
-from cadenza.runtime.noise import INITIAL, STEP, normal_of, normals, philox, words
+from cadenza.runtime.noise import GRAIN, INITIAL, STEP, evens, normal_of, normals, philox, words
 
 VECTORS = json.loads((Path(noise.__file__).parent.parent / "bindings" / "noise.json").read_text())
 
@@ -38,6 +38,16 @@ def test_the_published_vectors_hold_to_the_last_bit():
         assert normal_of(np.array([word]))[0].hex() == vector["float64"]
         value = normals(seed, domain, [draw], channel + 1, 1, 1, **address)[0, channel, 0, 0]
         assert float(value).hex() == vector["float32"]
+        even = evens(seed, domain, draw, channel + 1, 1, 1, **address)[channel, 0, 0]
+        assert float(even).hex() == vector["even32"]
+
+
+def test_even_noise_has_unit_variance_and_a_window_is_a_part_of_it():
+    field = evens(7, GRAIN, 0, 4, 64, 96)
+    assert abs(field.mean()) < 0.02
+    assert abs(field.var() - 1) < 0.02
+    assert abs(field).max() <= 3**0.5
+    np.testing.assert_array_equal(evens(7, GRAIN, 0, 4, 16, 13, x=5, y=9), field[:, 9:25, 5:18])
 
 
 def test_the_quantile_agrees_with_scipy_over_all_scales():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import toy
 
 from cadenza.runtime import bundles
 from cadenza.runtime.engine.backends.base import Identity
@@ -34,7 +35,7 @@ class Spoilt:
 def proved(cache, fault, threads=2, **terms):
     graphs = (Spoilt(threads, fault, **terms), Spoilt(threads, None))
     single = (Spoilt(1, fault, **terms), Spoilt(1, None))
-    return prove(graphs, threads, lambda: single, channels=4, condition=3, digest=fault or "", cache=cache)
+    return prove(toy.write(cache / "bundle"), graphs, threads, lambda: single, cache / (fault or "none"))
 
 
 @pytest.mark.parametrize(
