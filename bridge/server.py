@@ -184,10 +184,9 @@ class _Loop:
 
     def _take_in(self) -> None:
         for _ in range(TURN):
-            try:
-                route, *frames = self.router.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
+            if not self.router.getsockopt(zmq.EVENTS) & zmq.POLLIN:
                 return
+            route, *frames = self.router.recv_multipart(zmq.NOBLOCK)
             self.desk.receive(route, frames)
 
     def _send_out(self) -> bool:
