@@ -184,7 +184,7 @@ class _Loop:
 
     def _take_in(self) -> None:
         for _ in range(TURN):
-            if not self.router.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+            if not int(self.router.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
                 return
             route, *frames = self.router.recv_multipart(zmq.NOBLOCK)
             self.desk.receive(route, frames)
