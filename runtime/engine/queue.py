@@ -21,23 +21,23 @@ def choose(jobs: Sequence[Job], now: float) -> list[Job]:
     """
     if len(jobs) < 2:
         return list(jobs)
-    first = min(jobs, key=lambda job: urgency(job, now))
+    ranks = [urgency(job, now) for job in jobs]
+    highest = min(ranks)
+    first = jobs[ranks.index(highest)]
     if first.finished:
         return [first]
-    shared = [job for job in jobs if shares_call(first, job) and level(job, now) == level(first, now)]
+    peers = ((rank, at) for at, rank in enumerate(ranks) if rank[0] == highest[0] and shares_call(first, jobs[at]))
     room = first.network.batch_for(first.shape[1:])
-    best = nsmallest(room, shared, key=lambda job: urgency(job, now))
+    best = [jobs[at] for _, at in nsmallest(room, peers)]
     samples = accumulate(job.samples for job in best)
     return [job for job, total in zip(best, samples, strict=True) if total <= room or job is first]
 
 
 def urgency(job: Job, now: float) -> tuple[int, float, bool, float]:
-    return -level(job, now), job.deadline, not job.finished, job.arrived
-
-
-def level(job: Job, now: float) -> int:
-    return job.priority + int((now - job.arrived) / AGEING_SECONDS)
+    """What is smallest goes first."""
+    level = job.priority + int((now - job.arrived) / AGEING_SECONDS)
+    return -level, job.deadline, not job.finished, job.arrived
 
 
 def shares_call(one: Job, other: Job) -> bool:
-    return not other.finished and one.network is other.network and one.shape == other.shape
+    return one.network is other.network and one.shape == other.shape and not other.finished
