@@ -88,6 +88,7 @@ class Taken(Message, frozen=True):
 class Close(Message, frozen=True):
     request: RequestId
     tail: bool = False
+    bars: Count | None = None
 
 
 class Bye(Message, frozen=True):

@@ -129,7 +129,7 @@ class Port(ABC):
     def taken(self, bar: int) -> None: ...
 
     @abstractmethod
-    def close(self, tail: bool) -> None: ...
+    def close(self, tail: bool, bars: int | None) -> None: ...
 
 
 class MusicStream:
@@ -220,10 +220,10 @@ class MusicStream:
         asked = {**({"prompt": prompt} if prompt else {}), **changes}
         return Ticket(self._game, self._port.steer(asked, bar))
 
-    def close(self, tail: bool = False) -> None:
-        """Asks for its end after the bars that are made; they, and with `tail` what rings on, can still be iterated."""
+    def close(self, tail: bool = False, bars: int | None = None) -> None:
+        """Asks for its end, after the bars that are begun or so many in all; they, and with `tail` what rings on, still come."""
         if not self._pending.done:
-            self._port.close(tail)
+            self._port.close(tail, bars)
 
     def _wait(self, done: Callable[[], bool], timeout: float | None) -> None:
         end = None if timeout is None else time.monotonic() + timeout

@@ -53,8 +53,8 @@ class StreamDesk:
                 while channel.kept and channel.kept[0][0] <= bar:
                     channel.kept.popleft()
                 channel.stream.take(bar)
-            case m.Close(request=request, tail=tail):
-                self._channel(session, request).stream.close(tail)
+            case m.Close(request=request, tail=tail, bars=bars):
+                self._channel(session, request).stream.close(tail, bars)
             case _:
                 raise Unknown("type", type(message).__name__.lower(), ("open", "steer", "taken", "close"))
 

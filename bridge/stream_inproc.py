@@ -35,8 +35,8 @@ class InprocPort(Port):
     def taken(self, bar: int) -> None:
         self._stream.take(bar)
 
-    def close(self, tail: bool) -> None:
-        self._stream.close(tail)
+    def close(self, tail: bool, bars: int | None) -> None:
+        self._stream.close(tail, bars)
 
 
 def open_stream(

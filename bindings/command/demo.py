@@ -1,4 +1,4 @@
-"""`cadenza demo`: a server, a client, a texture on disk, and its seed replayed by a server started anew."""
+"""`cadenza demo`: a server, a client, a texture and music on disk, and their seeds replayed by a server started anew."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import typer
 from ...assets.refusal import Refusal
 from ...assets.texture import MAPS
 from ...bridge import Game, connect
-from . import dials
+from . import demo_music, dials
 from .make import summary, watched
 from .output import remember, show, writable, write_previews, write_texture
 
@@ -32,22 +32,35 @@ def demo(
     bundle: dials.Bundles = None,
     json: dials.Json = False,
 ) -> None:
-    """Make a texture through a server and prove its seed. A second server makes it again, to the same bytes."""
+    """Make a texture and music through a server and prove their seeds. A second server makes them again, to the same bytes."""
     writable(out, "out")
     took: dict[str, float] = {}
     with timed(took, "all", silent=True), interruptible():
-        with playing(bundle, took, "server", json) as game, timed(took, "texture", json):
-            texture = watched(game, ASKED)
+        piece = stream = None
+        with playing(bundle, took, "server", json) as game:
+            with timed(took, "texture", json):
+                texture = watched(game, ASKED)
+            if demo_music.served(game):
+                with timed(took, "music", json):
+                    piece, sounds = demo_music.loop(game, out)
+                with timed(took, "live music", json):
+                    stream, more = demo_music.into_combat(game, out)
         with timed(took, "files", json):
             files = write_texture(texture, out / "mossy-stone-7.png", "png", (*MAPS, "normal_directx", "orm"))
         with timed(took, "previews", json):
             files += write_previews(texture, out / "mossy-stone-7.png")
         with playing(bundle, took, "second server", json) as game, timed(took, "replay", json):
             again = watched(game, dict(texture.recipe))
+            music = {}
+            if piece is not None and stream is not None:
+                files += [*sounds, *more]
+                remember(piece)
+                replayed = watched(game, dict(piece.recipe)), game.replay(stream)
+                music = {"music": demo_music.told(piece, replayed[0], stream, replayed[1])}
     remember(texture)
-    same = again.digest == texture.digest
+    same = again.digest == texture.digest and all(demo_music.same(found) for found in music.values())
     stages = {f"texture.{stage}": round(ms, 1) for stage, ms in texture.milliseconds.items()}
-    told = {**summary(texture, files, {**took, **stages}), "replayed": again.digest, "same": same}
+    told = {**summary(texture, files, {**took, **stages}), "replayed": again.digest, "same": same, **music}
     if json:
         show(told, json)
     else:
@@ -67,7 +80,8 @@ def tell(told: Mapping[str, Any]) -> None:
         "in": f"{ms['texture.total']:.0f} ms ({parts})",
         "files": "\n              ".join(told["files"]),
         "digest": told["digest"],
-        "replayed": f"{told['replayed']}, by a second server: {'the same bytes' if told['same'] else 'OTHER BYTES'}",
+        "replayed": f"{told['replayed']}, by a second server: {'the same bytes' if told['replayed'] == told['digest'] else 'OTHER BYTES'}",
+        **(demo_music.lines(told["music"]) if "music" in told else {}),
         "all": f"{ms['all'] / 1e3:.1f} s",
     }
     for name, text in lines.items():

@@ -21,6 +21,7 @@ import numpy as np
 from ...assets.music.live import LEAD, Chunk, Player
 from ...assets.music.score import Chord
 from ...assets.refusal import Refusal
+from .. import checks
 from ..engine.engine import Engine
 from ..engine.tokens.job import Past, TokenJob
 from ..engine.tokens.network import TokenNetwork
@@ -79,7 +80,7 @@ State = Literal["open", "closing", "ended"]
 class LiveStream:
     """One stream. Methods may be called from any thread; `on_event` is called from the player's, and must return at once.
 
-    ahead, first  see kinds.stream; length: the recipe of a whole stream, where it ends by itself
+    ahead, first  see kinds.stream; length: the recipe of a whole stream, which ends by itself
 
     Without an `on_event` of its own it can be iterated: a bar is taken when the next one is asked for.
     """
@@ -104,10 +105,11 @@ class LiveStream:
         self._heard: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._given: LiveBar | None = None  # the last bar that was iterated
         self._on_event = on_event or self._heard.put
-        self._priority, self._length = priority, length
+        self._priority = priority
+        self._bars = None if length is None else length.bars  # how many it has, where that is known
         self._lock = threading.Lock()  # for the course and the next six
         self._state: State = "open"
-        self._tail = False
+        self._tail = length is not None and length.tail
         self._next = 0  # the first bar that is not begun
         self._taken = first - 1
         self._allowed_at: dict[int, float] = {}  # when a bar's credit came
@@ -151,13 +153,16 @@ class LiveStream:
             self._taken = bar
         self._hall.post(self._go_on)
 
-    def close(self, tail: bool = False) -> None:
-        """Ends it after the bars that are made; `tail`: what still rings comes as a last chunk."""
+    def close(self, tail: bool = False, bars: int | None = None) -> None:
+        """Ends it after those bars that are begun, or after so many in all where these are more; `tail`: what still rings comes as
+        a last chunk."""
+        if bars is not None:
+            checks.whole(bars, "bars", range(LONGEST + 1))
         with self._lock:
             if self._state != "open":
                 return
-            self._state, self._tail = "closing", tail
-        self._hall.post(self._stop)
+            self._bars, self._tail = max(self._next, bars or 0), tail
+        self._hall.post(self._go_on)
 
     def __iter__(self) -> Self:
         return self
@@ -181,21 +186,18 @@ class LiveStream:
     def _go_on(self) -> None:
         """Begins the next bar where there is credit for it."""
         with self._lock:
-            number = self._next
-            if self._state != "open" or self._job is not None or number > self._taken + self.ahead:
+            number, last = self._next, self._bars is not None and self._next >= self._bars
+            if self._state != "open" or self._job is not None or (number > self._taken + self.ahead and not last):
                 return
-            if ended := self._length is not None and number >= self._length.bars:
-                pass
-            elif number >= LONGEST:
+            if number >= LONGEST:
                 self._refusal = Refusal("limit", "bars", f"{LONGEST} is as long as a stream lasts", "open another one")
+            if self._refusal is not None or last:
+                self._state = "closing"
             else:
                 state, before = self._course.at(number), self._course.at(max(0, number - 1))
                 self._next += 1
-        if ended:
-            self.close(self._length is not None and self._length.tail)
-            return
-        if self._refusal is not None:
-            self._fail(self._refusal)
+        if self._state == "closing":
+            self._stop()
             return
         frames, longest = 4 * state.conditions.beats, max(self._manifest.delays)
         first, count = number * frames, frames + longest

@@ -53,7 +53,8 @@ TO_SERVER = {
     "steer": m.Steer(request="r7", stream="r6", changes={"prompt": "combat", "intensity": 0.9}),
     "steer, at a bar": m.Steer(request="r8", stream="r6", changes={"mute": ["drums"]}, bar=16),
     "taken": m.Taken(request="r6", bar=5),
-    "close": m.Close(request="r6", tail=True),
+    "close": m.Close(request="r6"),
+    "close, every field": m.Close(request="r6", tail=True, bars=9),
 }
 TO_CLIENT = {
     "welcome": m.Welcome(

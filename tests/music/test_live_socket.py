@@ -111,6 +111,18 @@ def test_whoever_joins_late_hears_what_the_others_hear(played, address):
             assert bar.audio.tobytes() == expected.audio.tobytes()
 
 
+def test_a_stream_that_is_told_its_length_has_it_whatever_was_made_when_it_was_told(address):
+    digests = set()
+    with connect(address) as game:
+        for ahead in (1, 5):
+            with game.stream("menu", ahead=ahead, **WANTED) as music:
+                music.close(tail=True, bars=6)
+                numbers = [bar.number for bar in music]
+            assert numbers == list(range(7))  # and the tail
+            digests.add(music.digest)
+    assert len(digests) == 1
+
+
 def test_polling_never_waits_and_gives_what_is_there(address):
     with connect(address) as game, game.stream("menu", **WANTED) as music:
         numbers = []
@@ -127,12 +139,14 @@ def test_polling_never_waits_and_gives_what_is_there(address):
 
 def test_no_more_is_made_than_there_is_credit_for(runtime, address):
     with connect(address) as game, game.stream("menu", ahead=2, **WANTED) as music:
-        first = music.next(10)
-        time.sleep(0.5)
+        assert music.next(10).number == 0
+        waiting = music._pending.bars
+        eventually(lambda: game.poll() or len(waiting) == 2)  # the bars 1 and 2: one was taken, two may wait
+        time.sleep(0.3)
         game.poll()
-        assert first.number == 0
-        assert runtime.stats()["streams"] == 1
-        assert len(music._pending.bars) == 2  # the bars 1 and 2: one was taken, two may wait
+        assert len(waiting) == 2
+        assert music.steer(intensity=0.2).result(5).bar == 3
+        eventually(lambda: runtime.stats()["streams"] == 1)
 
 
 def test_stems_add_up_to_the_mix(address):
