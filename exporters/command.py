@@ -34,6 +34,12 @@ def export(
     lora: Annotated[list[str] | None, typer.Option(help="FILE:STRENGTH to fuse in, may be repeated.")] = None,
     inversion: Annotated[list[str] | None, typer.Option(help="File of a textual inversion, may be repeated.")] = None,
     vae: Annotated[str, typer.Option(help="Folder or hub id of another autoencoder, also a tiny one.")] = "",
+    config: Annotated[
+        str, typer.Option(help="For a single file: folder of a diffusers pipeline that describes it.")
+    ] = "",
+    materials: Annotated[
+        bool, typer.Option(help="Guess height and roughness from colour; without, the surface is flat.")
+    ] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be made and how large.")] = False,
     json: Json = False,
 ) -> None:
@@ -48,10 +54,11 @@ def export(
     _needs("onnx", "onnxscript", "torch", "diffusers", "transformers")
     from .diffusion.additions import add_inversions, fuse_loras, parse_lora
     from .diffusion.autoencoder import replace_vae
-    from .diffusion.export import Options, export_pipeline, open_pipeline, plan_export
+    from .diffusion.export import Options, export_pipeline, plan_export
+    from .diffusion.opening import open_pipeline
 
-    options = Options(family, tuple(steps or ()), precision, seamless, name, size, frames, unrolled)
-    pipe = open_pipeline(source)
+    options = Options(family, tuple(steps or ()), precision, seamless, name, size, frames, unrolled, materials)
+    pipe = open_pipeline(source, config)
     if vae:
         replace_vae(pipe, vae)
     fuse_loras(pipe, [parse_lora(text) for text in lora or ()])

@@ -15,6 +15,8 @@ LUMINANCE = (0.2126, 0.7152, 0.0722)
 """Weights of linear R, G, B in ITU-R BT.709, here on sRGB values."""
 RADIUS = 7
 DEVIATION = 0.2
+ROUGH = 0.85
+"""Of what is black and still."""
 CHANNELS = ("albedo.r", "albedo.g", "albedo.b", "height", "roughness", "metallic")
 
 
@@ -34,8 +36,21 @@ class Materials(nn.Module):
         spread = detail.square().mean((1, 2, 3), keepdim=True).sqrt() + 1e-3
         broad = near - near.mean((2, 3), keepdim=True)
         height = (0.5 + DEVIATION * detail / spread + 0.5 * broad).clamp(0.0, 1.0)
-        roughness = (0.85 - 0.25 * light + 0.5 * blurred(detail.abs(), RADIUS)).clamp(0.0, 1.0)
+        roughness = (ROUGH - 0.25 * light + 0.5 * blurred(detail.abs(), RADIUS)).clamp(0.0, 1.0)
         return torch.cat([colour, height, roughness, torch.zeros_like(light)], 1)
+
+
+class Flat(nn.Module):
+    """Colours (B, 3, H, W) of a decoder to maps (B, 6, H, W) of a flat, rough surface, where no guess is wanted."""
+
+    def __init__(self, decode: nn.Module) -> None:
+        super().__init__()
+        self.decode = decode
+
+    def forward(self, latent: Tensor) -> Tensor:
+        colour = self.decode(latent)
+        none = torch.zeros_like(colour[:, :1])
+        return torch.cat([colour, none + 0.5, none + ROUGH, none], 1)
 
 
 def blurred(field: Tensor, radius: int) -> Tensor:

@@ -24,11 +24,16 @@ FOLDER = "measured"
 REPEATS = 3
 
 
-def write_measured(bundle: Bundle, report: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
-    """Writes measured.json, these files, and plots.png where matplotlib is there (the extra `plots`)."""
+def write_measured(
+    bundle: Bundle,
+    report: Mapping[str, Any],
+    files: Mapping[str, bytes] | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes measured.json with `more` numbers, these files, and plots.png where matplotlib is there (the extra `plots`)."""
     folder = bundle.folder / FOLDER
     folder.mkdir(exist_ok=True)
-    numbers = measure(bundle)
+    numbers = {**measure(bundle), **(more or {})}
     (folder / "measured.json").write_text(json.dumps(numbers, indent=1) + "\n")
     for name, data in (files or {}).items():
         (folder / name).write_bytes(data)

@@ -7,12 +7,12 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
-from tqdm import tqdm
 
 from ...assets.bundle import Bundle, add_files, load_bundle, write_bundle
 from ...assets.manifest import Manifest, Text, Tokenizer
@@ -38,6 +38,7 @@ from .masked import pixart, sana_sprint
 from .parity import against_pipeline, check, plan_of_table, unrolled_name
 from .parts import Parts
 from .pictures import side_by_side
+from .resume import KEPT_FROM, Kept, Stages, key_of
 from .seamless import AXES, make_seamless
 from .stable_diffusion import stable_diffusion, stable_diffusion_xl
 from .video import FRAMES, animate_diff
@@ -56,7 +57,10 @@ ARCHITECTURES: dict[str, Callable[[Any], Parts]] = {
     "AnimateDiffPipeline": animate_diff,
 }
 """By the name of diffusers' pipeline class."""
+MEMORY = 3.2
+"""Times the float32 weights of the largest part that an export takes of memory: 10.8 GB for the 860 M of SD 1.5."""
 GUESS = "height and roughness are guessed from colour, see exporters/materials.py"
+FLAT = "the model gives colour only; height and roughness are the same everywhere"
 SMALL = 50_000_000
 """Parameters of a denoiser up to which every sampler is verified; of larger ones the recommended tables."""
 
@@ -71,6 +75,7 @@ class Options:
     size: int = 1024  # pixels a side that the tables are made for, in families whose grid follows from it
     frames: int = FRAMES  # of a pipeline that makes clips
     unrolled: int = 0  # steps of a table to write out as a graph without a loop
+    materials: bool = True  # guess height and roughness from colour; without, the surface is flat
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -83,29 +88,6 @@ class Options:
             raise OutOfRange("frames", self.frames, "2 to 128 frames")
 
 
-def open_pipeline(source: str) -> Any:
-    """A pipeline from a folder, a hub id (HF_HUB_OFFLINE is respected) or a single-file checkpoint, float32 on the processor."""
-    import diffusers
-
-    path = Path(source)
-    if path.is_dir() and not (path / "model_index.json").is_file():
-        raise Refusal(
-            "missing", "source", f"{source} has no model_index.json", "give the folder of a diffusers pipeline"
-        )
-    try:
-        if path.is_file():
-            return diffusers.StableDiffusionPipeline.from_single_file(source, torch_dtype=torch.float32)
-        return diffusers.DiffusionPipeline.from_pretrained(source, torch_dtype=torch.float32)
-    except (OSError, ValueError, KeyError) as error:
-        first = str(error).strip().split("\n")[0]
-        raise Refusal(
-            "missing",
-            "source",
-            f"{source} cannot be opened as a pipeline: {first}",
-            "give a folder, a hub id or a checkpoint",
-        ) from error
-
-
 def parts_of(pipe: Any, options: Options) -> Parts:
     name = type(pipe).__name__
     if name not in ARCHITECTURES:
@@ -113,9 +95,8 @@ def parts_of(pipe: Any, options: Options) -> Parts:
     for part in pipe.components.values():
         if isinstance(part, torch.nn.Module):
             part.eval().requires_grad_(False)
-    if name == "AnimateDiffPipeline":
-        return animate_diff(pipe, options.frames)
-    return ARCHITECTURES[name](pipe)
+    parts = animate_diff(pipe, options.frames) if name == "AnimateDiffPipeline" else ARCHITECTURES[name](pipe)
+    return replace(parts, materials=options.materials)
 
 
 def plan_export(pipe: Any, options: Options) -> dict[str, Any]:
@@ -131,6 +112,7 @@ def plan_export(pipe: Any, options: Options) -> dict[str, Any]:
         "licence": FAMILIES[family].licence,
         "graphs": graphs,
         "bytes": bytes_of(graphs, options),
+        "memory_bytes": int(MEMORY * 4 * max(graphs.values())),
         "sizes": [parts.latent.minimum, parts.latent.maximum, parts.latent.multiple],
     }
 
@@ -166,31 +148,50 @@ def family_of(pipe: Any, parts: Parts, options: Options) -> tuple[str, str]:
 
 
 def export_pipeline(pipe: Any, out: Path, options: Options) -> Bundle:
-    """Exports into a folder beside `out`, which takes its place when everything is checked."""
+    """Exports into a folder beside `out`, which takes its place when everything is checked.
+
+    Of a large model the traced graphs are kept in OUT.unfinished until then: the same export goes on from them after it was
+    stopped.
+    """
     if out.exists() and not (out / "bundle.json").is_file() and any(out.iterdir()):
         raise Refusal("exists", "out", f"{out} is there and is no bundle", "give a new folder")
     part = out.with_name(f"{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
+    parts = parts_of(pipe, options)
+    needed = bytes_of(parts.parameters, options)
+    keeps = parts.parameters["step"] >= KEPT_FROM
+    _check_space(out, needed + (4 * sum(parts.parameters.values()) if keeps else 0))
+    kept = Kept(out.with_name(f"{out.name}.unfinished"), key_of(pipe, asdict(options)) if keeps else None)
     try:
-        _export(pipe, part, options, out.name)
+        _export(pipe, part, options, out.name, kept)
         shutil.rmtree(out, ignore_errors=True)
         os.replace(part, out)
+        kept.clear()
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        needed = bytes_of(parts_of(pipe, options).parameters, options) >> 20
-        raise Refusal(
-            "full",
-            "out",
-            f"{out.parent} has no space left; the bundle takes about {needed} MB",
-            "free some, or give another",
-        ) from error
+        kept.clear()
+        raise _full(out, needed) from error
+    except Refusal:
+        kept.clear()
+        raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return load_bundle(out)
 
 
-def _export(pipe: Any, folder: Path, options: Options, name: str) -> None:
+def _check_space(out: Path, needed: int) -> None:
+    there = next(folder for folder in out.absolute().parents if folder.is_dir())
+    if shutil.disk_usage(there).free < needed:
+        raise _full(out, needed)
+
+
+def _full(out: Path, needed: int) -> Refusal:
+    sentence = f"{out.parent} has no space left; the bundle takes about {max(1, needed >> 20)} MB"
+    return Refusal("full", "out", sentence, "free some, or give another")
+
+
+def _export(pipe: Any, folder: Path, options: Options, name: str, kept: Kept) -> None:
     parts = parts_of(pipe, options)
     family, why = family_of(pipe, parts, options)
     if options.seamless:
@@ -227,45 +228,49 @@ def _export(pipe: Any, folder: Path, options: Options, name: str) -> None:
         licence=FAMILIES[family].licence,
         provenance=_provenance(pipe, parts, family, why, options),
     )
-    with tqdm(total=7, desc="export", unit="stage") as bar:
+    precision = PRECISIONS[options.precision]
 
-        def stage(what: str) -> None:
-            bar.set_postfix_str(what)
-            bar.update()
+    def denoiser() -> onnx.ModelProto:
+        step = trace(parts.step, given, ["raw"], {"latent": field, "time": batch, "condition": batch})
+        return quantized(step, trajectories(parts, manifest)) if precision.static else step
 
-        precision = PRECISIONS[options.precision]
+    with Stages(6 + (parts.encode is not None)) as stages:
         with GraphFiles(folder, precision.rest) as graphs:
-            stage("denoiser")
-            step = trace(parts.step, given, ["raw"], {"latent": field, "time": batch, "condition": batch})
-            if precision.static:
-                step = quantized(step, trajectories(parts, manifest))
+            stages.begin("denoiser")
+            step = kept.graph("step", denoiser)
             graphs.add("step", step, precision.step)
             graphs.add("loop", wrap_step(step))
             if options.unrolled:
                 graphs.add(unrolled_name(options.unrolled), unroll(step, _unrolled_plan(manifest, options.unrolled)))
-            stage("decoder")
-            graphs.add("decode", trace(maps_of(parts), {"latent": latent}, ["maps"], {"latent": field}))
-            if parts.encode is not None:
-                stage("picture encoder")
+            stages.begin("decoder")
+            maps = {"latent": latent}
+            graphs.add("decode", kept.graph("decode", lambda: trace(maps_of(parts), maps, ["maps"], {"latent": field})))
+            encode = parts.encode
+            if encode is not None:
+                stages.begin("picture encoder")
                 image = torch.rand(2, 3, 2 * parts.latent.multiple, 3 * parts.latent.multiple, generator=draw)
-                graphs.add("encode_image", trace(parts.encode, {"image": image}, ["latent"], {"image": FIELD}))
-            stage("text encoder")
+                pictures = {"image": image}
+                made = kept.graph("encode_image", lambda: trace(encode, pictures, ["latent"], {"image": FIELD}))
+                graphs.add("encode_image", made)
+            stages.begin("text encoder")
             tokens = {"tokens": torch.ones(2, parts.tokens)}
-            graphs.add("encode_text", trace(parts.encode_text, tokens, ["condition"], {"tokens": batch}))
+            text = kept.graph("encode_text", lambda: trace(parts.encode_text, tokens, ["condition"], {"tokens": batch}))
+            graphs.add("encode_text", text)
         bundle = write_bundle(folder, manifest, tokenizers, graphs.names)
-        stage("against diffusers")
+        stages.begin("against diffusers")
         compared = against_pipeline(pipe, bundle, parts)
         if options.precision == "fp32":
             check(compared.errors, TOLERANCE)
-        stage("verify")
+        stages.begin("verify")
         samplers = SAMPLERS if parts.parameters["step"] <= SMALL else ()
         report = check_bundle(bundle, {"diffusers": compared.errors}, samplers)
         bundle = add_files(bundle, report_files(report))
-        stage("measure")
-        pictures = {}
-        if compared.theirs is not None and parts.kind == "texture":
-            pictures["pictures.png"] = side_by_side(compared.ours, compared.theirs)
-        write_measured(bundle, report, pictures)
+        stages.begin("measure")
+        files = {}
+        if compared.theirs is not None and parts.kind != "sound":
+            files["pictures.png"] = side_by_side(compared.ours, compared.theirs)
+        write_measured(bundle, report, files, {"export_seconds": stages.told()})
+        stages.begin("")
 
 
 def _unrolled_plan(manifest: Manifest, steps: int) -> Plan:
@@ -283,7 +288,7 @@ def _provenance(pipe: Any, parts: Parts, family: str, why: str, options: Options
         "family_source": FAMILIES[family].source,
         "precision": options.precision,
         "seamless": options.seamless,
-        **({"materials": GUESS} if parts.kind == "texture" else {}),
+        **({"materials": GUESS if parts.materials else FLAT} if parts.kind != "sound" else {}),
         **parts.notes,
     }
 

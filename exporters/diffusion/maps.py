@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from ...assets.manifest import Channel
-from ..materials import CHANNELS, Materials
+from ..materials import CHANNELS, Flat, Materials
 from .parts import Parts
 from .video import Sheet
 
@@ -16,7 +16,7 @@ def maps_of(parts: Parts) -> nn.Module:
     """maps (B, M, H, W) from latent (B, C, h, w)."""
     if parts.kind == "sound":
         return parts.decode
-    maps = Materials(parts.decode)
+    maps = Materials(parts.decode) if parts.materials else Flat(parts.decode)
     return Sheet(maps, parts.frames) if parts.frames > 1 else maps
 
 

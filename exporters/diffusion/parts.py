@@ -28,6 +28,7 @@ class Parts:
     tokenizers   of the `transformers` library, each with the length it pads to, in the order of T
     size         K
     empty        what stands for no negative prompt
+    materials    guess height and roughness from the colours; else the surface is flat
     guidance     numbers that come behind the condition, where the network is told a strength of guidance
 
     What follows tells diffusers' own pipeline to do the same:
@@ -49,7 +50,8 @@ class Parts:
     empty: Literal["encoded", "zeros"] = "encoded"
     guidance: GuidanceEmbedding | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
-    kind: Literal["texture", "sound"] = "texture"
+    kind: Literal["texture", "sound", "flipbook"] = "texture"
+    materials: bool = True
     frames: int = 1
     names: tuple[str, ...] = ("prompt_embeds",)
     call: Mapping[str, Any] = field(default_factory=dict)

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from .parts import Parts
 from .stable_diffusion import encoder_of, vp_of
 
+RATE = 8.0
+"""Frames a second of the clips that its motion layers were trained on."""
 FRAMES = 16
 """What AnimateDiff's motion layers were trained on. [Guo et al., AnimateDiff, 2023, https://arxiv.org/abs/2307.04725]"""
 
@@ -25,12 +27,13 @@ def animate_diff(pipe: Any, frames: int = FRAMES) -> Parts:
         encode_text=encoder_of(pipe.text_encoder),
         tokenizers=[(pipe.tokenizer, length)],
         size=length * width,
+        kind="flipbook",
         frames=frames,
         call={"num_frames": frames},
         given=lambda latent: latent.unflatten(1, (frames, -1)).transpose(1, 2),
         made=lambda latent: latent.transpose(1, 2).flatten(1, 2),
         seen=lambda latent: latent.transpose(1, 2).flatten(1, 2),
-        **{**common, "encode": None, "notes": {"frames": frames, "rows": rows, "columns": columns}},
+        **{**common, "encode": None, "notes": {"frames": frames, "rows": rows, "columns": columns, "rate": RATE}},
     )
 
 

@@ -14,11 +14,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import toys
+from conftest import hurry
+from serving import served
 
 from cadenza.assets.refusal import Refusal
 from cadenza.exporters.diffusion import export
 from cadenza.exporters.diffusion.autoencoder import replace_vae
-from cadenza.exporters.diffusion.export import Options, export_pipeline, open_pipeline, plan_export
+from cadenza.exporters.diffusion.export import Options, export_pipeline, plan_export
+from cadenza.exporters.diffusion.opening import open_pipeline
 from cadenza.runtime.runtime import Runtime
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # diffusers' own
@@ -34,7 +37,7 @@ def saved(tmp_path_factory):
 @pytest.fixture(scope="module")
 def bundle(saved, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "SMALL", 0)  # verify the recommended tables only: the samplers have their own test
+        hurry(patch)
         options = Options(steps=(2, 4), seamless="xy", name="toy sd", unrolled=2)
         return export_pipeline(open_pipeline(str(saved)), tmp_path_factory.mktemp("out") / "sd", options)
 
@@ -67,9 +70,7 @@ OTHERS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", OTHERS)
-def test_every_architecture_is_equal_to_diffusers_at_each_step_count_and_is_served(family, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "SMALL", 0)
-    monkeypatch.setenv("CADENZA_HOME", str(tmp_path / "home"))
+def test_every_architecture_is_equal_to_diffusers_at_each_step_count_and_is_served(family, tmp_path, quick):
     make, steps = OTHERS[family]
     make().save_pretrained(tmp_path / "pipeline")
     made = export_pipeline(open_pipeline(str(tmp_path / "pipeline")), tmp_path / "bundle", Options(steps=steps))
@@ -77,8 +78,9 @@ def test_every_architecture_is_equal_to_diffusers_at_each_step_count_and_is_serv
     assert made.manifest.provenance["family"] == family
     assert {"text", *(f"latent, {n} steps" for n in steps), "decoded", "painted"} <= set(errors)
     assert all(error <= 1e-5 for error in errors.values())
-    with Runtime([made.folder]) as runtime:
-        assert runtime.submit({"prompt": "low wall", "seed": 1, "size": 64}).wait(60).digest
+    given = served(made.folder, tmp_path / "home", size=64)
+    assert given["again"] == given["digest"]
+    assert given["parts"]["albedo"] == [64, 64, 3]
 
 
 @pytest.mark.slow
@@ -159,7 +161,7 @@ def test_a_hub_id_is_opened_offline_from_the_cache(saved, tmp_path):
     (model / "refs").mkdir()
     (model / "refs" / "main").write_text("0123abcd")
     code = (
-        "from cadenza.exporters.diffusion.export import open_pipeline; "
+        "from cadenza.exporters.diffusion.opening import open_pipeline; "
         "print(type(open_pipeline('someone/toy')).__name__)\n"
         "try: open_pipeline('someone/else')\n"
         "except ValueError as refusal: print(refusal)"

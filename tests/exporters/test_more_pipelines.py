@@ -1,4 +1,4 @@
-"""Sana-Sprint, PixArt, FLUX.2-klein, Stable Audio and AnimateDiff: saved, exported, equal to diffusers, served."""
+"""Sana-Sprint, PixArt, FLUX.2-klein, Stable Audio and AnimateDiff: saved, exported, equal to diffusers, served without torch."""
 
 import json
 import sys
@@ -10,15 +10,15 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import toys_more
+from serving import served
 from toys_more import VP
 
-from cadenza.assets.bundle import load_bundle
-from cadenza.exporters.diffusion import export
-from cadenza.exporters.diffusion.export import Options, export_pipeline, open_pipeline
-from cadenza.runtime.runtime import Runtime
+from cadenza.exporters.diffusion.export import Options, export_pipeline
+from cadenza.exporters.diffusion.opening import open_pipeline
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"),
 ]
 MULTISTEP = dict(VP, timestep_spacing="trailing")
@@ -38,9 +38,7 @@ TOLERANCE = 1e-5
 
 
 @pytest.mark.parametrize("name", PIPELINES)
-def test_a_pipeline_is_equal_to_diffusers_at_each_step_count_and_is_served(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "SMALL", 0)
-    monkeypatch.setenv("CADENZA_HOME", str(tmp_path / "home"))
+def test_a_pipeline_is_equal_to_diffusers_at_each_step_count_and_is_served(name, tmp_path, quick):
     make, steps, family = PIPELINES[name]
     make().save_pretrained(tmp_path / "pipeline")
     options = Options(steps=steps, frames=FRAMES)
@@ -49,11 +47,14 @@ def test_a_pipeline_is_equal_to_diffusers_at_each_step_count_and_is_served(name,
     errors = json.loads((made.folder / "report.json").read_text())["diffusers"]
     assert {"text", *(f"latent, {n} steps" for n in steps), "decoded", "painted"} <= set(errors)
     assert all(error <= TOLERANCE for error in errors.values()), errors
-    if made.manifest.kind == "sound":
-        assert [channel.name for channel in load_bundle(made.folder).manifest.channels] == ["left", "right"]
-        return  # the runtime serves no sound of a model yet
-    side = max(64, made.manifest.latent.minimum)
-    with Runtime([made.folder]) as runtime:
-        texture = runtime.submit({"prompt": "low wall", "seed": 1, "size": side}).wait(60)
-    sheet = 2 if name == "animate_diff" else 1
-    assert texture.albedo.shape[:2] == (sheet * side, sheet * side)
+    request = {"seconds": 2.0} if name == "stable_audio" else {"size": max(64, made.manifest.latent.minimum)}
+    given = served(made.folder, tmp_path / "home", **request)
+    assert given["again"] == given["digest"]
+    if name == "stable_audio":
+        assert (given["kind"], given["rate"], given["parts"]["audio"]) == ("sound", 4, [8, 2])
+        assert [channel.name for channel in made.manifest.channels] == ["left", "right"]
+        return
+    clip = name == "animate_diff"
+    side = request["size"] * (2 if clip else 1)
+    assert (given["kind"], given["frames"]) == (("flipbook", FRAMES) if clip else ("texture", 1))
+    assert given["parts"]["albedo"] == [side, side, 3]

@@ -108,7 +108,7 @@ def stable_audio():
         global_states_input_dim=64, cross_attention_input_dim=32,
     )  # fmt: skip
     coder = diffusers.AutoencoderOobleck(
-        encoder_hidden_size=6, downsampling_ratios=[1, 2], decoder_channels=4, decoder_input_channels=4,
+        encoder_hidden_size=6, downsampling_ratios=[2, 2], decoder_channels=4, decoder_input_channels=4,
         audio_channels=2, channel_multiples=[2, 4], sampling_rate=4,
     )  # fmt: skip
     return quiet(
