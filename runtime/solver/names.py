@@ -28,9 +28,13 @@ class Named:
 ALIASES: dict[str, tuple[str, ...]] = {
     "euler": ("k_euler", "EulerDiscrete", "EDMEuler", "FlowMatchEulerDiscrete"),
     "euler_ancestral": ("Euler a", "k_euler_a", "EulerAncestralDiscrete", "LTXEulerAncestralRF"),
-    "heun": ("k_heun", "HeunDiscrete", "FlowMatchHeunDiscrete"),
     "heunpp2": ("Heun++",),
-    "dopri5": ("dopri6",),  # by its six stages
+    "heun": ("k_heun", "HeunDiscrete", "FlowMatchHeunDiscrete", "Heun 2S"),
+    "midpoint": ("Midpoint 2S",),
+    "ralston": ("Ralston 2S",),
+    "bosh3": ("Bogacki-Shampine 3S",),
+    "rk4": ("RK4 4S",),
+    "dopri5": ("dopri6", "Dormand-Prince 6S"),  # by its six stages
     "dpm_2": ("DPM2", "KDPM2", "KDPM2Discrete"),
     "dpm_2_ancestral": ("DPM2 a", "KDPM2 a", "KDPM2AncestralDiscrete"),
     "lms": ("k_lms", "LMSDiscrete"),
@@ -62,13 +66,17 @@ IMPLIED: dict[str, tuple[str, dict[str, Any]]] = {
     "RES 2S": ("res_singlestep", {"order": 2}),
     "RES 3S": ("res_singlestep", {"order": 3}),
     "DPM++ 2S": ("dpmpp_2s_ancestral", {"eta": 0.0}),
+    "DPM++ 3S": ("seeds_3", {"eta": 0.0}),
+    "DEIS 2M": ("deis", {"order": 2}),
+    "DEIS 3M": ("deis", {"order": 3}),
+    "DEIS 4M": ("deis", {"order": 4}),
     "DPMSolverSinglestep": ("dpmpp_2s_ancestral", {"eta": 0.0}),
 }
 """Names that stand for a sampler with options."""
 
 SPACING_ALIASES = {
     "sgm": "sgm_uniform",
-    "uniform": "sgm_uniform",
+    "uniform": "normal",
     "k": "karras",
     "poly": "polyexponential",
     "leading": "ddim_uniform",
@@ -120,11 +128,12 @@ def _parse(name: str) -> Named:
         return Named(name)
     plain = _plain(name).removeprefix("sample").removesuffix("scheduler").removesuffix("gpu")
     samplers, spacings = _sampler_names(), _spacing_names()
-    for cut in range(len(plain), 0, -1):  # the longest sampler name wins, so "dpm++ 2m sde" is not "dpm++ 2m" and "sde"
-        rest = plain[cut:].removeprefix("gpu")
-        if plain[:cut] in samplers and (not rest or rest in spacings):
-            sampler, options = samplers[plain[:cut]]
-            return Named(sampler, spacings.get(rest), dict(options))
+    for whole in (plain, plain.removeprefix("k")):  # "k_dpmpp_2m": of k-diffusion
+        for cut in range(len(whole), 0, -1):  # the longest sampler wins, so "dpm++ 2m sde" is not "dpm++ 2m" and "sde"
+            rest = whole[cut:].removeprefix("gpu")
+            if whole[:cut] in samplers and (not rest or rest in spacings):
+                sampler, options = samplers[whole[:cut]]
+                return Named(sampler, spacings.get(rest), dict(options))
     raise _unknown("sampler", name, _near(plain, samplers, spacings), SAMPLERS | LIVE)
 
 
@@ -133,6 +142,7 @@ def _sampler_names() -> dict[str, tuple[str, dict[str, Any]]]:
     there = SAMPLERS | LIVE
     named: list[tuple[str, tuple[str, dict[str, Any]]]]
     named = [(name, (sampler, {})) for sampler, names in ALIASES.items() for name in names]
+    named += [(f"{name} CFG++", (f"{sampler}_cfg_pp", {})) for name, (sampler, _) in named]
     named += [*IMPLIED.items(), *((each.title, (name, {})) for name, each in there.items())]
     named += [(name, (name, {})) for name in there]
     return {_plain(name): found for name, found in named if found[0] in there}

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from . import samplers
+from .analytic import LOPSIDED, exact_model
 from .catalogue import describe_samplers
+from .compile import compile_plan
 from .measure import measured_order
 from .process import Process
 from .samplers import LIVE
@@ -19,6 +21,12 @@ from .samplers.dials import parameters
 PAGE = Path(__file__).with_name("SAMPLERS.md")
 CITATION = re.compile(r'([A-Z][^".:;()]*?|[A-Z][\w-]+ et al\.), "([^"]{5,140})"[^"]{0,40}?(https://[^\s",;]+)')
 URL = re.compile(r'https://[^\s",;]+')
+PROCESSES = {
+    "vp": (Process.vp(np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)), "epsilon"),
+    "ve": (Process.ve(), "x0"),
+    "flow": (Process.flow(), "flow"),
+    "trig": (Process.trig(), "v"),
+}
 HEAD = """# Samplers
 
 Written by `python -m cadenza.runtime.solver.page` from the registry and from measurements; a test holds it current.
@@ -31,10 +39,11 @@ pure noise too: the tests hold each on all four to its function, and the stochas
   order of its later steps, unless a corrector mends it.
 - **NFE**: model evaluations a step, of a 12-step plan that ends clean, without guidance (CFG++ needs the unconditional model).
 - **slots**: latents in memory. **noise**: whether it draws any with its default dials.
+- **works on**: processes on which 48 steps from the noisiest level gave data of about the right mean and deviation.
 - `corrector="unic"` raises the order of every deterministic one by one at the same NFE; UniPC and SA-Solver have theirs inside.
 
-| name | also known as | order | measured | NFE | noise | slots | dials | source |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| name | also known as | order | measured | NFE | noise | slots | works on | dials | source |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
 
@@ -52,6 +61,7 @@ def page() -> str:
             f"{row['evaluations_per_step']:.3g}",
             "yes" if row["stochastic"] else "",
             str(row["slots"]),
+            " ".join(kind for kind in ("vp", "ve", "flow", "trig") if _works(row["name"], kind)),
             ", ".join(f"{name} {_short(value)}" for name, value in row["options"].items()),
             _source(row["about"], sources),
         ]
@@ -65,9 +75,19 @@ def page() -> str:
 
 
 def _measured(name: str) -> str:
-    vp = Process.vp(np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2))
-    pairs = ((vp, "epsilon"), (Process.flow(), "flow"))
-    return " / ".join(f"{measured_order(name, process, prediction):.1f}" for process, prediction in pairs)
+    return " / ".join(f"{measured_order(name, *PROCESSES[kind]):.1f}" for kind in ("vp", "flow"))
+
+
+def _works(name: str, kind: str) -> bool:
+    """Whether many latents have about the mean and the deviation of the data; loosely, as few-step samplers blur them."""
+    process, prediction = PROCESSES[kind]
+    plan = compile_plan(name, "karras", 48, process, prediction)
+    rng = np.random.default_rng(5)
+    made = plan.run(exact_model(process, prediction), rng.standard_normal(500), lambda k: rng.standard_normal(500))
+    weights, means, deviations = map(np.array, (LOPSIDED.weights, LOPSIDED.means, LOPSIDED.deviations))
+    mean = weights @ means
+    deviation = float(np.sqrt(weights @ (deviations**2 + means**2) - mean**2))
+    return bool(abs(made.mean() - mean) < 0.4 and 0.6 < made.std() / deviation < 1.4)  # not of NaN
 
 
 def _short(value: object) -> str:

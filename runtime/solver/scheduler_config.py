@@ -113,6 +113,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "LCMScheduler": {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"},
     "TCDScheduler": {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"},
     "UniPCMultistepScheduler": {"solver_type": "bh2"},
+    "SASolverScheduler": {"predictor_order": 2, "corrector_order": 2},
 }  # fmt: skip
 PREDICTION_TYPES = {"epsilon": "epsilon", "v_prediction": "v", "sample": "x0", "flow_prediction": "flow"}
 
@@ -131,9 +132,11 @@ def read_scheduler_config(config: Mapping[str, Any]) -> SchedulerConfig:
     spacing = _spacing(layout, values)
     no_effect = {key: f"{name} has no such setting" for key in asked if key not in known}
     no_effect |= {key: why for key, why in _idle(name, layout, values).items() if key in asked and key not in no_effect}
-    differs = {key: why for key, why in _otherwise(name, layout, values).items() if key in known or key[0] == "_"}
+    differs = {
+        key: why for key, why in _otherwise(name, layout, values, asked).items() if key in (*known, "_class_name")
+    }
     return SchedulerConfig(
-        _process(layout, values, flow),
+        _process(name, layout, values, flow),
         "flow" if flow else _one_of(PREDICTION_TYPES, "prediction_type", values),
         sampler,
         spacing,
@@ -164,13 +167,20 @@ def alphas_cumprod(values: Mapping[str, Any]) -> np.ndarray:
     return zero_terminal_snr(products) if values.get("rescale_betas_zero_snr") else products
 
 
-def _process(layout: str, values: Mapping[str, Any], flow: bool) -> Process:
+PURE = 2.0**-40
+"""Stands for the last alphas_cumprod of DDIM, DDPM, LCM and TCD under rescale_betas_zero_snr, 0 there: a noise ratio of a million."""
+
+
+def _process(name: str, layout: str, values: Mapping[str, Any], flow: bool) -> Process:
     if flow:
         fixed = 1.0 if values.get("use_dynamic_shifting") else values["shift" if layout == "flow" else "flow_shift"]
         return Process.flow(float(fixed))
     if layout == "edm":
         return Process.ve(values["sigma_min"], values["sigma_max"])
-    return Process.vp(alphas_cumprod(values))
+    alphas = alphas_cumprod(values)
+    if layout in ("whole", "consistency") and values.get("rescale_betas_zero_snr"):
+        alphas[-1] = PURE
+    return Process.vp(alphas)
 
 
 def _sampler(name: str, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -185,6 +195,20 @@ def _sampler(name: str, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]
         if values["solver_order"] not in order:
             raise Unknown("solver_order", values["solver_order"], map(str, order))
         called = orders[algorithm][values["solver_order"]]
+        if (called, values["solver_type"]) == ("DPM++ 2M", "heun"):
+            called = "RES 2M"
+    elif name == "DPMSolverSinglestepScheduler":
+        singly = {1: "DDIM", 2: "DPM++ 2S", 3: "DPM++ 3S"}
+        if values["solver_order"] not in singly:
+            raise Unknown("solver_order", values["solver_order"], map(str, singly))
+        if values["algorithm_type"] != "dpmsolver++":
+            sentence = f"{values['algorithm_type']!r} of single steps is no sampler here"
+            raise Refusal(
+                "unknown", "algorithm_type", sentence, "valid: dpmsolver++; of multiple steps also sde-dpmsolver++"
+            )
+        called = singly[values["solver_order"]]
+    elif name == "FlowMatchEulerDiscreteScheduler" and values.get("stochastic_sampling"):
+        called = "pingpong"
     elif name == "UniPCMultistepScheduler":
         called = {"bh1": "uni_pc"}.get(values["solver_type"], "uni_pc_bh2")
     named = resolve_names(called)
@@ -193,7 +217,16 @@ def _sampler(name: str, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]
         options["order"] = values["solver_order"]
     if "solver_type" in dials(named.sampler) and values["solver_type"] == "heun":
         options["solver_type"] = "heun"
+    if name == "SASolverScheduler":
+        orders_ = {key: min(values[key], 4) for key in ("predictor_order", "corrector_order")}
+        options |= orders_ | _between(values, 200, 800)
     return named.sampler, options
+
+
+def _between(values: Mapping[str, Any], *times: int) -> dict[str, float]:
+    """Noise ratios of two timesteps, as s_tmin and s_tmax."""
+    alphas = alphas_cumprod(values)[list(times)]
+    return dict(zip(("s_tmin", "s_tmax"), np.sqrt((1 - alphas) / alphas).tolist(), strict=True))
 
 
 def _flagged(values: Mapping[str, Any]) -> str | None:
@@ -265,11 +298,36 @@ def _idle(name: str, layout: str, values: Mapping[str, Any]) -> dict[str, str]:
     return idle
 
 
-def _otherwise(name: str, layout: str, values: Mapping[str, Any]) -> dict[str, str]:
+_WHOLE_CLASS = {
+    "DEISMultistepScheduler": "ends at its lowest level, runs here end clean",
+    "SASolverScheduler": "ends at its lowest level, runs here end clean; from order 2 on it shortens the second weight",
+    "TCDScheduler": "ends at the level of timestep 0, runs here end clean",
+    "LMSDiscreteScheduler": "integrates its polynomials to 1e-4, here they are integrated exactly",
+    "DPMSolverSinglestepScheduler": "a step is an evaluation there, with others as its middle; here one of this order",
+}
+"""What a class does differently whatever its settings are."""
+
+
+def _otherwise(name: str, layout: str, values: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, str]:
     """Settings that do something there which is left out, or done another way, here."""
     other: dict[str, str] = {}
-    if name in ("DEISMultistepScheduler", "SASolverScheduler"):
-        other["_class_name"] = "ends at its lowest level, runs here end clean"
+    if name in _WHOLE_CLASS:
+        other["_class_name"] = _WHOLE_CLASS[name]
+    if name in ("DDIMScheduler", "PNDMScheduler") and values["timestep_spacing"] != "leading":
+        other["timestep_spacing"] = (
+            "steps to t - T // n there, which may be no timestep of the run; here to the next one"
+        )
+    if name == "PNDMScheduler" and values["prediction_type"] != "epsilon":
+        other["prediction_type"] = "averages the outputs of several levels as they are, here the noise they stand for"
+    if name.startswith(("DPMSolverMultistep", "EDMDPMSolver")) and values["solver_order"] == 3:
+        other["solver_order"] = "order 3 takes half of the parabola's integral there, all of it here"
+    if name == "UniPCMultistepScheduler" and values["solver_type"] == "bh1" and values["final_sigmas_type"] == "zero":
+        other["solver_type"] = "bh1 divides infinity by infinity in the step to no noise there; here it ends clean"
+    if name == "UniPCMultistepScheduler" and asked.get("lower_order_final") is False:
+        other["lower_order_final"] = "divides zero by zero in the last step there; here orders fall towards the end"
+    for key in ("sigma_min", "sigma_max"):
+        if layout in ("fine", "multistep") and asked.get(key) is not None and _flagged(values):
+            other[key] = f"narrows {_flagged(values)} there; here the training's whole range is spanned"
     for key in ("clip_sample", "thresholding"):
         if values.get(key):
             other[key] = "clamps the clean estimate, which is not affine and so in no table; latent models do without"
@@ -285,7 +343,11 @@ def _otherwise(name: str, layout: str, values: Mapping[str, Any]) -> dict[str, s
         other["shift"] = "shifts the lowest time twice there, which moves the levels by less than 0.01; once here"
     if values.get("use_flow_sigmas"):
         other["use_flow_sigmas"] = "starts at t = 0.999 there, at t = 1 here"
-    for key in ("shift_terminal", "invert_sigmas", "stochastic_sampling", "euler_at_final", "tau_func"):
+    if layout == "flow" and values.get("use_dynamic_shifting"):
+        other["use_dynamic_shifting"] = "set_timesteps alone goes down to 1 / 1000; here to 1 / n, as its pipelines do"
+    if values.get("use_dynamic_shifting") and values.get("time_shift_type") == "linear":
+        other["time_shift_type"] = "shifts by mu there, by e^mu here"
+    for key in ("shift_terminal", "invert_sigmas", "euler_at_final", "tau_func"):
         if values.get(key):
             other[key] = "is not carried over"
     if not values["predict_x0"]:

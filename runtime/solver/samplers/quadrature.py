@@ -94,9 +94,12 @@ def from_noise(x: Vector, here: Level, there: Level, past: Past) -> Vector:
     return _sum((there.alpha / here.alpha) * x, -there.sigma, found, past)
 
 
-def from_slope(x: Vector, here: Level, there: Level, past: Past, log: bool = False) -> Vector:
-    """x at `there`, by the integral of dx / d sigma over sigma; its polynomial is in sigma or, with `log`, in log sigma."""
-    if len(past) == 1 or there.sigma == 0.0:
+def from_slope(x: Vector, here: Level, there: Level, past: Past, log: bool = False, whole: bool = False) -> Vector:
+    """x at `there`, by the integral of dx / d sigma over sigma; its polynomial is in sigma or, with `log`, in log sigma.
+
+    The step to no noise is Euler's, which ends on the clean estimate, or with `whole` like the others (in sigma only).
+    """
+    if len(past) == 1 or (there.sigma == 0.0 and not whole):
         return x + (there.sigma - here.sigma) * past[0][1]
     if log:
         nodes = [math.log(level.sigma) for level, _ in past]
