@@ -26,10 +26,11 @@ from .music import piece
 from .music import recipe as music_recipe
 from .music import resolve as music
 from .music.live import PRIORITY, Event, Hall, LiveStream
+from .music.offers import offers
 from .music.opened import open_tokens, token_job
 from .music.piece import Piece
 from .music.recipe import MusicRecipe
-from .music.resolve import MusicResolved
+from .music.resolve import MusicResolved, manifest_of
 from .music.steering import LONGEST, Course, Turn, check_ahead
 from .music.steering import read_recipe as read_stream
 from .recipe import Recipe
@@ -68,6 +69,12 @@ def open_bundle(bundle: Bundle, backend: str, threads: int, cache: Path) -> AnyN
         CHECKED[bundle.manifest.kind](bundle.manifest)
     opening = open_tokens if bundle.manifest.kind == MUSIC else latent_bundles.open_network
     return opening(bundle, backend, threads, cache)
+
+
+def describe(bundle: Bundle) -> dict[str, Any]:
+    """What a bundle offers."""
+    more = offers(manifest_of(bundle)) if bundle.manifest.kind == MUSIC else {}
+    return {**bundle.describe(), **more}
 
 
 def fewer_steps(resolved: AnyResolved) -> list[int]:

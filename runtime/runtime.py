@@ -392,7 +392,7 @@ class Runtime:
 
     def _describe(self, digest: str) -> dict[str, Any]:
         bundle, network = self.bundles[digest], self.networks[digest]
-        return {**bundle.describe(), "made_by": network.made_by, "batch": network.strategy}
+        return {**kinds.describe(bundle), "made_by": network.made_by, "batch": network.strategy}
 
 
 def _quiet(job: Job) -> None:

@@ -15,6 +15,12 @@ from .score import STREAMS, Score
 from .signal import Wave
 
 COLOURS = dict(zip(STREAMS, ("#777777", "#c0392b", "#2e86c1", "#1e9e62", "#d68910"), strict=True))
+PERCUSSION_NAMES = {
+    35: "low kick", 36: "kick", 37: "side stick", 38: "snare", 39: "clap", 40: "snare 2", 41: "low floor tom", 42: "hat",
+    43: "floor tom", 44: "pedal hat", 45: "low tom", 46: "open hat", 47: "tom", 48: "high tom", 49: "crash", 50: "highest tom",
+    51: "ride", 52: "china", 53: "ride bell", 54: "tambourine", 55: "splash", 56: "cowbell", 57: "crash 2", 59: "ride 2",
+}  # fmt: skip
+"""General MIDI's percussion, those of a drum set."""
 WINDOW = 4096
 SEAM = 0.02
 """Seconds shown on each side of the loop's end."""
@@ -73,7 +79,7 @@ def _roll(axes: Any, score: Score) -> None:
     octaves = [p for p in range(0, 128, 12) if lowest - 3 <= p <= axes.get_ylim()[1]]
     axes.set_yticks(
         [*(row[p] for p in drums), *octaves],
-        [*(f"drum {p}" for p in drums), *(f"C{p // 12 - 1}" for p in octaves)],
+        [*(PERCUSSION_NAMES.get(p, f"drum {p}") for p in drums), *(f"C{p // 12 - 1}" for p in octaves)],
         fontsize=7,
     )
     axes.set(xlim=(0, score.bars), xlabel="bars")

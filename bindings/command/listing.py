@@ -77,6 +77,26 @@ def _process(process: Process) -> dict[str, Any]:
     return {"kind": process.kind, "noise_ratio": [process.low, process.high]}
 
 
+def readable(bundle: dict[str, Any]) -> dict[str, Any]:
+    """For people: a line a style and a dial, and words without what they stand for."""
+    told = dict(bundle)
+    for name in ("styles", "dials"):
+        if isinstance(told.get(name), dict):
+            told[name] = [f"{key:<14}{_brief(value)}" for key, value in told[name].items()]
+    if isinstance(told.get("words"), dict):
+        told["words"] = [word for word, meant in told["words"].items() if word != meant]
+    return told
+
+
+def _brief(row: dict[str, Any]) -> str:
+    if "minimum" in row:
+        return f"{row['minimum']:g} to {row['maximum']:g}, usual {row['usual']}"
+    if "of" in row:
+        of = row["of"] if isinstance(row["of"], str) else ", ".join(map(str, row["of"]))
+        return f"{of}; usual {row['usual']}"
+    return ", ".join(f"{key} {value}" for key, value in row.items())
+
+
 def bundles(bundle: dials.Bundles = None, server: dials.Server = None, json: dials.Json = False) -> None:
     """List the bundles, their words, sizes and step counts."""
     with open_game(server, bundle) as game:
@@ -85,5 +105,5 @@ def bundles(bundle: dials.Bundles = None, server: dials.Server = None, json: dia
         show({"bundles": found}, json)
         return
     for each in found:
-        show(each, json)
+        show(readable(each), json)
         typer.echo("")

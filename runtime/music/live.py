@@ -201,9 +201,8 @@ class LiveStream:
             return
         frames, longest = 4 * state.conditions.beats, max(self._manifest.delays)
         first, count = number * frames, frames + longest
-        plan = plan_of(
-            state.recipe, state.conditions, self._manifest, first, count, state.recipe.key != before.recipe.key
-        )
+        strike = any(getattr(state.recipe, name) != getattr(before.recipe, name) for name in ("key", "featuring"))
+        plan = plan_of(state.recipe, state.conditions, self._manifest, first, count, strike)
         self._job = TokenJob(
             self._network,
             plan,

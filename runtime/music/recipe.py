@@ -28,6 +28,7 @@ class MusicRecipe(Canonical, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     bars: int
     signature: str  # "4/4"
     progression: tuple[int, ...] | None = None  # degrees 0 to 6
+    featuring: tuple[str, ...] = ()  # streams that play from the first beat on; of the others the model decides whether
     temperature: float
     top_k: int
     top_p: float

@@ -22,7 +22,7 @@ from ..noise import check_seed
 from . import conditions as c
 from .conditions import Conditions, places, vector
 from .recipe import FIELDS, MusicRecipe, from_dict
-from .tokens import CHORDS, FIRST, LEAD, SHAPES, SIZES
+from .tokens import CHORDS, DRUM, FIRST, LEAD, SHAPES, SIZES
 from .words import USUAL_BARS, Said, parse, read_key, usual
 
 ASKED = (*FIELDS, "style")
@@ -80,6 +80,7 @@ def resolve(request: Mapping[str, Any], bundle: Bundle) -> MusicResolved:
             "key": conditions.key,
             "signature": c.SIGNATURES[conditions.beats],
             "progression": conditions.progression,
+            "featuring": _streams((*_streams(asked.get("featuring", ()), "featuring"), *said.featuring), "featuring"),
             **numbers,
             **_dials(asked, manifest),
             "rate": check_rate(asked.get("rate", 48000)),
@@ -88,7 +89,7 @@ def resolve(request: Mapping[str, Any], bundle: Bundle) -> MusicResolved:
             "mute": mute,
         }
     )
-    _check_audible(only, mute)
+    _check_audible(only, mute, recipe.featuring)
     return MusicResolved(recipe, bundle, conditions, plan_of(recipe, conditions, manifest), tuple(said.ignored))
 
 
@@ -161,8 +162,19 @@ def plan_of(
         sees=sees,
         mix=mix,
         sampling=(sampling,) * len(sizes),
-        allowed={CHORDS: allowed_chords(conditions, first, frames, strike)},
+        allowed={
+            **{k: allowed_notes(k, first, frames, strike) for k in map(STREAMS.index, recipe.featuring) if k != CHORDS},
+            CHORDS: allowed_chords(conditions, first, frames, strike),
+        },
     )
+
+
+def allowed_notes(stream: int, first: int, count: int, strike: bool) -> NDArray[np.bool_]:
+    """(count, words) of a featured stream: it strikes on the very first beat, and where `strike` says so; then it is free."""
+    free = np.ones((count, SIZES[stream]), np.bool_)
+    if first == 0 or strike:
+        free[0, : FIRST if stream != DRUM else 1] = False
+    return free
 
 
 def allowed_chords(conditions: Conditions, first: int, count: int, strike: bool) -> NDArray[np.bool_]:
@@ -266,7 +278,9 @@ def _streams(value: Any, name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(checks.one_of(each, name, STREAMS) for each in value))
 
 
-def _check_audible(only: tuple[str, ...], mute: tuple[str, ...]) -> None:
+def _check_audible(only: tuple[str, ...], mute: tuple[str, ...], featuring: tuple[str, ...]) -> None:
+    if silent := [name for name in featuring if name in mute or (only and name not in only)]:
+        raise Refusal("contradiction", "featuring", f"{', '.join(silent)} are muted", "leave them out of one")
     if both := sorted(set(only) & set(mute)):
         raise Refusal("contradiction", "mute", f"{', '.join(both)} stand in only too", "leave them out of one")
     if set(only or STREAMS) <= set(mute):

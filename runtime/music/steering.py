@@ -22,7 +22,7 @@ from .words import parse, usual
 
 STEERED = (
     *("prompt", "style", "styles", "section", "bpm", "key", "density", "brightness", "intensity", "progression"),
-    *("temperature", "top_k", "top_p", "only", "mute"),
+    *("temperature", "top_k", "top_p", "only", "mute", "featuring"),
 )
 """What a turn may change; the rest belongs to the stream."""
 LEVELS = ("density", "brightness", "intensity")
@@ -123,6 +123,8 @@ def changed(now: MusicResolved, asked: Mapping[str, Any]) -> tuple[dict[str, Any
                 "contradiction", name, f"is {asked[name]!r}, and the prompt says {value}", "say it in one place"
             )
         fields.setdefault(name, value)
+    if said.featuring:
+        fields["featuring"] = (*fields.get("featuring", recipe.featuring), *said.featuring)
     after = merged(now, fields).recipe.to_dict()
     before = recipe.to_dict()
     return {name: after[name] for name in after if after[name] != before[name]}, tuple(said.ignored)

@@ -10,6 +10,7 @@
 | an adjective of MOODS | moves density, brightness, intensity; several add up and stay within 0 to 1 |
 | a word of TEMPOS | tempo, where no bpm is given |
 | `intensity 0.8`, `density 0.3`, `brightness 0.9` | the number itself |
+| a word of FEATURED | a stream that must be there: "with a melody" |
 | `i-VI-III-VII`, `I-V-vi-IV` | a chord progression by degrees; how they are written does not matter, the scale decides |
 """
 
@@ -76,6 +77,12 @@ MOODS: dict[str, tuple[float, float, float]] = {
 """What an adjective adds to density, brightness and intensity."""
 TEMPOS = {"largo": 60, "slow": 72, "adagio": 72, "andante": 90, "moderate": 104, "moderato": 108, "allegro": 132,
           "upbeat": 128, "fast": 150, "quick": 140, "vivace": 160, "presto": 180}  # fmt: skip
+FEATURED: dict[str, str] = {
+    **dict.fromkeys(("melody", "melodic", "tune", "lead"), "lead"),
+    **dict.fromkeys(("drums", "beat", "percussion"), "drums"),
+    **dict.fromkeys(("arpeggio", "arpeggios", "arpeggiated"), "arpeggio"),
+}
+"""Words for streams that must be there."""
 FILLERS = frozenset(
     ("a", "an", "and", "the", "of", "with", "in", "at", "for", "very", "music", "song", "track", "theme", "key")
 )
@@ -96,6 +103,7 @@ class Said:
     styles: list[str] = field(default_factory=list)
     mood: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     tempo: float | None = None
+    featuring: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
 
     def fix(self, name: str, value: Any) -> None:
@@ -145,6 +153,9 @@ def _single(given: str, word: str, said: Said) -> int:
         said.fix("section", SECTION_WORDS[word])
     elif word in MOODS:
         said.mood = [total + part for total, part in zip(said.mood, MOODS[word], strict=True)]
+    elif word in FEATURED:
+        if FEATURED[word] not in said.featuring:
+            said.featuring.append(FEATURED[word])
     elif word in TEMPOS:
         said.tempo = float(TEMPOS[word])
     elif word in SCALES or word in _MINOR or word in _MAJOR:

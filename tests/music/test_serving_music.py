@@ -59,6 +59,18 @@ def test_a_piece_over_the_wire_is_the_one_made_in_process_on_another_thread_coun
     assert again.score == piece.score
 
 
+def test_a_description_lists_styles_moods_and_dials_that_are_taken(address):
+    with connect(address) as game:
+        (told,) = game.describe()["bundles"]
+        for name, dial in told["dials"].items():
+            for beyond in (dial[end] + step for end, step in (("minimum", -1), ("maximum", 1)) if end in dial):
+                with pytest.raises(Refusal) as refused:
+                    game.submit({"kind": "music", "prompt": "tense", name: beyond}).result()
+                assert refused.value.field == name
+    assert {"tense", "combat"} <= set(told["styles"])
+    assert "dark" in told["moods"]
+
+
 def test_a_replay_gives_the_same_bytes(piece, address):
     with connect(address) as game:
         assert game.replay(piece).digest == piece.digest

@@ -88,6 +88,14 @@ def test_a_reseeded_stream_leaves_the_streams_before_it_alone(network):
     np.testing.assert_array_equal(one[[t.CHORDS, t.LEAD]], other[[t.CHORDS, t.LEAD]])
 
 
+@pytest.mark.parametrize("asked", [dict(featuring=["lead", "drums"]), dict(prompt="tense with a melody and drums")])
+def test_a_featured_stream_plays_from_the_first_beat(network, asked):
+    jobs = [job_of(network, seed=seed, intensity=0.1, density=0.1, **asked) for seed in range(6)]
+    for tokens in finished(*jobs):
+        assert tokens[t.LEAD, 0] >= t.FIRST
+        assert tokens[t.DRUM, 0] > 0
+
+
 def test_a_progression_is_kept_to(network):
     (tokens,) = finished(job_of(network, bars=4, progression=[0, 5, 2, 6], seed=9))
     degrees = (t.harmony(tokens) - t.FIRST) // len(t.SHAPES)
@@ -122,6 +130,9 @@ def test_notes_are_in_the_key_and_the_loop_is_as_long_as_asked(network):
         (dict(prompt="tense in D minor", key="E minor"), "key"),
         (dict(prompt="qwerty asdf"), "prompt"),
         (dict(progression=[0, 9]), "progression"),
+        (dict(featuring=["violin"]), "featuring"),
+        (dict(featuring=["lead"], mute=["lead"]), "featuring"),
+        (dict(prompt="tense with a melody", only=["drums"]), "featuring"),
         (dict(signature="7/8"), "signature"),
         (dict(steps=4), "steps"),
         (dict(reseeded={"violin": 3}), "reseeded"),

@@ -1,0 +1,51 @@
+"""What music can be asked for, for `describe` and `cadenza bundles`: styles, words and dials with what is valid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...assets.music.grid import RATES
+from ...assets.music.manifest import MusicManifest
+from ...assets.music.score import SCALES, STREAMS
+from . import conditions as c
+from .resolve import GUIDANCE_LIMIT, PROGRESSION_LIMIT
+from .steering import AHEAD_LIMIT, STEERED
+from .words import FEATURED, MOODS, SECTION_WORDS, STYLE_WORDS, TEMPOS, USUAL
+
+
+def offers(manifest: MusicManifest) -> dict[str, Any]:
+    """Lists of words, and `dials`: what each takes, or its lowest and highest number, and what it is where nothing is said."""
+    best = manifest.recommended
+    dials: dict[str, dict[str, Any]] = {
+        "bpm": {"minimum": c.BPM[0], "maximum": c.BPM[1], "usual": "the style's"},
+        **{
+            name: {"minimum": 0.0, "maximum": 1.0, "usual": "the style's"}
+            for name in ("density", "brightness", "intensity")
+        },
+        "key": {"of": "a note and a scale", "usual": "C, the style's scale"},
+        "bars": {"minimum": c.BARS[0], "maximum": c.BARS[-1], "usual": "8, the section's"},
+        "signature": {"of": list(c.SIGNATURES.values()), "usual": "4/4"},
+        "progression": {"of": f"1 to {PROGRESSION_LIMIT} degrees, 0 to 6", "usual": "the model's"},
+        **{name: {"of": list(STREAMS), "usual": "none"} for name in ("only", "mute", "featuring", "reseeded")},
+        "temperature": {"minimum": 0.0, "maximum": 10.0, "usual": best.temperature},
+        "top_k": {"minimum": 0, "maximum": 65536, "usual": best.top_k},
+        "top_p": {"minimum": 0.0, "maximum": 1.0, "usual": best.top_p},
+        "guidance": {"minimum": 0.0, "maximum": GUIDANCE_LIMIT, "usual": best.guidance},
+        "guidance_beta": {"minimum": 0.0, "maximum": GUIDANCE_LIMIT, "usual": "none"},
+        "loudness": {"minimum": -40.0, "maximum": -10.0, "usual": -23.0},
+        "rate": {"of": list(RATES), "usual": 48000},
+    }
+    return {
+        "styles": {name: dict(zip(NUMBERS, row, strict=True)) for name, row in USUAL.items()},
+        "sections": list(c.SECTIONS),
+        "scales": list(SCALES),
+        "moods": list(MOODS),
+        "tempos": dict(TEMPOS),
+        "words": {**STYLE_WORDS, **SECTION_WORDS, **FEATURED},
+        "streams": list(STREAMS),
+        "dials": dials,
+        "live": {"ahead": AHEAD_LIMIT, "steered": list(STEERED)},
+    }
+
+
+NUMBERS = ("bpm", "density", "brightness", "intensity", "scale")
