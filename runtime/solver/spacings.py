@@ -142,7 +142,7 @@ def log_snr(process: Process, n: int) -> list[Level]:
 def beta(process: Process, n: int, alpha: float = 0.6, beta: float = 0.6, over: str = "timesteps") -> list[Level]:
     """At quantiles of a beta distribution over the training timesteps: dense at both ends.
 
-    `over` "sigmas" is diffusers' form, over sigma with both ends. Lee, Lee, Lee, "Beta sampling is all you need", 2024,
+    Whole timesteps, as long as no two are the same. `over` "sigmas" is diffusers' form, over sigma with both ends. Lee, Lee, Lee, "Beta sampling is all you need", 2024,
     https://arxiv.org/abs/2407.12173
     """
     for name, shape in (("alpha", alpha), ("beta", beta)):
@@ -153,9 +153,9 @@ def beta(process: Process, n: int, alpha: float = 0.6, beta: float = 0.6, over: 
         return _from_sigmas(process, low + beta_quantile(1 - np.linspace(0, 1, n), alpha, beta) * (high - low))
     if over != "timesteps":
         raise Unknown("spacing.over", over, ("timesteps", "sigmas"))
-    return _from_positions(
-        process, np.rint(beta_quantile(1 - np.linspace(0, 1, n, endpoint=False), alpha, beta) * _last(process))
-    )
+    positions = beta_quantile(1 - np.linspace(0, 1, n, endpoint=False), alpha, beta) * _last(process)
+    whole = np.rint(positions)
+    return _from_positions(process, whole if np.all(np.diff(whole) < 0) else positions)
 
 
 def linear_quadratic(process: Process, n: int, threshold: float = 0.025) -> list[Level]:

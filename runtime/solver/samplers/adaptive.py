@@ -31,7 +31,7 @@ def dpm_adaptive(
     atol: Tolerance = 0.0078,
     h_init: Annotated[float, Between(1e-3, 1.0)] = 0.05,
     accept_safety: Annotated[float, Between(0.1, 1.0)] = 0.81,
-    eta: float = 0.0,
+    eta: Annotated[float, Between(0.0, 1.0)] = 0.0,
 ) -> Asking[Vector]:
     """DPM-Solver-12 or -23: steps in log SNR whose size follows the distance of two orders, relative to rtol and atol.
 

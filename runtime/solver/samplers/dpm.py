@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 from ..process import Level, Process, pairs
 from ..tracing import Asking, Denoise, Noise, Vector, drive
+from .dials import Between
 from .dpmpp import between
 from .forms import split
 from .quadrature import from_data, from_noise
@@ -32,7 +34,12 @@ def dpm_2(denoise: Denoise, x: Vector, levels: Sequence[Level], process: Process
 
 
 def dpm_fast(
-    denoise: Denoise, x: Vector, levels: Sequence[Level], noise: Noise, process: Process, eta: float = 0.0
+    denoise: Denoise,
+    x: Vector,
+    levels: Sequence[Level],
+    noise: Noise,
+    process: Process,
+    eta: Annotated[float, Between(0.0, 1.0)] = 0.0,
 ) -> Vector:
     """DPM-Solver-fast: as many steps of order 3 as the evaluations allow, then one of order 2 or 1. Order 3 at eta 0.
 
