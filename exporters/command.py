@@ -34,6 +34,9 @@ def export(
     lora: Annotated[list[str] | None, typer.Option(help="FILE:STRENGTH to fuse in, may be repeated.")] = None,
     inversion: Annotated[list[str] | None, typer.Option(help="File of a textual inversion, may be repeated.")] = None,
     vae: Annotated[str, typer.Option(help="Folder or hub id of another autoencoder, also a tiny one.")] = "",
+    control: Annotated[
+        list[str] | None, typer.Option(help="NAME=FOLDER of a ControlNet, as depth=FOLDER; may be repeated.")
+    ] = None,
     config: Annotated[
         str, typer.Option(help="For a single file: folder of a diffusers pipeline that describes it.")
     ] = "",
@@ -54,10 +57,14 @@ def export(
     _needs("onnx", "onnxscript", "torch", "diffusers", "transformers")
     from .diffusion.additions import add_inversions, fuse_loras, parse_lora
     from .diffusion.autoencoder import replace_vae
+    from .diffusion.control import parse_control
     from .diffusion.export import Options, export_pipeline, plan_export
     from .diffusion.opening import open_pipeline
 
-    options = Options(family, tuple(steps or ()), precision, seamless, name, size, frames, unrolled, materials)
+    controls = tuple(parse_control(text) for text in control or ())
+    options = Options(
+        family, tuple(steps or ()), precision, seamless, name, size, frames, unrolled, controls, materials
+    )
     pipe = open_pipeline(source, config)
     if vae:
         replace_vae(pipe, vae)

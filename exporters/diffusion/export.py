@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from ..verify import TOLERANCE, check_bundle
 from ..weights import GraphFiles
 from .audio import stable_audio
 from .calibrate import trajectories
+from .control import against_controlled, graph_of, open_controls
 from .flow import flux, stable_diffusion_3
 from .flux_2 import flux_2_klein
 from .maps import channels_of, maps_of
@@ -75,6 +77,7 @@ class Options:
     size: int = 1024  # pixels a side that the tables are made for, in families whose grid follows from it
     frames: int = FRAMES  # of a pipeline that makes clips
     unrolled: int = 0  # steps of a table to write out as a graph without a loop
+    controls: tuple[tuple[str, str], ...] = ()  # name and source of ControlNets
     materials: bool = True  # guess height and roughness from colour; without, the surface is flat
 
     def __post_init__(self) -> None:
@@ -161,9 +164,11 @@ def export_pipeline(pipe: Any, out: Path, options: Options) -> Bundle:
     needed = bytes_of(parts.parameters, options)
     keeps = parts.parameters["step"] >= KEPT_FROM
     _check_space(out, needed + (4 * sum(parts.parameters.values()) if keeps else 0))
-    kept = Kept(out.with_name(f"{out.name}.unfinished"), key_of(pipe, asdict(options)) if keeps else None)
+    nets = open_controls(pipe, dict(options.controls))
+    key = key_of({**pipe.components, **nets}, asdict(options)) if keeps else None
+    kept = Kept(out.with_name(f"{out.name}.unfinished"), key)
     try:
-        _export(pipe, part, options, out.name, kept)
+        _export(pipe, nets, part, options, out.name, kept)
         shutil.rmtree(out, ignore_errors=True)
         os.replace(part, out)
         kept.clear()
@@ -191,11 +196,13 @@ def _full(out: Path, needed: int) -> Refusal:
     return Refusal("full", "out", sentence, "free some, or give another")
 
 
-def _export(pipe: Any, folder: Path, options: Options, name: str, kept: Kept) -> None:
+def _export(
+    pipe: Any, nets: Mapping[str, torch.nn.Module], folder: Path, options: Options, name: str, kept: Kept
+) -> None:
     parts = parts_of(pipe, options)
     family, why = family_of(pipe, parts, options)
     if options.seamless:
-        make_seamless((parts.step, parts.decode), options.seamless)
+        make_seamless((parts.step, parts.decode, *nets.values()), options.seamless)
     draw = torch.Generator().manual_seed(0)
     cells = parts.latent.multiple // parts.latent.factor
     rows = 1 if parts.kind == "sound" else 4 * cells
@@ -230,11 +237,13 @@ def _export(pipe: Any, folder: Path, options: Options, name: str, kept: Kept) ->
     )
     precision = PRECISIONS[options.precision]
 
+    axes = {"latent": field, "time": batch, "condition": batch}
+
     def denoiser() -> onnx.ModelProto:
-        step = trace(parts.step, given, ["raw"], {"latent": field, "time": batch, "condition": batch})
+        step = trace(parts.step, given, ["raw"], axes)
         return quantized(step, trajectories(parts, manifest)) if precision.static else step
 
-    with Stages(6 + (parts.encode is not None)) as stages:
+    with Stages(6 + (parts.encode is not None) + len(nets)) as stages:
         with GraphFiles(folder, precision.rest) as graphs:
             stages.begin("denoiser")
             step = kept.graph("step", denoiser)
@@ -242,6 +251,11 @@ def _export(pipe: Any, folder: Path, options: Options, name: str, kept: Kept) ->
             graphs.add("loop", wrap_step(step))
             if options.unrolled:
                 graphs.add(unrolled_name(options.unrolled), unroll(step, _unrolled_plan(manifest, options.unrolled)))
+            for which, net in nets.items():
+                stages.begin(f"control {which}")
+                made = kept.graph(f"control_{which}", partial(graph_of, net, pipe, parts, given, axes))
+                graphs.add(f"step_control_{which}", made, precision.rest if precision.static else precision.step)
+                graphs.add(f"loop_control_{which}", wrap_step(made))
             stages.begin("decoder")
             maps = {"latent": latent}
             graphs.add("decode", kept.graph("decode", lambda: trace(maps_of(parts), maps, ["maps"], {"latent": field})))
@@ -259,11 +273,12 @@ def _export(pipe: Any, folder: Path, options: Options, name: str, kept: Kept) ->
         bundle = write_bundle(folder, manifest, tokenizers, graphs.names)
         stages.begin("against diffusers")
         compared = against_pipeline(pipe, bundle, parts)
+        errors = {**compared.errors, **against_controlled(pipe, nets, bundle, parts)}
         if options.precision == "fp32":
-            check(compared.errors, TOLERANCE)
+            check(errors, TOLERANCE)
         stages.begin("verify")
         samplers = SAMPLERS if parts.parameters["step"] <= SMALL else ()
-        report = check_bundle(bundle, {"diffusers": compared.errors}, samplers)
+        report = check_bundle(bundle, {"diffusers": errors}, samplers)
         bundle = add_files(bundle, report_files(report))
         stages.begin("measure")
         files = {}

@@ -45,13 +45,13 @@ def against_pipeline(pipe: Any, bundle: Bundle, parts: Parts, seed: int = 7, bac
     """The condition; for each recommended step count what the network is given at each row, the latent and what is painted."""
     names = ("step", "encode_text", "decode")
     graphs = {name: open_backend(backend)(bundle.path(name), 1) for name in names}
-    conditions = _conditions(bundle, graphs["encode_text"], parts.told.numpy())
+    conditions = conditions_of(bundle, graphs["encode_text"], parts.told.numpy())
     text, arguments = own_text(pipe, parts, PROMPT)
     errors: dict[str, Any] = {"text": short(relative(conditions[0, :, : parts.size], text))}
     picture = None
     for table in bundle.manifest.recommended:
         plan = plan_of_table(bundle.manifest, table)
-        start, draws = _noise(parts, plan, seed)
+        start, draws = noise_of(parts, plan, seed)
         given: list[Array] = []
         ours = _ours(graphs["step"], plan, conditions, start, draws, given)
         seen: list[Array] = []
@@ -100,7 +100,7 @@ def _decoded(parts: Parts, latent: Array) -> Array:
     return decoded
 
 
-def _conditions(bundle: Bundle, encoder: Graph, told: Array) -> Array:
+def conditions_of(bundle: Bundle, encoder: Graph, told: Array) -> Array:
     tokens = [bundle.parse_prompt(PROMPT)[0], bundle.parse_negative("")[0]]
     return np.stack([np.hstack([encoder.run({"tokens": t[None]})["condition"], told]) for t in tokens])
 
@@ -126,7 +126,7 @@ def _unrolled(bundle: Bundle, table: Recommended, conditions: Array, start: Arra
     return open_backend(backend)(path, 1).run(given)["latent"]
 
 
-def _noise(parts: Parts, plan: Plan, seed: int) -> tuple[Array, Array]:
+def noise_of(parts: Parts, plan: Plan, seed: int) -> tuple[Array, Array]:
     """(start, step noise); of a sound as long as the pipeline makes, of a picture at most SIDE cells."""
     rng = np.random.default_rng(seed)
     shape = field_of(parts, SIDE)

@@ -16,6 +16,8 @@ import onnx
 import torch
 from tqdm import tqdm
 
+from ..weights import graphs_of
+
 KEPT_FROM = 50_000_000
 """Parameters of a denoiser from which on traced graphs are kept: smaller ones are traced again as quickly."""
 PACKAGES = ("torch", "diffusers", "transformers", "onnxscript")
@@ -72,17 +74,21 @@ class Kept:
                 make(), part / path.name, save_as_external_data=True, all_tensors_to_one_file=True, location="weights"
             )
             os.replace(part, path.parent)
-        return onnx.load(path)
+        model = onnx.load(path)
+        for graph in graphs_of(model.graph):
+            for tensor in graph.initializer:
+                tensor.ClearField("data_location")  # else it says the default, and has other bytes than one just traced
+        return model
 
     def clear(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def key_of(pipe: Any, told: Mapping[str, Any]) -> str:
+def key_of(components: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     """A digest of all that traced graphs follow from: weights, configurations, options, and who traces."""
     total = hashlib.sha256()
     total.update(json.dumps([dict(told), [version(name) for name in PACKAGES]], default=str, sort_keys=True).encode())
-    for name, part in sorted(pipe.components.items()):
+    for name, part in sorted(components.items()):
         config: Any = getattr(part, "config", None)
         plain = config.to_dict() if hasattr(config, "to_dict") else dict(config or {})
         total.update(json.dumps([name, type(part).__name__, plain], default=str, sort_keys=True).encode())
