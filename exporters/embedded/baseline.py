@@ -53,6 +53,8 @@ def load_networks(folder: Path) -> list[nn.Module]:
         model = onnx.load(str(folder / f"{graph}.onnx"))
         arrays = {t.name.removesuffix(".half"): numpy_helper.to_array(t) for t in model.graph.initializer}
         state = {name: arrays.get(prefix + name) for name in made.state_dict()}
+        if isinstance(made, Denoiser):
+            state["frequency"] = _frequency(arrays, len(made.frequency))
         missing = [name for name, array in state.items() if array is None and name.endswith("weight")]
         if missing:
             raise KeyError(f"{graph}.onnx has no {missing[0]}")
@@ -61,6 +63,15 @@ def load_networks(folder: Path) -> list[nn.Module]:
         )
         networks.append(made)
     return networks
+
+
+def _frequency(arrays: Mapping[str, np.ndarray], count: int) -> np.ndarray:
+    """The denoiser multiplies its frequencies by 6, which the exporter does beforehand: a column without a name of its own."""
+    found = [array for array in arrays.values() if array.shape == (count, 1)]
+    if len(found) != 1:
+        raise KeyError(f"step.onnx has {len(found)} columns of {count} numbers, one is the frequencies")
+    column: np.ndarray = found[0][:, 0] / 6.0
+    return column
 
 
 def as_trained(folded: nn.Module) -> nn.Module:
