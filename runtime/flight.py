@@ -14,6 +14,7 @@ from .draws import grain
 from .engine.job import Job
 from .engine.tokens.job import TokenJob
 from .kinds import AnyResolved
+from .masks import cells_of
 from .music.resolve import MusicResolved
 from .resolve import Resolved
 from .work import Work
@@ -90,14 +91,9 @@ def grain_of(resolved: Resolved) -> NDArray[np.float32] | None:
 
 
 def mask_of(resolved: Resolved) -> NDArray[np.float32] | None:
-    """(1, height, width) of the latent: 1 inside the recipe's rectangle, which is made anew; across edges it wraps."""
-    if resolved.recipe.mask is None:
-        return None
-    _, height, width = shape(resolved)
-    x, y, wide, high = (value // resolved.bundle.manifest.latent.factor for value in resolved.recipe.mask)
-    mask = np.zeros((1, height, width), np.float32)
-    mask[:, (y + np.arange(high))[:, None] % height, (x + np.arange(wide)) % width] = 1.0
-    return mask
+    """(1, height, width) of the latent: 1 where it is made anew."""
+    mask = resolved.recipe.mask
+    return None if mask is None else cells_of(mask, *shape(resolved)[1:], resolved.bundle.manifest.latent.factor)
 
 
 def cells(resolved: AnyResolved) -> int:

@@ -61,7 +61,9 @@ class Recipe(Canonical, frozen=True, forbid_unknown_fields=True, kw_only=True):
     options: dict[str, float | int | bool | str | tuple[float, ...]] = {}
     image: Recipe | None = None  # whose result the run starts from, or keeps outside the mask
     denoise: float = 1.0  # above 0 to 1: how much of the noise range is run; below 1 it starts from the image
-    mask: tuple[int, int, int, int] | None = None  # pixels x, y, width, height of what is made anew
+    mask: tuple[int, int, int, int] | str | None = (
+        None  # pixels x, y, width, height of what is made anew; or bits of cells
+    )
     noise: str = "independent"  # or "brownian": step noise refines with the step count
 
     def reseeded(self, seed: int) -> Recipe:

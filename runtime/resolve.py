@@ -14,6 +14,7 @@ from ..assets.guidance import embedding
 from ..assets.manifest import Flow, Manifest, Recommended, Ve, Vp
 from ..assets.refusal import OutOfRange, Refusal, Unknown, WrongType
 from . import checks
+from .masks import check_mask, refuse_picture
 from .noise import check_seed
 from .recipe import FIELDS, Recipe, Spacing, from_dict
 from .solver import Plan, Process, compile_plan
@@ -93,7 +94,7 @@ def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle], depth: in
             "height": height,
             "image": None if source is None else source.recipe.to_dict(),
             "denoise": checks.number(asked.get("denoise", 1.0), "denoise", 0.001, 1.0),
-            "mask": _mask(asked.get("mask"), manifest, (width, height)),
+            "mask": check_mask(asked.get("mask"), (width, height), manifest.latent.factor),
             "embedded_guidance": told,
             "noise": checks.one_of(asked.get("noise", NOISES[0]), "noise", NOISES),
             **dials,
@@ -183,6 +184,7 @@ def _source(asked: Mapping[str, Any], bundle: Bundle, size: tuple[int, int], dep
     image = asked.get("image")
     if image is None:
         return None
+    refuse_picture(image)
     if not isinstance(image, Mapping):
         raise WrongType("image", image, "a recipe, whose result is started from")
     if depth >= IMAGE_DEPTH:
@@ -195,20 +197,6 @@ def _source(asked: Mapping[str, Any], bundle: Bundle, size: tuple[int, int], dep
         sentence = f"is {source.recipe.width} x {source.recipe.height} pixels, the request {size[0]} x {size[1]}"
         raise Refusal("contradiction", "image", sentence, "ask for its size")
     return source
-
-
-def _mask(value: Any, manifest: Manifest, size: tuple[int, int]) -> tuple[int, ...] | None:
-    """x, y, width, height in pixels, whole latent cells."""
-    if value is None:
-        return None
-    whole = isinstance(value, list | tuple) and all(type(each) is int for each in value)
-    if not whole or len(value) != 4:
-        raise WrongType("mask", value, "four whole numbers of pixels: x, y, width, height")
-    factor = manifest.latent.factor
-    fits = 0 <= value[0] < size[0] and 0 <= value[1] < size[1] and 0 < value[2] <= size[0] and 0 < value[3] <= size[1]
-    if not fits or any(each % factor for each in value):
-        raise OutOfRange("mask", list(value), f"multiples of {factor}, a corner inside and a size up to the image's")
-    return tuple(value)
 
 
 def _check_image(recipe: Recipe) -> None:

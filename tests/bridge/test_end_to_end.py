@@ -102,3 +102,17 @@ def test_bad_requests_name_the_field_and_the_server_goes_on(real, serving):
         assert game.texture("stone", size=64).id
         assert game.describe()["bundles"][0]["kind"] == "texture"
         assert game.stats()["done"] > 0
+
+
+def test_a_mask_of_any_shape_crosses_the_socket_and_a_picture_is_refused_before_it(real, serving):
+    asked = {"prompt": "stone", "size": 64, "steps": 2, "image": {"prompt": "moss", "steps": 2}}
+    pixels = np.zeros((64, 64), bool)
+    pixels[8:40, 16:24] = True
+    with serving(real) as address, connect(address) as game, InprocGame(real, owned=False) as near:
+        made = game.submit({**asked, "mask": pixels}).result(20)
+        assert made.digest == near.submit({**asked, "mask": pixels}).result(20).digest
+        assert made.digest == game.submit({**asked, "mask": pixels[::8, ::8].astype(int).tolist()}).result(20).digest
+        assert game.replay(made).digest == made.digest
+        for each in (game, near):
+            with pytest.raises(Refusal, match="is a picture"):
+                each.submit({**asked, "image": pixels, "denoise": 0.5})
