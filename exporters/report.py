@@ -35,11 +35,10 @@ def page(report: Mapping[str, Any]) -> str:
     ]
     for name, errors in report.get("torch", {}).items():
         lines.append(f"- {name} against torch: " + ", ".join(f"{kind} {error:.1e}" for kind, error in errors.items()))
-    for stage, error in report.get("diffusers", {}).items():
-        lines.append(f"- against diffusers' own pipeline, {stage}: {error}")
     for backend, facts in report["bits"].items():
         said = ", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in facts.items() if key != "backend")
         lines.append(f"- {backend}: {said}")
+    lines += _stages(report.get("diffusers", {}), report["tolerance"])
     lines += [
         "",
         "| backend | sampler | rows | guidance | host loop | loop graph | decoded |",
@@ -52,3 +51,23 @@ def page(report: Mapping[str, Any]) -> str:
         )
     lines += ["", "| file | bytes |", "|---|---|", *(f"| {name} | {size} |" for name, size in report["bytes"].items())]
     return "\n".join(lines) + "\n"
+
+
+def _stages(errors: Mapping[str, Any], tolerance: float) -> list[str]:
+    """Lines of the comparison with diffusers: the largest first, then every stage in its order."""
+    if not errors:
+        return []
+    numbers = {stage: error for stage, error in errors.items() if isinstance(error, float)}
+    worst = max(numbers, key=lambda stage: numbers[stage], default="")
+    above = [stage for stage, error in numbers.items() if not error <= tolerance]
+    lines = ["", "## Against diffusers' own pipeline, with the same noise and prompt", ""]
+    if worst:
+        said = f"first above {tolerance:g}: {above[0]}" if above else f"all within {tolerance:g}"
+        lines += [f"Largest: {numbers[worst]:.1e} at {worst}; {said}.", ""]
+    lines += [
+        "Pictures, ours, theirs and 20 times the difference: `measured/pictures.png`; seconds, sizes: `measured/plots.png`.",
+        "",
+    ]
+    lines += ["| stage | largest error over range |", "|---|---|"]
+    shown = {stage: f"{error:.1e}" if isinstance(error, float) else str(error) for stage, error in errors.items()}
+    return [*lines, *(f"| {stage} | {error} |" for stage, error in shown.items()), "", "## Samplers"]
