@@ -23,8 +23,10 @@ from ..runtime.engine.job import Job, start
 from ..runtime.engine.loop import loop_inputs
 from ..runtime.engine.network import decode_inputs
 from ..runtime.resolve import process_of
-from ..runtime.solver import Plan, compile_plan
-from ..runtime.solver.samplers import SAMPLERS
+from ..runtime.solver import Plan, Process, compile_plan
+from ..runtime.solver.analytic import exact_model
+from ..runtime.solver.live import run_live
+from ..runtime.solver.samplers import LIVE, SAMPLERS
 from .precision import PRECISIONS
 
 TOLERANCE = 1e-4
@@ -52,7 +54,7 @@ class Check:
 
 
 def check_bundle(
-    bundle: Bundle, more: Mapping[str, Any] | None = None, samplers: Iterable[str] = tuple(SAMPLERS)
+    bundle: Bundle, more: Mapping[str, Any] | None = None, samplers: Iterable[str] = (*SAMPLERS, *LIVE)
 ) -> dict[str, Any]:
     """The report: a check for every recommended table, sampler and backend, the bits' independence of company, and `more`."""
     backends = [name for name in PROCESSORS if find_spec(BACKENDS[name][0]) is not None]
@@ -104,8 +106,20 @@ def _plans(bundle: Bundle, samplers: Iterable[str]) -> Iterator[tuple[str, float
             ),
         )
     for sampler in samplers:
-        plan = compile_plan(sampler, LEVELS, len(LEVELS) - 1, process, manifest.prediction, guidance=GUIDANCE)
-        yield sampler, GUIDANCE, plan
+        yield (
+            sampler,
+            GUIDANCE,
+            _live(sampler, process, manifest.prediction)
+            if sampler in LIVE
+            else compile_plan(sampler, LEVELS, len(LEVELS) - 1, process, manifest.prediction, guidance=GUIDANCE),
+        )
+
+
+def _live(sampler: str, process: Process, prediction: str) -> Plan:
+    """The plan of the steps that a live sampler takes on the reference mixture: by it a result of one is made again."""
+    start = np.linspace(-2.0, 2.0, 64)
+    model = exact_model(process, prediction)
+    return run_live(sampler, LEVELS, process, prediction, model, start, np.zeros_like, guidance=GUIDANCE)[1]
 
 
 def _asked(bundle: Bundle, rng: np.random.Generator, size: tuple[int, ...]) -> Array:
