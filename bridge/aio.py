@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import zmq
@@ -18,6 +18,8 @@ from ..assets.refusal import Refusal
 from . import messages as m
 from .client import Keys, nobody, open_socket
 from .conversation import PING_S, Conversation, Pending
+from .stream import StreamPending
+from .stream_aio import AsyncMusicStream
 
 
 async def connect(address: str, timeout: float = 3.0, keys: Keys | None = None) -> AsyncGame:
@@ -105,6 +107,26 @@ class AsyncGame:
         parts = () if stems else ("audio", "score")
         wanted = {"kind": "music", "prompt": prompt, "seed": seed, **dials}
         return await (await self.submit(wanted, maps=parts))
+
+    async def stream(
+        self,
+        prompt: str,
+        *,
+        seed: int = 0,
+        ahead: int = 2,
+        first: int = 0,
+        stems: Sequence[str] = (),
+        steering: Sequence[Mapping[str, Any]] = (),
+        **dials: Any,
+    ) -> AsyncMusicStream:
+        """As Game.stream."""
+        recipe = {"kind": "music", "prompt": prompt, "seed": seed, **dials}
+        terms = dict(ahead=ahead, first=first, stems=list(stems), steering=list(steering))
+        pending = self.talk.stream(recipe=recipe, **terms)
+        assert isinstance(pending, StreamPending)
+        music = AsyncMusicStream(self, pending)
+        await self.send()
+        return music
 
     async def describe(self) -> dict[str, Any]:
         return await self._ask(m.Describe)

@@ -68,6 +68,7 @@ class StreamPending(Pending):
         self.expected = message.first if isinstance(message, m.Open) else 0
         self.total: Any = hashlib.sha256()
         self.whole = self.expected == 0
+        self.on_news: Callable[[], None] | None = None
 
     def hear(self, message: m.Opened | m.Bar, frames: Sequence[Any]) -> None:
         if isinstance(message, m.Opened):
@@ -83,6 +84,8 @@ class StreamPending(Pending):
             self.end(Corrupt(f"bar {bar.number}", sentence, "open the stream again"))
             return
         self.bars.append(bar)
+        if self.on_news is not None:
+            self.on_news()
 
     def again(self) -> Any:
         """A server that was restarted begins with the first bar that has not come."""

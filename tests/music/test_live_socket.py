@@ -1,5 +1,6 @@
 """A live stream over the wire: the same bytes as in process, credit, steering, clients that vanish or do not read."""
 
+import asyncio
 import threading
 import time
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from cadenza.assets.refusal import Refusal
-from cadenza.bridge import connect
+from cadenza.bridge import aio, connect
 from cadenza.bridge import messages as m
 from cadenza.bridge.protocol import VERSION, decode_server, encode
 from cadenza.bridge.server import serve
@@ -121,6 +122,30 @@ def test_a_stream_that_is_told_its_length_has_it_whatever_was_made_when_it_was_t
             assert numbers == list(range(7))  # and the tail
             digests.add(music.digest)
     assert len(digests) == 1
+
+
+def test_asyncio_hears_the_same_stream(address):
+    async def play():
+        game = await aio.connect(address)
+        async with game, await game.stream("menu", ahead=2, **WANTED) as music:
+            await music.close(tail=True, bars=4)
+            bars = [bar async for bar in music]
+        return bars, music.digest, music.recipe
+
+    bars, digest, recipe = asyncio.run(play())
+    assert [bar.number for bar in bars] == [0, 1, 2, 3, 4]
+    with connect(address) as game:
+        again = game.open_stream(recipe)
+        for _ in again:
+            pass
+    assert again.digest == digest
+
+    async def refused():
+        async with await aio.connect(address) as game, await game.stream("menu", bpm=999) as music:
+            return [bar async for bar in music]
+
+    with pytest.raises(Refusal, match="bpm"):
+        asyncio.run(refused())
 
 
 def test_polling_never_waits_and_gives_what_is_there(address):
