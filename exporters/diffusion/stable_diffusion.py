@@ -15,6 +15,8 @@ from .parts import Parts, Picture, factor, sizes, whole
 
 EMBEDDED_GUIDANCE = 8.5
 """LCM's default w. The network reads w - 1. [Luo et al., Latent consistency models, 2023, https://arxiv.org/abs/2310.04378]"""
+READ = {"class_embed_type": None, "encoder_hid_dim_type": None}
+"""Settings of a UNet by which it reads more than text and time; IP-Adapters set the last."""
 PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v", "sample": "x0"}
 
 
@@ -58,6 +60,11 @@ def _common(pipe: Any) -> dict[str, Any]:
             f"reads {unet.in_channels} channels where latents have {pipe.vae.config.latent_channels}: an inpainting model",
             "export its base model; the runtime inpaints with any",
         )
+    read = {**READ, "addition_embed_type": "text_time" if type(pipe).__name__ == "StableDiffusionXLPipeline" else None}
+    for field, known in read.items():
+        if unet.get(field) != known:
+            sentence = f"has {field} {unet[field]!r}, an input that this exporter does not give"
+            raise Refusal("unsupported", f"unet.{field}", sentence, f"export a model where it is {known!r}")
     common = vp_of(pipe, unet.in_channels)
     if not unet.time_cond_proj_dim:
         return common

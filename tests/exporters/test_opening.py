@@ -13,6 +13,7 @@ import toys
 from original_layout import save_single_file
 
 from cadenza.assets.refusal import Refusal
+from cadenza.exporters.diffusion.export import Options, parts_of
 from cadenza.exporters.diffusion.opening import open_pipeline
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # diffusers' own
@@ -72,3 +73,24 @@ def test_a_file_of_other_weights_is_refused(saved, tmp_path):
 def test_what_is_no_pipeline_is_refused_in_a_sentence(saved, source, config, said):
     with pytest.raises(Refusal, match=said):
         open_pipeline(str(saved / source), config and str(saved / config))
+
+
+@pytest.mark.parametrize("field", ["class_embed_type", "encoder_hid_dim_type", "addition_embed_type"])
+def test_a_network_that_reads_more_than_text_and_time_is_refused_by_the_setting(field):
+    pipe = toys.stable_diffusion()
+    assert parts_of(pipe, Options()).kind == "texture"
+    pipe.unet.register_to_config(**{field: "image"})
+    with pytest.raises(Refusal, match=f"unet.{field}: has {field} 'image', an input"):
+        parts_of(pipe, Options())
+
+
+def test_a_network_that_reads_a_mask_is_refused():
+    pipe = toys.stable_diffusion()
+    pipe.unet.register_to_config(in_channels=9)
+    with pytest.raises(Refusal, match="reads 9 channels where latents have 4: an inpainting model"):
+        parts_of(pipe, Options())
+
+
+def test_another_pipeline_is_refused_by_its_class():
+    with pytest.raises(Refusal, match="'StableDiffusionControlNetPipeline'"):
+        parts_of(type("StableDiffusionControlNetPipeline", (), {"components": {}})(), Options())
