@@ -30,7 +30,18 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from .networks import FACTOR, AutoencoderShape, Block, Decoder, Denoiser, DenoiserShape, MPConv, fold
+from .networks import (
+    FACTOR,
+    GRAIN,
+    GRAIN_FACTOR,
+    AutoencoderShape,
+    Block,
+    Decoder,
+    Denoiser,
+    DenoiserShape,
+    MPConv,
+    fold,
+)
 from .sampling import student_times
 
 GRAPHS = {"step": (Denoiser, DenoiserShape, ""), "decode": (Decoder, AutoencoderShape, "decoder.")}
@@ -109,12 +120,14 @@ def make(denoiser: nn.Module, decoder: nn.Module, dtype: torch.dtype, layout: An
     condition = torch.zeros(1, words, dtype=dtype)
     condition[0, 0] = 1
     x = torch.randn(1, channels, cells, cells).to(memory_format=layout)
+    side = cells * FACTOR // GRAIN_FACTOR
+    noise = torch.rand(1, GRAIN, side, side).to(memory_format=layout)
     times = [*student_times(steps), 0.0]
     for here, there in zip(times, times[1:], strict=False):
         raw = denoiser(x.to(dtype), torch.full((1,), here, dtype=dtype), condition)
         clean = x - here * raw
         x = clean if there == 0.0 else (1 - there) * clean + there * torch.randn_like(clean)
-    maps: Tensor = (decoder(x.to(dtype)).clamp(0, 1) * 255).round().to(torch.uint8)
+    maps: Tensor = (decoder(x.to(dtype), noise.to(dtype)).clamp(0, 1) * 255).round().to(torch.uint8)
     return maps
 
 

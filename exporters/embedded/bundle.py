@@ -12,11 +12,11 @@ from typing import Annotated, Any
 import typer
 
 from ...assets.bundle import Bundle
-from ...assets.manifest import Channel, Flow, Latent, Recommended, Words
+from ...assets.manifest import Channel, Flow, Grain, Latent, Recommended, Words
 from ...runtime.bundles import EMBEDDED
 from ..texture import export_texture_bundle
 from .materials import CHANNELS
-from .networks import FACTOR, fold
+from .networks import FACTOR, GRAIN, GRAIN_FACTOR, AutoencoderShape, fold
 from .sampling import load_networks, student_times
 from .train_student import GUIDANCE
 from .vocabulary import MATERIALS, SYNONYMS, WORDS
@@ -39,7 +39,10 @@ def fields() -> dict[str, Any]:
         "name": "texture",
         "process": Flow(),
         "prediction": "flow",
-        "latent": Latent(channels=16, factor=FACTOR, minimum=64, maximum=512, multiple=2 * FACTOR),
+        "latent": Latent(
+            channels=AutoencoderShape().latent, factor=FACTOR, minimum=64, maximum=512, multiple=2 * FACTOR
+        ),
+        "grain": Grain(channels=GRAIN, factor=GRAIN_FACTOR),
         "conditioning": Words(words=list(WORDS), materials=len(MATERIALS), synonyms=SYNONYMS),
         "recommended": tables,
         "channels": [Channel(name=n, encoding="srgb" if n.startswith("albedo") else "linear") for n in CHANNELS],

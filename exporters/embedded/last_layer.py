@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .networks import Autoencoder, wrap
+from .networks import GRAIN, GRAIN_FACTOR, LAST, Autoencoder, wrap
 
 RIDGE = 1e-3
 METALLIC = 5
@@ -29,7 +29,8 @@ def fit_last_layer(model: Autoencoder, batches: list[tuple[Tensor, Tensor]], whi
     total, count = torch.zeros(4, dtype=torch.float64), 0
     for maps, complete in batches:
         maps = maps[complete]
-        model.decoder(model.encoder(maps, torch.ones(len(maps))))
+        grain = torch.randn(len(maps), GRAIN, *(n // GRAIN_FACTOR for n in maps.shape[2:]))
+        model.decoder(model.encoder(maps, torch.ones(len(maps))), grain)
         columns = F.unfold(wrap(features.pop(), 1), 3).transpose(1, 2).flatten(0, 1).double()
         columns = torch.cat([columns, torch.ones(len(columns), 1, dtype=torch.float64)], 1)
         wanted = F.pixel_unshuffle(maps[:, which : which + 1], 2).flatten(2).transpose(1, 2).flatten(0, 1).double()
@@ -42,7 +43,7 @@ def fit_last_layer(model: Autoencoder, batches: list[tuple[Tensor, Tensor]], whi
     rows = solved[:-1].t().reshape(4, *model.decoder.leave.weight.shape[1:])
     norm = rows.flatten(1).norm(dim=1)
     model.decoder.leave.weight[4 * which : 4 * which + 4] = rows.float()
-    model.decoder.gain[which] = norm.mean().float()
-    model.decoder.bias[which] = solved[-1].mean().float()
+    model.decoder.gain[which] = norm.mean().float() / LAST
+    model.decoder.bias[which] = solved[-1].mean().float() / LAST
     error = (total - 2 * (solved * right).sum(0) + (solved * (left @ solved)).sum(0)) / count
     return float(error.mean().clamp(min=0).sqrt())

@@ -115,10 +115,10 @@ def up(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class AutoencoderShape:
-    latent: int = 16
+    latent: int = 8
     encoder: tuple[int, ...] = (64, 128)
     decoder: tuple[int, ...] = (128, 80, 40)
-    blocks: tuple[int, ...] = (2, 3, 2)
+    blocks: tuple[int, ...] = (2, 3, 3)
 
 
 class Encoder(nn.Module):
@@ -153,8 +153,23 @@ class Encoder(nn.Module):
         return (x - self.mean[:, None, None]) / self.deviation[:, None, None]
 
 
+GRAIN = 4
+"""Channels of the decoder's noise: with two pixels a cell that is one number for each pixel."""
+GRAIN_FACTOR = 2
+"""Pixels a cell of the decoder's noise."""
+
+
+LAST = 0.1
+"""Of the last gain and bias. The optimiser's steps are the same for every parameter, and gains that small would jump about."""
+
+
 class Decoder(nn.Module):
-    """Latents (B, C, h, w) to maps (B, 6, 8 h, 8 w), linear around [0, 1]; clip before use."""
+    """Latents (B, C, h, w) and noise (B, 4, 4 h, 4 w) to maps (B, 6, 8 h, 8 w), linear around [0, 1]; clip before use.
+
+    A latent says where a joint runs and how coarse a grain is; no latent of this size says where each grain lies. A decoder
+    without noise answers with their mean, a blur. After Karras, Laine, Aila, "A style-based generator architecture", 2018,
+    https://arxiv.org/abs/1812.04948, section 3.2.
+    """
 
     def __init__(self, shape: AutoencoderShape) -> None:
         super().__init__()
@@ -163,22 +178,27 @@ class Decoder(nn.Module):
         self.coarse = nn.ModuleList(Block(coarse, coarse) for _ in range(shape.blocks[0]))
         self.middle = nn.ModuleList(Block(coarse if i == 0 else middle, middle) for i in range(shape.blocks[1]))
         self.fine = nn.ModuleList(Block(middle if i == 0 else fine, fine) for i in range(shape.blocks[2]))
+        self.grain = MPConv(GRAIN, fine, 1)
+        self.gate = MPConv(fine, fine, 1)
         self.leave = MPConv(fine, MAPS * 4, 3)
-        self.gain = nn.Parameter(torch.full((MAPS, 1, 1), 0.25))
-        self.bias = nn.Parameter(torch.full((MAPS, 1, 1), 0.5))
+        self.gain = nn.Parameter(torch.full((MAPS, 1, 1), 0.25 / LAST))
+        self.bias = nn.Parameter(torch.full((MAPS, 1, 1), 0.5 / LAST))
         self.register_buffer("mean", torch.zeros(shape.latent))
         self.register_buffer("deviation", torch.ones(shape.latent))
 
-    def forward(self, latent: Tensor) -> Tensor:
+    def forward(self, latent: Tensor, noise: Tensor) -> Tensor:
         x = latent * self.deviation[:, None, None] + self.mean[:, None, None]
         x = self.enter(x)
         for block in self.coarse:
             x = block(x)
-        for blocks in (self.middle, self.fine):
-            for number, block in enumerate(blocks):
-                x = block(x, grow=number == 0)
+        for number, block in enumerate(self.middle):
+            x = block(x, grow=number == 0)
+        for number, block in enumerate(self.fine):
+            x = block(x, grow=number == 0)
+            if number == 0:
+                x = mp_sum(x, self.gate(x) * self.grain(noise), 0.3)
         maps = F.pixel_shuffle(self.leave(mp_silu(x)), 2)
-        return maps.float() * self.gain + self.bias
+        return maps.float() * (self.gain * LAST) + self.bias * LAST
 
 
 class Autoencoder(nn.Module):
@@ -196,7 +216,7 @@ class Autoencoder(nn.Module):
 
 @dataclass(frozen=True)
 class DenoiserShape:
-    latent: int = 16
+    latent: int = 8
     words: int = 44
     wide: tuple[int, int] = (96, 176)
     embedding: int = 192

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from ...runtime.noise import INITIAL, STEP, normals
+from ...runtime.noise import GRAIN as GRAIN_DOMAIN
+from ...runtime.noise import INITIAL, STEP, evens, normals
 from ...runtime.solver import Plan, Process, compile_plan
-from .networks import Autoencoder, AutoencoderShape, Decoder, Denoiser, DenoiserShape
+from .networks import FACTOR, GRAIN, GRAIN_FACTOR, Autoencoder, AutoencoderShape, Decoder, Denoiser, DenoiserShape
 from .training import averaged
 
 TEACHER_STEPS = 30
@@ -37,8 +38,14 @@ def sample(
 
     start = np.stack([normals(seed, INITIAL, [0], *shape)[0] for seed in seeds])
     latents = plan.run(model, start, lambda k: np.stack([normals(seed, STEP, [k], *shape)[0] for seed in seeds]))
-    maps = decoder(torch.from_numpy(latents.astype(np.float32)).contiguous(memory_format=torch.channels_last))
+    grain = torch.from_numpy(np.stack([evens(seed, GRAIN_DOMAIN, 0, *grain_of(cells)) for seed in seeds]))
+    maps = decoder(torch.from_numpy(latents.astype(np.float32)).contiguous(memory_format=torch.channels_last), grain)
     return np.asarray((maps.clamp(0, 1) * 255).round().to(torch.uint8).numpy())
+
+
+def grain_of(cells: int) -> tuple[int, int, int]:
+    side = cells * FACTOR // GRAIN_FACTOR
+    return GRAIN, side, side
 
 
 def teacher_plan(guidance: float = 2.0, steps: int = TEACHER_STEPS) -> Plan:

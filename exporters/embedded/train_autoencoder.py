@@ -13,17 +13,18 @@ import numpy as np
 import torch
 import typer
 from torch import Tensor
-from torch.nn import functional as F
 
+from . import losses
 from .dataset import Dataset, generate, with_freedoom
 from .last_layer import fit_last_layer
-from .networks import Autoencoder, AutoencoderShape
+from .networks import FACTOR, GRAIN, GRAIN_FACTOR, Autoencoder, AutoencoderShape
 from .training import Run, averaged
 
-WEIGHTS = torch.tensor([1.0, 1.0, 1.0, 1.0, 0.5, 0.5])[:, None, None]
-"""Of the maps in the loss; faint differences of roughness and metallic are seen least."""
-LATENT_NOISE = 0.08
-"""Added to latents in training: the decoder forgives what a few-step sampler leaves over."""
+LATENT_NOISE = 0.25
+"""Added to latents in training: the decoder forgives what a few-step sampler leaves over, and latents near each other must
+look alike, which makes their distribution one that a small denoiser can learn."""
+DETAIL, GRID, SPREAD = 1.0, 0.5, 0.1
+"""Weights of the losses beside that of structure."""
 HIDDEN = 0.2
 """Share of complete samples whose data maps the encoder does not see and the decoder must guess."""
 
@@ -47,53 +48,42 @@ def augmented(maps: np.ndarray, rng: np.random.Generator) -> Tensor:
     return torch.from_numpy(mirrored.astype(np.float32) / 255)
 
 
-def loss_of(made: Tensor, true: Tensor, complete: Tensor) -> Tensor:
-    """Absolute and squared error of values, absolute error of differences at three scales and of the local amount of detail.
-
-    The square keeps a map that is mostly 0 (metallic) from settling at its median. The last term keeps grain: where a detail cannot be coded, as much of it is wanted as there was, not a blur.
-    """
-    weight = WEIGHTS.expand(len(true), -1, -1, -1).clone()
-    weight[~complete, 3:] = 0.0
-    total = (weight * (made - true).abs()).mean() * 2.0 + (weight * (made - true).square()).mean() * 4.0
-    for scale in (1, 2, 4):
-        a, b = (F.avg_pool2d(x, scale) if scale > 1 else x for x in (made, true))
-        for axis in (2, 3):
-            da, db = (torch.roll(x, 1, axis) - x for x in (a, b))
-            total = total + (weight * (da - db).abs()).mean()
-            if scale < 4:
-                ea, eb = (F.avg_pool2d(torch.sqrt(d * d + 1e-5), 8 // scale) for d in (da, db))
-                total = total + 1.0 * (weight * (ea - eb).abs()).mean()
-    return total
-
-
-def spread(latent: Tensor) -> Tensor:
-    """How far the latents are from zero mean and unit variance a channel."""
-    deviation, mean = torch.std_mean(latent.float(), (0, 2, 3))
-    return mean.square().mean() + deviation.log().square().mean()
-
-
 def train(folder: Path, data: Dataset, minutes: float, rate: float = 0.01, batch: int = 16) -> None:
     torch.manual_seed(0)
     model = Autoencoder(AutoencoderShape()).to(memory_format=torch.channels_last)
     run = Run(folder, {"autoencoder": model}, minutes, rate, batch=batch)
 
-    def forward(maps: Tensor, known: Tensor, noise: Tensor, complete: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        maps: Tensor, known: Tensor, complete: Tensor, noise: Tensor, grain: Tensor, filters: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         with torch.autocast("cpu", torch.bfloat16):
             latent = model.encoder(maps, known)
-            made = model.decoder(latent + LATENT_NOISE * noise)
-        error = (made - maps).square().mean((0, 2, 3))
-        return loss_of(made, maps, complete) + 0.02 * spread(latent), error, latent
+            made = model.decoder(latent + LATENT_NOISE * noise, grain)
+        weight = losses.weights(complete)
+        parts = {
+            "structure": losses.structure(made, maps, weight),
+            "detail": DETAIL * losses.detail(made, maps, weight, filters),
+            "grid": GRID * losses.grid(made),
+            "spread": SPREAD * losses.spread(latent),
+        }
+        return parts, (made - maps).square().mean((0, 2, 3)), latent
 
     forward = torch.compile(forward)
     for note, (maps, complete) in zip(run.steps(), batches(data, batch, run.images), strict=False):
         maps = maps.contiguous(memory_format=torch.channels_last)
         known = complete & (torch.rand(batch) > HIDDEN)
-        noise = torch.randn(batch, model.shape.latent, maps.shape[2] // 8, maps.shape[3] // 8)
-        loss, error, latent = forward(maps, known, noise, complete)
+        noise = torch.randn(batch, model.shape.latent, *(n // FACTOR for n in maps.shape[2:]))
+        parts, error, latent = forward(maps, known, complete, noise, grain_for(maps), losses.draw_filters())
+        run.update("autoencoder", torch.stack(list(parts.values())).sum())
         decibel = (-10 * error.detach().log10()).tolist()
-        figures = {"loss": float(loss.detach()), "albedo_db": sum(decibel[:3]) / 3, "height_db": decibel[3]}
-        run.update("autoencoder", loss)
+        figures = {name: float(part.detach()) for name, part in parts.items()}
+        figures |= {"albedo_db": sum(decibel[:3]) / 3, "height_db": decibel[3]}
         note(figures | {"rough_db": decibel[4], "metal_db": decibel[5], "deviation": float(latent.detach().std())})
+
+
+def grain_for(maps: Tensor) -> Tensor:
+    """Fresh noise for the decoder of maps of this size: even, of unit variance, as the runtime draws it."""
+    return (torch.rand(len(maps), GRAIN, *(n // GRAIN_FACTOR for n in maps.shape[2:])) - 0.5) * 12**0.5
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from .networks import renormalise
 
-SAVE_SECONDS = 180.0
+SAVE_SECONDS = 90.0
 RISE_STEPS = 100
 
 

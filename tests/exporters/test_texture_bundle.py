@@ -13,9 +13,18 @@ import torch
 from onnx import numpy_helper
 
 from cadenza.assets.bundle import load_bundle, write_bundle
-from cadenza.assets.manifest import Channel, Flow, Latent, Recommended, Words
+from cadenza.assets.manifest import Channel, Flow, Grain, Latent, Recommended, Words
 from cadenza.assets.refusal import Refusal
-from cadenza.exporters.embedded.networks import Autoencoder, AutoencoderShape, Block, Denoiser, DenoiserShape, fold
+from cadenza.exporters.embedded.networks import (
+    GRAIN,
+    GRAIN_FACTOR,
+    Autoencoder,
+    AutoencoderShape,
+    Block,
+    Denoiser,
+    DenoiserShape,
+    fold,
+)
 from cadenza.exporters.graph import trace
 from cadenza.exporters.texture import FIELD, export_texture_bundle
 from cadenza.runtime.runtime import Runtime
@@ -46,6 +55,7 @@ def export(folder, networks):
         process=Flow(),
         prediction="flow",
         latent=Latent(channels=4, factor=8, minimum=64, maximum=512, multiple=16),
+        grain=Grain(channels=GRAIN, factor=GRAIN_FACTOR),
         conditioning=Words(words=WORDS, materials=3),
         recommended=[Recommended(steps=n, sampler="lcm", times=[1 - i / n for i in range(n + 1)]) for n in (1, 4)],
         channels=[Channel(name=n) for n in MAPS],
