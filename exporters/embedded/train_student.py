@@ -4,9 +4,7 @@
 
 Consistency distillation with guidance inside, after Song, Dhariwal, Chen, Sutskever, "Consistency models", 2023,
 https://arxiv.org/abs/2303.01469, and Luo et al., "Latent consistency models", 2023, https://arxiv.org/abs/2310.04378.
-With `--sharpen MINUTES` a critic follows that tells the student's latents from data's, after Sauer et al., "Fast high-resolution image
-synthesis with latent adversarial diffusion distillation", 2024, https://arxiv.org/abs/2403.12015. Eight minutes of it made
-the shipped student duller, not sharper (judged by eye), so the shipped one has none; it is here to be tuned.
+`train_matching` goes on from here.
 """
 
 from __future__ import annotations
@@ -18,10 +16,9 @@ from typing import Annotated
 import torch
 import typer
 from torch import Tensor
-from torch.nn import functional as F
 
 from .latents import Latents
-from .networks import Critic, Denoiser, DenoiserShape
+from .networks import Denoiser, DenoiserShape
 from .train_teacher import UNCONDITIONAL, latents_of, noised
 from .training import Run, averaged
 
@@ -31,8 +28,6 @@ STRIDE = 1 / 16
 """How far along the teacher's path the student's target lies, in time."""
 GRID = 4
 """The student is used at times k / GRID; a share of the training looks at just these."""
-CRITIC_SHARE = 0.25
-"""Weight of the critic's opinion beside the consistency loss."""
 
 
 def clean_estimate(model: Denoiser, x: Tensor, time: Tensor, condition: Tensor) -> Tensor:
@@ -46,7 +41,7 @@ def draw_times(count: int, on_grid: float) -> Tensor:
 
 
 class Distillation:
-    """The student beside its teacher; `consistency` gives the loss and the student's clean estimates."""
+    """The student beside its teacher; `consistency` gives the loss."""
 
     def __init__(self, student: Denoiser, target: Denoiser, teacher: Denoiser, numbers: int) -> None:
         self.student, self.target, self.teacher = student, target, teacher
@@ -54,7 +49,7 @@ class Distillation:
         self.scale = math.sqrt(numbers)
         self.consistency = torch.compile(self._consistency)
 
-    def _consistency(self, clean: Tensor, time: Tensor, noise: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+    def _consistency(self, clean: Tensor, time: Tensor, noise: Tensor, condition: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
             x = noised(clean, time, noise)
             earlier = (time - STRIDE).clamp(min=0.0)
@@ -66,7 +61,7 @@ class Distillation:
                 wanted = clean_estimate(self.target, x_earlier, earlier, condition)
             made = clean_estimate(self.student, x, time, condition)
         distance = (made - wanted).square().sum((1, 2, 3))
-        return (torch.sqrt(distance + self.small**2) - self.small).mean() / self.scale, made
+        return (torch.sqrt(distance + self.small**2) - self.small).mean() / self.scale
 
 
 def train(folder: Path, teacher: Denoiser, data: Latents, minutes: float, batch: int = 32) -> None:
@@ -79,67 +74,20 @@ def train(folder: Path, teacher: Denoiser, data: Latents, minutes: float, batch:
     distillation = Distillation(student, run.averages["denoiser"], teacher, data.latents[0].size)
     for note, (clean, condition) in zip(run.steps(), data.batches(batch, run.images), strict=False):
         condition = condition * (torch.rand(batch, 1) >= UNCONDITIONAL / 2)
-        loss, _ = distillation.consistency(clean, draw_times(batch, 0.3), torch.randn_like(clean), condition)
+        loss = distillation.consistency(clean, draw_times(batch, 0.3), torch.randn_like(clean), condition)
         run.update("denoiser", loss)
         note({"loss": float(loss.detach())})
 
 
-def sharpen(folder: Path, teacher: Denoiser, data: Latents, minutes: float, batch: int = 32) -> None:
-    """Goes on with the critic beside the consistency loss."""
-    torch.manual_seed(1)
-    student = Denoiser(teacher.shape).to(memory_format=torch.channels_last)
-    critic = Critic(teacher.shape).to(memory_format=torch.channels_last)
-    run = Run(
-        folder,
-        {"denoiser": student, "critic": critic},
-        minutes,
-        0.0015,
-        2000,
-        batch=batch,
-        relative_rate={"critic": 2.0},
-    )
-    distillation = Distillation(student, run.averages["denoiser"], teacher, data.latents[0].size)
-
-    def opinions(real: Tensor, made: Tensor, condition: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Of data, of data with a little noise, and of the student's."""
-        blurred = real + 0.1 * torch.randn_like(real)
-        with torch.autocast("cpu", torch.bfloat16):
-            scores = critic(torch.cat([real, blurred, made]), condition.repeat(3, 1))
-        on_real, on_blurred, on_made = scores.chunk(3)
-        return on_real, on_blurred, on_made
-
-    opinions = torch.compile(opinions)
-    for note, (clean, condition) in zip(run.steps(), data.batches(batch, run.images), strict=False):
-        loss, made = distillation.consistency(clean, draw_times(batch, 0.8), torch.randn_like(clean), condition)
-        real = (
-            clean.roll(1, 0),
-            condition.roll(1, 0),
-        )  # of the same batch, but not the very sample the estimate began from
-        on_real, on_blurred, on_made = opinions(real[0], made.detach(), condition)
-        steep = (on_real - on_blurred).square().mean()
-        judging = F.relu(1 - on_real).mean() + F.relu(1 + on_made).mean() + 2.0 * steep
-        run.update("critic", judging)
-        with torch.autocast("cpu", torch.bfloat16):
-            liked = critic(made, condition).mean()
-        run.update("denoiser", loss - CRITIC_SHARE * liked)
-        told = float(((on_real > 0).float().mean() + (on_made < 0).float().mean()) / 2)
-        note({"loss": float(loss.detach()), "liked": float(liked.detach()), "told_apart": told})
-
-
 def main(
     minutes: Annotated[float, typer.Option(help="time budget of the consistency distillation")] = 20.0,
-    sharpen_minutes: Annotated[float, typer.Option("--sharpen", help="time budget with the critic")] = 0.0,
     out: Annotated[Path, typer.Option(help="where checkpoints and sets are kept")] = Path("training"),
     textures: Annotated[int, typer.Option(help="size of the procedural set")] = 16800,
 ) -> None:
     data = latents_of(out, textures)
     teacher = averaged(out / "teacher", "denoiser", Denoiser(DenoiserShape(latent=data.latents.shape[1])))
     assert isinstance(teacher, Denoiser)
-    teacher = teacher.to(memory_format=torch.channels_last)
-    if minutes:
-        train(out / "student", teacher, data, minutes)
-    if sharpen_minutes:
-        sharpen(out / "student", teacher, data, sharpen_minutes)
+    train(out / "student", teacher.to(memory_format=torch.channels_last), data, minutes)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from cadenza.exporters.embedded.networks import (
     Autoencoder,
     AutoencoderShape,
     Block,
-    Critic,
     Denoiser,
     DenoiserShape,
     fold,
@@ -119,16 +118,6 @@ def test_hidden_data_maps_do_not_reach_the_latent():
 
 
 @torch.no_grad()
-def test_the_critic_scores_every_place_for_a_condition():
-    critic = Critic(SMALL)
-    for block in (m for m in critic.modules() if isinstance(m, Block)):
-        block.strength.fill_(0.3)  # 0 before any training
-    latent, _, condition = given(8, 8)
-    scores = critic(latent, condition)
-    assert scores.shape == (2, 1, 4, 4)
-    assert not torch.allclose(scores, critic(latent, condition.flip(0)))
-
-
 def test_a_grid_of_cells_is_seen_and_an_even_texture_is_not():
     maps = torch.rand(4, 6, 64, 64)
     blocky = torch.nn.functional.interpolate(maps[:, :, :8, :8], scale_factor=8) + 0.1 * maps

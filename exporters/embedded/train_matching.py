@@ -1,0 +1,113 @@
+"""Sharpens the student by distribution matching: its textures are moved towards where the teacher finds them more likely.
+
+    python -m cadenza.exporters.embedded.train_matching --minutes 20
+
+Consistency distillation alone answers with the mean of what may be there, which is a blur at one and two steps. Here a third
+network learns the flow of the student's own textures, and the difference between its clean estimate and the guided teacher's
+says how the student must change. After Yin, Gharbi, Park, Zhang, Shechtman, Durand, Freeman, "Improved distribution matching
+distillation for fast image synthesis" (DMD2), 2024, https://arxiv.org/abs/2405.14867, without its discriminator.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from torch import Tensor
+
+from .latents import Latents
+from .networks import Denoiser, DenoiserShape
+from .train_student import GRID, GUIDANCE, clean_estimate
+from .train_teacher import UNCONDITIONAL, draw_times, latents_of, noised
+from .training import Run, averaged
+
+FOLLOWER_RATE = 3.0
+"""Of the network that follows the student, beside the student's own: it must never be far behind."""
+
+
+class Matching:
+    """The student, the teacher, and the follower that knows the student's textures, as two compiled losses."""
+
+    def __init__(self, student: Denoiser, follower: Denoiser, teacher: Denoiser) -> None:
+        self.student, self.follower, self.teacher = student, follower, teacher
+        self.make, self.follow = torch.compile(self._make), torch.compile(self._follow)
+
+    def _make(
+        self, x: Tensor, time: Tensor, condition: Tensor, noise: Tensor, judged: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(loss, clean estimates, how far they are moved) of the student for x (B, C, h, w) at `time` (B,).
+
+        The estimates are judged at times `judged` (B,) with fresh noise.
+        """
+        with torch.autocast("cpu", torch.bfloat16):
+            made = clean_estimate(self.student, x, time, condition)
+            with torch.no_grad():
+                seen = noised(made, judged, noise)
+                both = self.teacher(seen.repeat(2, 1, 1, 1), judged.repeat(2), torch.cat([condition, condition * 0]))
+                conditional, unconditional = both.chunk(2)
+                flow = unconditional + GUIDANCE * (conditional - unconditional)
+                wanted = seen - judged[:, None, None, None] * flow
+                own = clean_estimate(self.follower, seen, judged, condition)
+                step = (own - wanted) / (made - wanted).abs().mean((1, 2, 3), keepdim=True)
+        return (made * step).mean(), made.detach(), (own - wanted).abs().mean()
+
+    def _follow(self, made: Tensor, time: Tensor, noise: Tensor, condition: Tensor) -> Tensor:
+        """Flow matching on the student's textures."""
+        with torch.autocast("cpu", torch.bfloat16):
+            flow = self.follower(noised(made, time, noise), time, condition)
+        return (flow - (noise - made)).square().mean()
+
+
+def train(folder: Path, teacher: Denoiser, data: Latents, minutes: float, batch: int = 32) -> None:
+    """Goes on from the student's weights; each batch of prompts passes through all the times that the student is used at.
+
+    So the student sees at each time what it will see in use: its own estimate of the time before, with noise.
+    """
+    torch.manual_seed(1)
+    networks = [Denoiser(teacher.shape) for _ in range(2)]
+    for network in networks:
+        network.load_state_dict(teacher.state_dict())
+    student, follower = (network.to(memory_format=torch.channels_last) for network in networks)
+    rates = {"follower": FOLLOWER_RATE}
+    run = Run(
+        folder,
+        {"denoiser": student, "follower": follower},
+        minutes,
+        0.001,
+        2000,
+        batch=batch,
+        relative_rate=rates,
+    )
+    matching = Matching(student, follower, teacher)
+    prompts = data.batches(batch, run.images)
+    at = 0
+    for note in run.steps():
+        if at == 0:
+            made, condition = next(prompts)
+            condition = condition * (torch.rand(batch, 1) >= UNCONDITIONAL / 2)
+        time = torch.full((batch,), 1 - at / GRID)
+        x = noised(made, time, torch.randn_like(made))
+        judged = torch.rand(batch) * 0.96 + 0.02
+        loss, made, moved = matching.make(x, time, condition, torch.randn_like(made), judged)
+        run.update("denoiser", loss)
+        behind = matching.follow(made, draw_times(batch), torch.randn_like(made), condition)
+        run.update("follower", behind)
+        note({"moved": float(moved), "follower": float(behind.detach())})
+        at = (at + 1) % GRID
+
+
+def main(
+    minutes: Annotated[float, typer.Option(help="time budget")] = 20.0,
+    out: Annotated[Path, typer.Option(help="where checkpoints and sets are kept")] = Path("training"),
+    textures: Annotated[int, typer.Option(help="size of the procedural set")] = 16800,
+) -> None:
+    data = latents_of(out, textures)
+    teacher = averaged(out / "teacher", "denoiser", Denoiser(DenoiserShape(latent=data.latents.shape[1])))
+    assert isinstance(teacher, Denoiser)
+    train(out / "student", teacher.to(memory_format=torch.channels_last), data, minutes)
+
+
+if __name__ == "__main__":
+    typer.run(main)
