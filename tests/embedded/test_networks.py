@@ -146,3 +146,27 @@ def test_the_graph_rounds_the_same_with_its_sizes_open_and_known(denoiser, tmp_p
     assert [fixed.result() is not None for fixed in graph._fixed.values()] == [True]
     both = graph.run({name: value.numpy() for name, value in examples.items()})["raw"]
     np.testing.assert_array_equal(graph.run(alone)["raw"][0], both[0])
+
+
+@pytest.mark.slow
+def test_compiled_gradients_are_the_eager_ones_in_bfloat16():
+    """Torch 2.13 gave gradients of 0 below a compiled `interpolate`, in silence."""
+    torch.manual_seed(0)
+    model = Autoencoder(SMALL_AUTOENCODER).to(memory_format=torch.channels_last)
+    maps, noise = torch.rand(4, 6, 64, 64).contiguous(memory_format=torch.channels_last), torch.randn(4, GRAIN, 32, 32)
+
+    def loss(maps, noise):
+        with torch.autocast("cpu", torch.bfloat16):
+            made = model.decoder(model.encoder(maps, torch.ones(4)), noise)
+        return losses.structure(made, maps, losses.weights(torch.ones(4, dtype=torch.bool)))
+
+    def gradients(of):
+        model.zero_grad()
+        of(maps, noise).backward()
+        return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+    eager, compiled = gradients(loss), gradients(torch.compile(loss))
+    assert eager.keys() == compiled.keys()
+    for name, gradient in eager.items():
+        off = (compiled[name] - gradient).norm() / (gradient.norm() + 1e-9)
+        assert off < 0.2, f"{name}: {float(off):.2f}"
