@@ -149,6 +149,7 @@ def test_the_graph_rounds_the_same_with_its_sizes_open_and_known(denoiser, tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own compiler
 def test_compiled_gradients_are_the_eager_ones_in_bfloat16():
     """Torch 2.13 gave gradients of 0 below a compiled `interpolate`, in silence."""
     torch.manual_seed(0)
