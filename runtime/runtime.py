@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ from .engine.job import Job, start, table_of
 from .engine.live import job_for
 from .engine.tokens.job import TokenJob
 from .finish import finish
-from .flight import Backlog, Flight, cells, grain_of, mask_of, shape
+from .flight import Backlog, Flight, cells, mask_of, shape
 from .kinds import AnyResolved
 from .music.live import Hall, LiveStream
 from .music.piece import Piece
@@ -310,16 +310,17 @@ class Runtime:
         if job.row % ROWS_A_FILING == 0 and not job.finished:
             with self._lock:
                 self._backlog.file(flight)
+        flight.prepare(self._drawer)
         for work in list(flight.works):
             work.state, work.row = "running", min(job.row, work.rows)  # a live run may take more than expected
             work.tell()
 
     def _done(self, flight: Flight, job: Job) -> None:
-        clock = self._engine.clock
-        resolved: Any = flight.resolved
-        began = clock()
+        clock, resolved = self._engine.clock, cast(Any, flight.resolved)
         try:
-            maps = flight.network.maps(job.latent, grain_of(resolved))
+            grain = flight.grain()
+            began = clock()
+            maps = flight.network.maps(job.latent, grain)
             decoded = clock()
             texture = finish(maps, resolved.bundle.manifest, resolved.recipe, resolved.ignored, flight.network.made_by)
         except Exception as error:
