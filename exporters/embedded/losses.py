@@ -83,7 +83,7 @@ def grid(maps: Tensor) -> Tensor:
     for axis in (2, 3):
         steps = (torch.roll(maps, -1, axis) - maps).abs().mean((0, 5 - axis))
         lines = steps.unflatten(1, (-1, FACTOR)).mean(1)
-        total = total + (lines + 1e-3).log().var(1).mean()
+        total = total + (lines + 2e-4).log().var(1).mean()
     return total
 
 
