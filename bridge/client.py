@@ -122,7 +122,9 @@ class SocketGame(Game):
 
     def _take_in(self) -> bool:
         came = False
-        while self._dealer.getsockopt(zmq.EVENTS) & zmq.POLLIN:  # asking costs less than an exception when nothing is there
+        while (
+            self._dealer.getsockopt(zmq.EVENTS) & zmq.POLLIN
+        ):  # asking costs less than an exception when nothing is there
             frames = self._dealer.recv_multipart(zmq.NOBLOCK, copy=False)
             came = True
             self._talk.receive([frames[0].buffer, *frames[1:]])
