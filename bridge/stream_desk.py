@@ -102,11 +102,11 @@ class StreamDesk:
             on_event=lambda event: self.desk.hand_over(partial(self._event, session, message.request, event)),
         )
         self.channels[key] = Channel(message, stream)
-        self.desk._say(session, _opened(message, stream))
+        self.desk._say(session, opened(message.request, stream))
 
     def _again(self, session: Session, channel: Channel) -> None:
         """After a reconnect: what was not taken is sent once more, in its order."""
-        self.desk._say(session, _opened(channel.open, channel.stream))
+        self.desk._say(session, opened(channel.open.request, channel.stream))
         session.outbox.extend(frames for _, frames in channel.kept)
         if channel.final is not None:
             session.outbox.append(channel.final)
@@ -192,9 +192,10 @@ def packed(request: str, bar: LiveBar, stems: list[str]) -> Frames:
     return [encode(header), *(np.ascontiguousarray(sound).reshape(-1).view(np.uint8).data for sound in sounds.values())]
 
 
-def _opened(message: m.Open, stream: LiveStream) -> m.Opened:
+def opened(request: str, stream: LiveStream) -> m.Opened:
+    """What a client is told of a stream that has begun, over the wire and in process."""
     return m.Opened(
-        request=message.request,
+        request=request,
         recipe=stream.start.recipe.to_dict(),
         ignored=list(stream.start.ignored),
         made_by=dict(stream.made_by),

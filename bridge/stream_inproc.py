@@ -13,6 +13,7 @@ from ..runtime.music.live import Ended, LiveBar, LiveStream
 from . import messages as m
 from .conversation import Pending
 from .stream import Port, StreamBar, StreamPending
+from .stream_desk import opened
 
 
 class InprocPort(Port):
@@ -51,15 +52,7 @@ def open_stream(
     pending.expected = fields.get("first", 0)
     pending.whole = pending.expected == 0
     stream = runtime.stream(fields.pop("recipe"), **fields, on_event=lambda event: put((pending, event)))
-    pending.opened = m.Opened(
-        request="stream",
-        recipe=stream.start.recipe.to_dict(),
-        ignored=list(stream.start.ignored),
-        made_by=dict(stream.made_by),
-        rate=stream.rate,
-        lead=stream.lead,
-        ahead=stream.ahead,
-    )
+    pending.opened = opened("stream", stream)
     streams[id(pending)] = stream
     return pending, InprocPort(stream)
 

@@ -18,10 +18,11 @@ import typer
 from torch import Tensor
 
 from .latents import Latents
-from .networks import Denoiser, DenoiserShape
+from .networks import Denoiser
+from .sampling import load_networks
 from .train_student import GRID, clean_estimate
 from .train_teacher import UNCONDITIONAL, draw_times, latents_of, noised
-from .training import Run, averaged
+from .training import Run
 
 GUIDANCE = 1.25
 """Of the teacher here. At the 2 that consistency was distilled with, seeds came to look alike: within six minutes their
@@ -106,10 +107,7 @@ def main(
     out: Annotated[Path, typer.Option(help="where checkpoints and sets are kept")] = Path("training"),
     textures: Annotated[int, typer.Option(help="size of the procedural set")] = 16800,
 ) -> None:
-    data = latents_of(out, textures)
-    teacher = averaged(out / "teacher", "denoiser", Denoiser(DenoiserShape(latent=data.latents.shape[1])))
-    assert isinstance(teacher, Denoiser)
-    train(out / "student", teacher.to(memory_format=torch.channels_last), data, minutes)
+    train(out / "student", load_networks(out, "teacher")[0], latents_of(out, textures), minutes)
 
 
 if __name__ == "__main__":

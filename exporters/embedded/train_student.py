@@ -18,9 +18,10 @@ import typer
 from torch import Tensor
 
 from .latents import Latents
-from .networks import Denoiser, DenoiserShape
+from .networks import Denoiser
+from .sampling import load_networks
 from .train_teacher import UNCONDITIONAL, latents_of, noised
-from .training import Run, averaged
+from .training import Run
 
 GUIDANCE = 2.0
 """Of the teacher inside the distillation; the student needs no second evaluation."""
@@ -84,10 +85,7 @@ def main(
     out: Annotated[Path, typer.Option(help="where checkpoints and sets are kept")] = Path("training"),
     textures: Annotated[int, typer.Option(help="size of the procedural set")] = 16800,
 ) -> None:
-    data = latents_of(out, textures)
-    teacher = averaged(out / "teacher", "denoiser", Denoiser(DenoiserShape(latent=data.latents.shape[1])))
-    assert isinstance(teacher, Denoiser)
-    train(out / "student", teacher.to(memory_format=torch.channels_last), data, minutes)
+    train(out / "student", load_networks(out, "teacher")[0], latents_of(out, textures), minutes)
 
 
 if __name__ == "__main__":
