@@ -43,6 +43,12 @@ class Bundle:
         return known.size + (known.guidance.width if known.guidance else 0)
 
     @property
+    def steps(self) -> dict[frozenset[str], str]:
+        """Step graphs by the names of the inputs that they read beside latent, time and condition; the plain one first."""
+        reads = {"step": (), **self.manifest.reads}
+        return {frozenset(names): step for step, names in reads.items()}
+
+    @property
     def embedded_guidance(self) -> GuidanceEmbedding | None:
         """How the network is told its strength of guidance, where it is."""
         return getattr(self.manifest.conditioning, "guidance", None)
@@ -84,6 +90,9 @@ class Bundle:
             "materials": known.words[: known.materials] if known else [],
             "embedded_guidance": self.embedded_guidance.default if self.embedded_guidance else None,
             "modifiers": known.words[known.materials :] if known else [],
+            "inputs": {name: msgspec.to_builtins(given) for name, given in m.inputs.items()},
+            "reads": m.reads,
+            "pictures": "encode_image" in m.graphs,
             "licence": m.licence,
         }
 

@@ -7,6 +7,8 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from . import inputs as named_inputs
+from .inputs import Input
 from .music import manifest as music
 from .music.manifest import MusicManifest
 from .refusal import Corrupt, OutOfRange, Unknown
@@ -123,6 +125,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     channels: list[Channel]
     graphs: dict[str, str]
     grain: Grain | None = None
+    inputs: dict[str, Input] = {}
+    reads: dict[str, list[str]] = {}  # names of inputs by step graph, where it reads any
     format: int = FORMAT
     files: dict[str, str] = {}
     engines: list[Engine] = []
@@ -136,6 +140,14 @@ def grain_shape(manifest: Manifest, height: int, width: int) -> tuple[int, int, 
         return None
     cells = manifest.latent.factor // manifest.grain.factor
     return manifest.grain.channels, height * cells, width * cells
+
+
+def input_shapes(manifest: Manifest, step: str, height: int, width: int) -> dict[str, tuple[int, ...]]:
+    """The shape without the batch of each named input that a step graph reads beside a latent of (height, width) cells."""
+    latent = manifest.latent
+    field = latent.channels, height, width
+    given = {name: manifest.inputs[name] for name in manifest.reads.get(step, ())}
+    return {name: named_inputs.shape_of(each, field, latent.factor) for name, each in given.items()}
 
 
 def read(data: bytes) -> Manifest:
@@ -193,9 +205,11 @@ def check(manifest: Manifest) -> None:
     for engine in manifest.engines:
         if engine.file not in manifest.files:
             raise Corrupt(f"engines.{engine.file}", "is not among the files", "export the bundle again")
+    named_inputs.check(manifest.inputs, manifest.reads, manifest.graphs)
+    known = (*NEEDED, *OPTIONAL, *sorted(named_inputs.known_graphs(manifest.inputs, manifest.reads)))
     for name in manifest.graphs:
-        if name not in (*NEEDED, *OPTIONAL):
-            raise Unknown("graphs", name, (*NEEDED, *OPTIONAL))
+        if name not in known:
+            raise Unknown("graphs", name, known)
 
 
 def _check_conditioning(manifest: Manifest) -> None:

@@ -150,7 +150,7 @@ class AsyncGame:
 
     async def send(self) -> None:
         while self.talk.outgoing:
-            await self._dealer.send(self.talk.outgoing.pop(0))
+            await self._dealer.send_multipart(self.talk.outgoing.pop(0))
 
     async def _ask(self, kind: type[m.Describe] | type[m.Stats]) -> dict[str, Any]:
         ticket = AsyncTicket(self, self.talk.ask(kind))

@@ -134,7 +134,7 @@ class SocketGame(Game):
         waiting = self._talk.outgoing
         while waiting:
             try:
-                self._dealer.send(waiting[0], zmq.NOBLOCK)
+                self._dealer.send_multipart(waiting[0], zmq.NOBLOCK)
             except zmq.Again:  # full: the rest goes with the next call
                 return
             del waiting[0]

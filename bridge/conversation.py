@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..assets.refusal import Refusal, Unknown
+from ..runtime.pictures import Shelf, detached, digests_in
 from . import messages as m
-from .payload import check_encoding, known_encoding, unpack
-from .protocol import LIMITS, VERSION, decode_server, encode, encode_request, version_refusal
+from .payload import check_encoding, known_encoding, pack_arrays, unpack
+from .protocol import LIMITS, VERSION, check_payload, decode_server, encode, encode_request, version_refusal
 
 PING_S = 2.0
 """After this long without a word, while something is awaited, the client asks whether the server is there."""
@@ -24,6 +25,7 @@ class Pending:
 
     def __init__(self, message: Any) -> None:
         self.message = message
+        self.payload: list[Any] = []  # frames that go behind the message
         self.row, self.rows = 0, 0
         self.expected_ms: float | None = None
         self.position: int | None = None
@@ -48,7 +50,7 @@ class Pending:
 
 
 class Conversation:
-    """`outgoing` holds headers to send; `receive` takes the frames of one message."""
+    """`outgoing` holds messages to send, each its frames; `receive` takes the frames of one message."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.client = secrets.token_hex(16)
@@ -57,14 +59,15 @@ class Conversation:
         self.welcome: m.Welcome | None = None
         self.refused: Refusal | None = None
         self.open: dict[str, Pending] = {}
-        self.outgoing: list[bytes] = []
+        self.outgoing: list[list[Any]] = []
+        self.arrays = Shelf()  # what was sent from here: a recipe that names it can be sent again
         self.heard = self.asked = clock()
         self.doubt: float | None = None  # when the first ping without an answer was sent
         self._numbers = itertools.count(1)
         self.hello()
 
     def hello(self) -> None:
-        self.outgoing.append(encode(m.Hello(version=VERSION, client=self.client, agent="cadenza python")))
+        self.say(m.Hello(version=VERSION, client=self.client, agent="cadenza python"))
 
     def submit(self, recipe: Mapping[str, Any], encoding: str = "raw", **terms: Any) -> Pending:
         if self.welcome is None:
@@ -72,11 +75,25 @@ class Conversation:
         else:
             check_encoding(encoding, self.welcome.encodings)
         terms["maps"] = list(terms.get("maps", ()))
-        return self._sent(lambda: m.Submit(request=self._next(), recipe=dict(recipe), encoding=encoding, **terms))
+        told, arrays = self._with_arrays(recipe)
+        parts, payload = pack_arrays(arrays)
+        check_payload(parts, self.limits)
+        return self._sent(
+            lambda: m.Submit(request=self._next(), recipe=told, encoding=encoding, payload=parts, **terms),
+            payload=payload,
+        )
 
-    def _sent(self, message: Callable[[], Any], kind: type[Pending] = Pending) -> Pending:
+    def _with_arrays(self, recipe: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The recipe as it is sent, and all arrays that it names: those in it, and those that went from here before."""
+        told, arrays = detached(recipe)
+        for array in arrays.values():
+            self.arrays.keep(array)
+        known = {digest: self.arrays.find(digest) for digest in digests_in(told)}
+        return told, {digest: array for digest, array in known.items() if array is not None}
+
+    def _sent(self, message: Callable[[], Any], kind: type[Pending] = Pending, payload: Sequence[Any] = ()) -> Pending:
         try:
-            return self._ask(message(), kind)
+            return self._ask(message(), kind, payload)
         except (TypeError, ValueError, OverflowError) as error:
             if isinstance(error, Refusal):
                 raise
@@ -98,14 +115,14 @@ class Conversation:
 
     def say(self, message: m.Message) -> None:
         """What needs no answer of its own."""
-        self.outgoing.append(encode(message))
+        self.outgoing.append([encode(message)])
 
     def cancel(self, pending: Pending) -> None:
         if not pending.done:
-            self.outgoing.append(encode(m.Cancel(request=pending.message.request)))
+            self.say(m.Cancel(request=pending.message.request))
 
     def bye(self) -> None:
-        self.outgoing.append(encode(m.Bye()))
+        self.say(m.Bye())
 
     def tick(self) -> None:
         """Call while waiting: asks after a silent server, gives a dead one up."""
@@ -116,7 +133,7 @@ class Conversation:
         if now - max(self.heard, self.asked) > PING_S:
             self.asked = now
             self.doubt = self.doubt or now
-            self.outgoing.append(encode(m.Ping(request="ping")))
+            self.say(m.Ping(request="ping"))
 
     def check_alive(self) -> None:
         silent = self.clock() - self.doubt if self.doubt is not None else 0.0
@@ -144,7 +161,7 @@ class Conversation:
             case m.Welcome():
                 self._welcomed(message)
             case m.Failed(code="hello"):
-                if not any(b"hello" in header[:16] for header in self.outgoing):
+                if not any(b"hello" in frames[0][:16] for frames in self.outgoing):
                     self.hello()
             case m.Failed():
                 self._failed(message, pending)
@@ -154,7 +171,7 @@ class Conversation:
             case m.Progress() if pending is not None:
                 pending.row, pending.rows = message.row, message.rows
             case m.Result():
-                self.outgoing.append(encode(m.Received(request=message.request)))
+                self.say(m.Received(request=message.request))
                 if pending is not None:
                     self._result(message, frames[1:], pending)
             case m.Cancelled():
@@ -169,13 +186,14 @@ class Conversation:
     def _next(self) -> str:
         return f"r{next(self._numbers)}"
 
-    def _ask(self, message: Any, kind: type[Pending] = Pending) -> Pending:
+    def _ask(self, message: Any, kind: type[Pending] = Pending, payload: Sequence[Any] = ()) -> Pending:
         if len(self.open) >= self.limits.requests:
             sentence = f"{self.limits.requests} requests are unfinished"
             raise Refusal("busy", "request", sentence, "wait for some of them or cancel them")
         header = encode_request(message, self.limits)
         pending = self.open[message.request] = kind(message)
-        self.outgoing.append(header)
+        pending.payload = list(payload)
+        self.outgoing.append([header, *payload])
         return pending
 
     def _welcomed(self, welcome: m.Welcome) -> None:
@@ -185,7 +203,7 @@ class Conversation:
         again = self.welcome is not None
         self.welcome, self.limits = welcome, welcome.limits
         if again:  # the connection was new to the server: everything open is asked once more, by its old request id
-            self.outgoing += [encode(pending.again()) for pending in self.open.values()]
+            self.outgoing += [[encode(pending.again()), *pending.payload] for pending in self.open.values()]
 
     def _failed(self, failed: m.Failed, pending: Pending | None) -> None:
         refusal = Refusal(failed.code, failed.field, failed.sentence, failed.remedy)
@@ -206,7 +224,7 @@ class Conversation:
             try:
                 pending.hear(message, [getattr(frame, "buffer", frame) for frame in frames])
             except Refusal as refusal:
-                self.outgoing.append(encode(m.Close(request=message.request)))
+                self.say(m.Close(request=message.request))
                 self.open.pop(message.request).end(refusal)
 
     def _result(self, message: m.Result, frames: Sequence[Any], pending: Pending) -> None:
@@ -221,6 +239,6 @@ class Conversation:
     def _close(self, request: str, outcome: Any, acknowledge: bool = True) -> None:
         pending = self.open.pop(request, None)
         if acknowledge:  # cancelled and failed requests are kept by the server until acknowledged, as results are
-            self.outgoing.append(encode(m.Received(request=request)))
+            self.say(m.Received(request=request))
         if pending is not None:
             pending.end(outcome)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from ..assets.refusal import Refusal
 from ..runtime import kinds
 from . import messages as m
+from .intake import check_room, quick, recipe_of
 from .payload import check_encoding, encodings, pack
 from .protocol import LIMITS, VERSION, check_version, decode_client, encode, peek
 from .stream_desk import StreamDesk
@@ -28,21 +29,6 @@ OUTBOX_LIMIT = 1024
 """Messages waiting for a client that does not read; at one more it is let go."""
 PROGRESS_S = 0.03
 """Rows that follow each other more quickly are not all told: each would wake the server and the client."""
-PLAIN = {
-    "kind",
-    "bundle",
-    "prompt",
-    "negative",
-    "seed",
-    "variation_seed",
-    "variation_strength",
-    "size",
-    "steps",
-    "x",
-    "y",
-}
-"""Fields of a recipe that cannot make it long to compile, as long as the steps are few."""
-FEW_STEPS = 8
 
 
 @dataclass(eq=False)
@@ -50,6 +36,7 @@ class Entry:
     """One request of one client."""
 
     submit: m.Submit
+    payload: Sequence[Any] = ()  # frames of its arrays, until it is handed in
     work: Any = None  # runtime Work; None before it is accepted
     early: list[Event] = field(default_factory=list)  # what happened to it before it was accepted
     doomed: bool = False  # cancelled before it was accepted
@@ -107,7 +94,7 @@ class Desk:
             if session is None:
                 raise Refusal("hello", "type", "this connection has not said hello", "send hello, then submit again")
             session.heard = self.clock()
-            self._handle(session, message)
+            self._handle(session, message, frames[1:])
         except Exception as error:
             self._refuse(route, session, frames, error)
 
@@ -172,10 +159,10 @@ class Desk:
         )
         self._say(session, welcome)
 
-    def _handle(self, session: Session, message: m.FromClient) -> None:
+    def _handle(self, session: Session, message: m.FromClient, payload: Sequence[Any]) -> None:
         match message:
             case m.Submit():
-                self._submit(session, message)
+                self._submit(session, message, payload)
             case m.Received(request=request):
                 entry = session.requests.get(request)
                 self.streams.forget(session, request)
@@ -205,7 +192,7 @@ class Desk:
             case _:
                 self.streams.handle(session, message)
 
-    def _submit(self, session: Session, submit: m.Submit) -> None:
+    def _submit(self, session: Session, submit: m.Submit, payload: Sequence[Any]) -> None:
         known = session.requests.get(submit.request)
         if known is not None:
             self._again(session, known, submit)
@@ -215,13 +202,15 @@ class Desk:
         except Refusal as refusal:
             self._line_up(session, failed(refusal, submit.request))
             return
-        entry = session.requests[submit.request] = Entry(submit)
+        entry = session.requests[submit.request] = Entry(submit, payload)
         self._line_up(session, entry)
 
     def _check(self, session: Session, submit: m.Submit) -> None:
         if len(session.requests) >= self.limits.requests:
             sentence = f"{self.limits.requests} requests of this client are unfinished or unacknowledged"
             raise Refusal("busy", "request", sentence, "wait for some of them or cancel them")
+        if submit.payload:
+            check_room(submit, [e for s in self.sessions.values() for e in s.requests.values()], self.limits)
         check_encoding(submit.encoding, self.encodings)
         kinds.check_parts(submit.recipe.get("kind"), submit.maps)
         kinds.check_encoding(submit.recipe.get("kind"), submit.encoding)
@@ -254,6 +243,8 @@ class Desk:
     def _hand_in(self, session: Session, entry: Entry) -> Any:
         """The runtime's Work, or a refusal; on another thread unless it is quick."""
         submit, told = entry.submit, self.clock()
+        recipe = recipe_of(submit, entry.payload)
+        entry.payload = ()
 
         def on_event(work: Any) -> None:
             nonlocal told
@@ -264,7 +255,7 @@ class Desk:
             self.hand_over(lambda: self._event(session, entry, work, row, state))
 
         return self.runtime.submit(
-            submit.recipe,
+            recipe,
             priority=submit.priority,
             deadline_ms=submit.deadline_ms,
             late=submit.late,
@@ -391,9 +382,3 @@ def failed(error: Exception, request: str = "") -> m.Failed:
         sentence=error.sentence[:2000],
         remedy=error.remedy[:2000],
     )
-
-
-def quick(recipe: Mapping[str, Any]) -> bool:
-    """Whether a recipe is handed in within a millisecond, so that another thread would only cost its waking."""
-    steps = recipe.get("steps", 1)
-    return PLAIN.issuperset(recipe) and isinstance(steps, int) and steps <= FEW_STEPS

@@ -20,6 +20,18 @@ class Message(msgspec.Struct, tag_field="type", tag=str.lower, frozen=True):
     """A header; its name in lower case is its `type`."""
 
 
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One payload frame."""
+
+    name: str  # of a map; of an array that is sent to the server its digest
+    encoding: str  # "raw", or the name of a file format
+    dtype: str  # "uint8"
+    shape: tuple[Count, ...]  # (height, width) or (height, width, channels)
+    colour_space: str  # "srgb" or "linear"
+    origin: str = "top-left"
+    bytes: Count
+
+
 class Hello(Message, frozen=True):
     version: tuple[Count, Count]  # major, minor
     client: ClientId
@@ -35,6 +47,7 @@ class Submit(Message, frozen=True):
     encoding: str = "raw"
     maps: Annotated[list[str], msgspec.Meta(max_length=64)] = []  # which ones; none named: all
     preview: bool = False
+    payload: Annotated[list[Part], msgspec.Meta(max_length=64)] = []  # arrays that the recipe names by their digests
 
 
 class Received(Message, frozen=True):
@@ -97,7 +110,9 @@ class Bye(Message, frozen=True):
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     header_bytes: Count = 65536
-    frames: Count = 1  # of one message to the server
+    frames: Count = 9  # of one message to the server: its header, and arrays behind a submit
+    payload_bytes: Count = 4194304  # of one array
+    arrays_bytes: Count = 268435456  # of all unfinished requests of all clients
     requests: Count = 256  # unfinished or unacknowledged, of one client
     results: Count = 8  # sent and not acknowledged by `received`, of one client
     clients: Count = 256
@@ -126,18 +141,6 @@ class Progress(Message, frozen=True):
     request: RequestId
     row: Count
     rows: Count
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """One payload frame."""
-
-    name: str
-    encoding: str  # "raw", or the name of a file format
-    dtype: str  # "uint8"
-    shape: tuple[Count, ...]  # (height, width) or (height, width, channels)
-    colour_space: str  # "srgb" or "linear"
-    origin: str = "top-left"
-    bytes: Count
 
 
 class Result(Message, frozen=True):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..assets.refusal import Corrupt, Unknown
 from .messages import Part, Result
+from ..runtime.pictures import DTYPES, digest_of
 
 if TYPE_CHECKING:
     from ..assets.flipbook import Flipbook
@@ -110,6 +111,38 @@ def pack(
 def unpack(header: Result, frames: Sequence[Any], selected: bool = False) -> Texture | EncodedTexture | Piece | Sound:
     """The result of a header and its payload; raw pixels are checked against the digest, unless only some were asked for."""
     if len(frames) != len(header.payload):
+def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[list[Part], list[Any]]:
+    """Descriptions and frames of arrays by digest, which go behind a submit."""
+    parts = [
+        Part(
+            name=digest,
+            encoding="raw",
+            dtype=array.dtype.name,
+            shape=array.shape,
+            colour_space="linear",
+            origin="top-left",
+            bytes=array.nbytes,
+        )
+        for digest, array in arrays.items()
+    ]
+    return parts, [array.reshape(-1).view(np.uint8).data for array in arrays.values()]
+
+
+def unpack_arrays(parts: Sequence[Part], frames: Sequence[Any]) -> dict[str, NDArray[Any]]:
+    """Arrays by digest, each checked against its own."""
+    arrays = {}
+    for part, frame in zip(parts, frames, strict=True):
+        if part.dtype not in DTYPES or prod(part.shape) * np.dtype(part.dtype).itemsize != len(frame):
+            told = f"{part.dtype} {part.shape} in {len(frame)} bytes"
+            raise Corrupt("payload", f"{told} is no array of uint8 or float32", "describe the frame as it is")
+        array = np.frombuffer(frame, np.dtype(part.dtype).newbyteorder("<")).reshape(part.shape)
+        if digest_of(array) != part.name:
+            sentence = f"an array has the digest {digest_of(array)}, announced was {part.name[:64]}"
+            raise Corrupt("payload", sentence, "name it by the SHA-256 that PROTOCOL.md describes")
+        arrays[part.name] = array
+    return arrays
+
+
         raise Corrupt("payload", f"{len(header.payload)} frames were announced, {len(frames)} came", "submit it again")
     for part, frame in zip(header.payload, frames, strict=True):
         if len(frame) != part.bytes:

@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 
 from ..assets.refusal import Corrupt, Refusal, Unknown
-from .messages import FromClient, FromServer, Hello, Limits, Message
+from .messages import FromClient, FromServer, Hello, Limits, Message, Part, Submit
 
-VERSION = (1, 1)
+VERSION = (1, 2)
 LIMITS = Limits()
-MAX_FRAME_BYTES = 1 << 20
-"""ZMQ_MAXMSGSIZE of the server: above it libzmq disconnects silently; from header_bytes to it there is a sentence."""
+MAX_FRAME_BYTES = 5 << 20
+"""ZMQ_MAXMSGSIZE of the server: above it libzmq disconnects silently; from a limit of ours to it there is a sentence."""
 
 
 class Envelope(msgspec.Struct):
@@ -78,13 +78,33 @@ def encode_request(message: Message, limits: Limits = LIMITS) -> bytes:
 
 def decode_client(frames: Sequence[bytes | memoryview], limits: Limits = LIMITS) -> FromClient:
     """A message from a client; sizes are checked before a byte is decoded."""
-    if len(frames) != 1:
-        raise Corrupt("frames", f"a message to the server has 1 frame, this has {len(frames)}", "send the header alone")
+    if not 1 <= len(frames) <= limits.frames:
+        sentence = f"a message to the server has 1 to {limits.frames} frames, this has {len(frames)}"
+        raise Corrupt("frames", sentence, "send a header, and behind a submit the arrays of its payload")
     if len(frames[0]) > limits.header_bytes:
         sentence = f"of {len(frames[0])} bytes exceeds the limit of {limits.header_bytes}"
         raise Refusal("too_large", "header", sentence, "shorten it; the limit is in welcome")
     message: FromClient = _decode(_from_client, frames[0], CLIENT_TYPES)
+    parts = message.payload if isinstance(message, Submit) else []
+    if len(frames) != 1 + len(parts):
+        sentence = f"{len(parts)} frames of payload were announced, {len(frames) - 1} came"
+        raise Corrupt("payload", sentence, "describe each frame in the payload of a submit")
+    check_payload(parts, limits)
+    for part, frame in zip(parts, frames[1:], strict=True):
+        if len(frame) != part.bytes:
+            raise Corrupt("payload", f"{part.bytes} bytes were announced, {len(frame)} came", "send it again")
     return message
+
+
+def check_payload(parts: Sequence[Part], limits: Limits) -> None:
+    """Refuses more or larger arrays behind a submit than the server takes."""
+    if len(parts) >= limits.frames:
+        most = limits.frames - 1
+        raise Refusal("too_large", "payload", f"{len(parts)} arrays, the server takes {most}", "send fewer, or none")
+    for part in parts:
+        if part.bytes > limits.payload_bytes:
+            sentence = f"an array of {part.bytes} bytes exceeds the limit of {limits.payload_bytes}"
+            raise Refusal("too_large", "payload", sentence, "send a smaller one")
 
 
 def decode_server(header: bytes | memoryview) -> FromServer:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ..assets.bundle import Bundle, load_bundle
+from ..assets.inputs import encoders_of
 from ..assets.manifest import Manifest
 from ..assets.refusal import Refusal
 from ..assets.sound import SOUND
 from .engine.backends import Graph, open_backend
 from .engine.network import Network
-from .engine.proof import LENGTHS, SIZES, Sizes, prove
+from .engine.proof import LENGTHS, SIZES, Sizes, prove, strictest
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "embedded"
 
@@ -49,14 +51,22 @@ def open_network(bundle: Bundle, backend: str, threads: int, cache: Path) -> Net
     """
     load = open_backend(backend)
 
-    def both(threads: int) -> tuple[Graph, Graph]:
-        return load(bundle.path("step"), threads), load(bundle.path("decode"), threads)
+    def with_decoder(step: str, threads: int) -> tuple[Graph, Graph]:
+        return load(bundle.path(step), threads), load(bundle.path("decode"), threads)
 
-    graphs = both(threads)
-    proof = prove(bundle, graphs, threads, lambda: both(1), cache, proof_sizes(bundle.manifest))
+    step, decode = with_decoder("step", threads)
+    steps = {name: step if name == "step" else load(bundle.path(name), threads) for name in bundle.steps.values()}
+    sizes = proof_sizes(bundle.manifest)
+    proof = strictest(
+        prove(bundle, (graph, decode), threads, partial(with_decoder, name, 1), cache, sizes, name)
+        for name, graph in steps.items()
+    )
     if not proof.any_threads:
         network = open_network(bundle, backend, 1, cache)
         network.proof = replace(network.proof, one_thread=True)
         return network
     encode_text = load(bundle.path("encode_text"), threads) if "encode_text" in bundle.manifest.graphs else None
-    return Network(bundle, *graphs, proof, encode_text)
+    encoders = {
+        name: load(bundle.path(name), 1) for name in encoders_of(bundle.manifest.inputs, bundle.manifest.graphs)
+    }  # no proof is made of these
+    return Network(bundle, step, decode, proof, encode_text, {**steps, **encoders})

@@ -15,7 +15,6 @@ from .draws import grain
 from .engine.job import Job
 from .engine.tokens.job import TokenJob
 from .kinds import AnyResolved
-from .masks import cells_of
 from .music.resolve import MusicResolved
 from .resolve import Resolved
 from .work import Work
@@ -102,12 +101,6 @@ def shape(resolved: Resolved) -> tuple[int, int, int]:
 def grain_of(resolved: Resolved) -> NDArray[np.float32] | None:
     """The decoder's noise of a recipe, where the bundle has it."""
     return grain(resolved.recipe, grain_shape(resolved.bundle.manifest, *shape(resolved)[1:]))
-
-
-def mask_of(resolved: Resolved) -> NDArray[np.float32] | None:
-    """(1, height, width) of the latent: 1 where it is made anew."""
-    mask = resolved.recipe.mask
-    return None if mask is None else cells_of(mask, *shape(resolved)[1:], resolved.bundle.manifest.latent.factor)
 
 
 def cells(resolved: AnyResolved) -> int:

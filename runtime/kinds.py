@@ -33,6 +33,7 @@ from .music.recipe import MusicRecipe
 from .music.resolve import MusicResolved, manifest_of
 from .music.steering import LONGEST, Course, Turn, check_ahead
 from .music.steering import read_recipe as read_stream
+from .pictures import Shelf
 from .recipe import Recipe
 from .resolve import Resolved
 from .work import PRIORITIES
@@ -45,15 +46,18 @@ CHECKED: dict[str, Callable[[Manifest], object]] = {SOUND: rate_of, FLIPBOOK: sh
 """What else a kind must say in its manifest; refused when the bundle is opened, not at the first request."""
 
 
-def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle]) -> AnyResolved:
-    """The complete recipe of a request, by the kind of the bundle it names or is answered by; or a refusal."""
+def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle], shelf: Shelf | None = None) -> AnyResolved:
+    """The complete recipe of a request, by the kind of the bundle it names or is answered by; or a refusal.
+
+    Arrays that it brings along are kept on the shelf, from which a recipe gets them by digest.
+    """
     asked = {name: request[name] for name in ("kind", "bundle") if request.get(name) is not None}
     bundle = latents.choose_bundle(asked, bundles)
     if bundle.manifest.kind == MUSIC:
         return music.resolve(request, bundle)
     if bundle.manifest.kind == SOUND:
         return sound.resolve(request, bundle)
-    return latents.resolve(request, bundles)
+    return latents.resolve(request, bundles, shelf=shelf)
 
 
 def read_recipe(fields: Mapping[str, Any]) -> AnyRecipe:

@@ -23,7 +23,8 @@ from .engine.job import Job, start
 from .engine.live import job_for
 from .engine.network import Network
 from .finish import finish
-from .flight import grain_of, mask_of, shape
+from .flight import grain_of, shape
+from .inputs import given
 from .resolve import Resolved, resolve
 
 Latent = NDArray[np.float32]
@@ -54,8 +55,8 @@ class _Recorder:
     network: Network
     heard: list[tuple[Latent, Latent]] = field(default_factory=list)
 
-    def evaluate(self, latents: Latent, times: Latent, conditions: Any) -> Latent:
-        raw = self.network.evaluate(latents, times, conditions)
+    def evaluate(self, latents: Latent, times: Latent, conditions: Any, inputs: Any) -> Latent:
+        raw = self.network.evaluate(latents, times, conditions, inputs)
         self.heard.append((latents[0], raw[0]))
         return raw
 
@@ -87,17 +88,17 @@ class Workbench:
         recipe, plan, size = resolved.recipe, resolved.plan, shape(resolved)
         stepped = recipe if step_seed is None else msgspec.structs.replace(recipe, seed=step_seed)
         draw = StepDraws(stepped, plan, size)
-        image = None if recipe.image is None else self.run(recipe.image.to_dict()).latent
+        source = None if resolved.source is None else self.run(resolved.source.recipe.to_dict()).latent
+        more = given(resolved, self.network, source)
         network = _Recorder(self.network) if watch else self.network
         job = job_for(
             plan,
             network=network,
             shape=size,
-            begin=lambda: start(plan, initial(recipe, size), image, draw),
+            begin=lambda: start(plan, initial(recipe, size), more["image"], draw),
             condition=self.network.conditions(resolved.condition),
             draw=draw,
-            image=image,
-            mask=mask_of(resolved),
+            **more,
             on_error=_raise,
         )
         engine = Engine()

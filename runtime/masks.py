@@ -42,13 +42,6 @@ def digits_of(rows: ArrayLike) -> str:
     return np.packbits(bits).tobytes().hex()[: -(-bits.size // 4)]
 
 
-def refuse_picture(value: object) -> None:
-    """A picture is no recipe: what started from one could not be made again from the recipe alone."""
-    if isinstance(value, bytes) or getattr(value, "ndim", 0) > 0:
-        sentence = "is a picture, and a run starts from the result of a recipe, so that a replay can make it again"
-        raise Refusal("unsupported", "image", sentence, "give a recipe, such as that of the texture it is")
-
-
 def cells_of(mask: Mask, height: int, width: int, factor: int) -> NDArray[np.float32]:
     """(1, height, width) cells of the latent: 1 is made anew, 0 stays the image's. A rectangle wraps across the edges."""
     cells = np.zeros((1, height, width), np.float32)

@@ -59,17 +59,31 @@ class Recipe(Canonical, frozen=True, forbid_unknown_fields=True, kw_only=True):
     corrector: str | None = None
     eta: float | None = None
     options: dict[str, float | int | bool | str | tuple[float, ...]] = {}
-    image: Recipe | None = None  # whose result the run starts from, or keeps outside the mask
+    image: Recipe | str | None = (
+        None  # whose result the run starts from, or keeps outside the mask; or a picture by its digest
+    )
     denoise: float = 1.0  # above 0 to 1: how much of the noise range is run; below 1 it starts from the image
     mask: tuple[int, int, int, int] | str | None = (
         None  # pixels x, y, width, height of what is made anew; or bits of cells
     )
     noise: str = "independent"  # or "brownian": step noise refines with the step count
+    inputs: dict[
+        str, str | float
+    ] = {}  # what else the network reads: arrays by digest, and numbers; left out when empty
+
+    def to_dict(self) -> dict[str, Any]:
+        built = super().to_dict()
+        at: Any = built
+        while isinstance(at, dict):
+            if not at["inputs"]:
+                del at["inputs"]
+            at = at["image"]
+        return built
 
     def reseeded(self, seed: int) -> Recipe:
         """The same of another seed. Of a recipe without an image the id is known without spelling it all out again."""
         made = msgspec.structs.replace(self, seed=seed)
-        if self.image is None:
+        if self.image is None and not self.inputs:
             before, after = self._around_seed
             made.__dict__["id"] = hashlib.sha256(b"%b%d%b" % (before, seed, after)).hexdigest()
         return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,10 @@ from ..assets.guidance import embedding
 from ..assets.manifest import Flow, Manifest, Recommended, Ve, Vp
 from ..assets.refusal import OutOfRange, Refusal, Unknown, WrongType
 from . import checks
-from .masks import check_mask, refuse_picture
+from .inputs import read_image, read_inputs
+from .masks import check_mask
 from .noise import check_seed
+from .pictures import Array, Shelf
 from .recipe import FIELDS, Recipe, Spacing, from_dict
 from .solver import Plan, Process, compile_plan
 from .solver.levels import options_of
@@ -46,7 +48,8 @@ class Resolved:
     plan: Plan | LivePlan
     condition: NDArray[np.float32]
     ignored: tuple[str, ...]  # words of the prompts that the bundle does not know
-    source: Resolved | None = None  # the recipe's image
+    source: Resolved | None = None  # the recipe's image, where that is a recipe
+    arrays: Mapping[str, Array] = field(default_factory=dict)  # by digest, those that the recipe names itself
 
     @property
     def fixed_plan(self) -> Plan:
@@ -62,15 +65,18 @@ class Resolved:
         return self.plan.evaluations + (self.source.evaluations if self.source is not None else 0)
 
 
-def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle], depth: int = 0) -> Resolved:
+def resolve(
+    request: Mapping[str, Any], bundles: Mapping[str, Bundle], depth: int = 0, shelf: Shelf | None = None
+) -> Resolved:
     """Completes a request (any part of a recipe, and `size` for width and height) or refuses it in words.
 
     `bundles` maps digests to bundles; a request may name one by its digest, its name, or only say the kind. `depth`
-    counts images of images.
+    counts images of images. Arrays in a request are put on the `shelf`, from which those named by digest are taken.
     """
-    for field in request:
-        if field not in ASKED:
-            raise Unknown(str(field), field, ASKED)
+    shelf = Shelf() if shelf is None else shelf
+    for name in request:
+        if name not in ASKED:
+            raise Unknown(str(name), name, ASKED)
     asked = {field: value for field, value in request.items() if value is not None}
     bundle = choose_bundle(asked, bundles)
     manifest = bundle.manifest
@@ -78,7 +84,8 @@ def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle], depth: in
     dials = _dials(asked, manifest, width * height)
     told = _embedded_guidance(asked, bundle)
     condition, ignored = _condition(asked, bundle, told)
-    source = _source(asked, bundle, (width, height), depth)
+    image, source, arrays = _image(asked, bundle, (width, height), depth, shelf)
+    inputs, more = read_inputs(asked.get("inputs"), bundle, (width, height), shelf)
     recipe = from_dict(
         {
             "kind": manifest.kind,
@@ -92,7 +99,8 @@ def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle], depth: in
             "y": _corner(asked.get("y", 0), "y", manifest),
             "width": width,
             "height": height,
-            "image": None if source is None else source.recipe.to_dict(),
+            "image": image,
+            "inputs": inputs,
             "denoise": checks.number(asked.get("denoise", 1.0), "denoise", 0.001, 1.0),
             "mask": check_mask(asked.get("mask"), (width, height), manifest.latent.factor),
             "embedded_guidance": told,
@@ -101,7 +109,7 @@ def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle], depth: in
         }
     )
     _check_image(recipe)
-    return Resolved(recipe, bundle, plan_of(recipe, manifest), condition, ignored, source)
+    return Resolved(recipe, bundle, plan_of(recipe, manifest), condition, ignored, source, arrays | more)
 
 
 def plan_of(recipe: Recipe, manifest: Manifest) -> Plan | LivePlan:
@@ -166,31 +174,39 @@ def _size(asked: Mapping[str, Any], manifest: Manifest) -> tuple[int, int]:
     )
     width, height = sides if isinstance(sides, tuple | list) and len(sides) == 2 else (sides, sides)
     latent = manifest.latent
-    for field, value in (
+    for side, value in (
         ("size" if "size" in asked else "width", width),
         ("size" if "size" in asked else "height", height),
     ):
         if isinstance(value, bool) or not isinstance(value, int):
-            raise WrongType(field, value, "a whole number of pixels")
+            raise WrongType(side, value, "a whole number of pixels")
         if not latent.minimum <= value <= latent.maximum or value % latent.multiple:
             raise OutOfRange(
-                field, value, f"a multiple of {latent.multiple} from {latent.minimum} to {latent.maximum} pixels"
+                side, value, f"a multiple of {latent.multiple} from {latent.minimum} to {latent.maximum} pixels"
             )
     return width, height
 
 
-def _source(asked: Mapping[str, Any], bundle: Bundle, size: tuple[int, int], depth: int) -> Resolved | None:
-    """The recipe that `image` is, of the same bundle and size as the request."""
+def _image(
+    asked: Mapping[str, Any], bundle: Bundle, size: tuple[int, int], depth: int, shelf: Shelf
+) -> tuple[dict[str, Any] | str | None, Resolved | None, dict[str, Array]]:
+    """What a recipe has of its image; that recipe, of the same bundle and size, or the picture by its digest."""
     image = asked.get("image")
     if image is None:
-        return None
-    refuse_picture(image)
-    if not isinstance(image, Mapping):
-        raise WrongType("image", image, "a recipe, whose result is started from")
+        return None, None, {}
+    if isinstance(image, Mapping):
+        source = _source(image, bundle, size, depth, shelf)
+        return source.recipe.to_dict(), source, {}
+    digest, array = read_image(image, bundle.manifest, size, shelf)
+    return digest, None, {digest: array}
+
+
+def _source(image: Mapping[str, Any], bundle: Bundle, size: tuple[int, int], depth: int, shelf: Shelf) -> Resolved:
     if depth >= IMAGE_DEPTH:
         raise OutOfRange("image", f"an image of an image {depth + 1} deep", f"at most {IMAGE_DEPTH} deep")
     try:
-        source = resolve({"size": size, **image} if "width" not in image else image, {bundle.digest: bundle}, depth + 1)
+        whole = {"size": size, **image} if "width" not in image else image
+        source = resolve(whole, {bundle.digest: bundle}, depth + 1, shelf)
     except Refusal as refusal:
         raise Refusal(refusal.code, f"image.{refusal.field}", refusal.sentence, refusal.remedy) from refusal
     if (source.recipe.width, source.recipe.height) != size:

@@ -18,9 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..assets.refusal import Refusal
 from ..assets.sound import Sound
 from ..assets.store import Store, default_folder
@@ -29,15 +26,17 @@ from . import kinds
 from .bundles import load_bundles
 from .draws import StepDraws
 from .engine.engine import Engine
-from .engine.job import Job, start, table_of
+from .engine.job import Job, Latent, start, table_of
 from .engine.live import job_for
 from .engine.tokens.job import TokenJob
 from .finish import finish
-from .flight import Backlog, Flight, cells, mask_of, shape
+from .flight import Backlog, Flight, cells, shape
+from .inputs import given
 from .kinds import AnyResolved
 from .music.live import Hall, LiveStream
 from .music.piece import Piece
 from .music.resolve import MusicResolved
+from .pictures import shelf_beside
 from .resolve import Resolved
 from .solver import Plan
 from .templates import Templates
@@ -78,7 +77,7 @@ class Runtime:
         cache = default_folder() / "proofs"
         opened = partial(kinds.open_bundle, backend=backend, threads=threads or os.cpu_count() or 1, cache=cache)
         self.networks: dict[str, Any] = {digest: opened(bundle) for digest, bundle in self.bundles.items()}
-        self._resolve = Templates(partial(kinds.resolve, bundles=self.bundles))
+        self._resolve = Templates(partial(kinds.resolve, bundles=self.bundles, shelf=shelf_beside(store)))
         self._engine = Engine()
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._flights: dict[str, Flight] = {}  # by recipe id; guarded by the lock, as the next three
@@ -247,13 +246,12 @@ class Runtime:
     def _enter_from(self, flight: Flight, resolved: Resolved, on_row: OnRow, on_done: OnRow, source: Job) -> None:
         self._enter(flight, resolved, source.latent, on_row, on_done)
 
-    def _enter(
-        self, flight: Flight, resolved: Resolved, image: NDArray[np.float32] | None, on_row: OnRow, on_done: OnRow
-    ) -> None:
+    def _enter(self, flight: Flight, resolved: Resolved, source: Latent | None, on_row: OnRow, on_done: OnRow) -> None:
         recipe, plan, latent = resolved.recipe, resolved.plan, shape(resolved)
         draw = StepDraws(recipe, plan, latent, self._drawer)
         try:
             condition = flight.network.conditions(resolved.condition)
+            more = given(resolved, flight.network, source)
         except Exception as error:  # of the text encoder's backend
             self._failed(flight, None, error)
             return
@@ -261,12 +259,11 @@ class Runtime:
             plan,
             network=flight.network,
             shape=latent,
-            begin=lambda: start(plan, draw.initial(), image, draw),
+            begin=lambda: start(plan, draw.initial(), more["image"], draw),
             condition=condition,
             draw=draw,
             prepare=draw.prepare,
-            image=image,
-            mask=mask_of(resolved),
+            **more,
             priority=flight.priority,
             deadline=flight.deadline,
             on_row=on_row,

@@ -34,7 +34,7 @@ class Templates:
             seed = request.get("seed")
             return replace(kept, recipe=kept.recipe.reseeded(0 if seed is None else check_seed(seed)))
         made = self._resolve(request)
-        if key and isinstance(made, Resolved):
+        if key and isinstance(made, Resolved) and not made.arrays:  # which the shelf keeps, as long as there is room
             self._kept[key] = made
             if len(self._kept) > LIMIT:
                 self._kept.pop(next(iter(self._kept)), None)

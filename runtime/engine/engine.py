@@ -88,10 +88,14 @@ def run_rows(batch: list[Job], clock: Callable[[], float]) -> tuple[int, float]:
     latents = _together([inputs[job] for job in samples])
     times = np.array([job.table.time[job.row] for job in samples], np.float32)
     conditions = _together([job.condition[0] for job in batch] + [job.condition[1] for job in guided])
+    more = {
+        name: _together([job.given[name][0] for job in batch] + [job.given[name][1] for job in guided])
+        for name in batch[0].given
+    }
     for job in batch:
         job.prepare()
     began = clock()
-    raw = network.evaluate(latents, times, conditions)
+    raw = network.evaluate(latents, times, conditions, more)
     seconds = clock() - began
     unconditional = dict(zip(guided, raw[len(batch) :], strict=True))
     for job, result in zip(batch, raw, strict=False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -37,6 +37,7 @@ class Job:
     prepare: Callable[[], None] = _nothing  # called when the model is about to run: what `draw` will give may be begun
     image: Latent | None = None  # a clean latent, where the plan starts from one or a mask keeps parts of it
     mask: Latent | None = None  # (1, height, width): 1 is made anew, 0 stays the image's
+    given: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)  # (2, ...) each: what else its network reads
     priority: int = 0  # higher goes first
     deadline: float = float("inf")  # seconds on the engine's clock
     arrived: float = 0.0

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...assets.bundle import Bundle
 from ...assets.manifest import Words
+from ...assets.refusal import Refusal
 from .backends import Graph
 from .proof import Proof
 
 Array = NDArray[np.float32]
 
+NOTHING: Mapping[str, Array] = {}
 CELLS_PER_CALL = 512
 """Latent cells that one model call serves: two 128 px textures at 8 px a cell. On processors a larger call is no faster
 per sample, of two not slower than of four, and an urgent request waits for the whole of it."""
@@ -22,13 +26,15 @@ per sample, of two not slower than of four, and an urgent request waits for the 
 
 @dataclass(eq=False)
 class Network:
-    """`step` and `decode` of one bundle. Calls are made from one thread at a time."""
+    """`step` and `decode` of one bundle, and `more`: its other step graphs and the encoders of pictures, by name. Calls are
+    made from one thread at a time."""
 
     bundle: Bundle
     step: Graph
     decode: Graph
     proof: Proof
     encode_text: Graph | None = None
+    more: Mapping[str, Graph] = field(default_factory=dict)
     seconds_per_cell: float = 0.0  # of model evaluation, one sample; a moving average
     decode_seconds_per_cell: float = 0.0
     _warm: set[tuple[int, ...]] = field(default_factory=set)
@@ -61,27 +67,46 @@ class Network:
             encoded[1] = np.zeros_like(encoded[0])
         return np.hstack([np.stack(encoded), told])
 
-    def evaluate(self, latents: Array, times: Array, conditions: Array) -> Array:
-        """Raw model output (B, C, h, w) for latents (B, C, h, w), times (B,) and conditions (B, K)."""
+    def encoded(self, graph: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """What an encoder of the bundle makes of a picture, alone."""
+        return self.more[graph].run(inputs)
+
+    def evaluate(self, latents: Array, times: Array, conditions: Array, inputs: Mapping[str, Array] = NOTHING) -> Array:
+        """Raw model output (B, C, h, w) for latents (B, C, h, w), times (B,), conditions (B, K) and named inputs (B, ...).
+
+        The graph is the one that reads these inputs, no more and no fewer.
+        """
         began = time.perf_counter()
+        step = self._graph_of(inputs)
+        given = {"latent": latents, "time": times, "condition": conditions, **inputs}
         fixed = self.proof.fixed_batch
         if fixed is None:
-            raw = self._call(latents, times, conditions)
+            raw = step.run(given)["raw"]
         else:
             parts = [slice(at, at + fixed) for at in range(0, len(latents), fixed)]
-            raw = np.concatenate([self._padded(latents[at], times[at], conditions[at], fixed) for at in parts])
+            cut = ({name: array[at] for name, array in given.items()} for at in parts)
+            raw = np.concatenate([_padded(step, part, fixed) for part in cut])
         seconds = (time.perf_counter() - began) / (len(latents) * latents[0, 0].size)
         if latents.shape in self._warm:  # the first call at a shape includes its compilation
             self.seconds_per_cell = _moving(self.seconds_per_cell, seconds)
         self._warm.add(latents.shape)
         return raw
 
-    def _call(self, latents: Array, times: Array, conditions: Array) -> Array:
-        return self.step.run({"latent": latents, "time": times, "condition": conditions})["raw"]
+    @cached_property
+    def _steps(self) -> dict[frozenset[str], Graph]:
+        graphs = {"step": self.step, **self.more}
+        return {names: graphs[name] for names, name in self.bundle.steps.items()}
 
-    def _padded(self, latents: Array, times: Array, conditions: Array, batch: int) -> Array:
-        index = np.minimum(np.arange(batch), len(latents) - 1)
-        return self._call(latents[index], times[index], conditions[index])[: len(latents)]
+    def _graph_of(self, inputs: Mapping[str, Array]) -> Graph:
+        if not inputs and not self.bundle.manifest.reads:  # nearly always
+            return self.step
+        step = self._steps.get(frozenset(inputs))
+        if step is None:
+            sentence = (
+                f"{', '.join(inputs) or 'nothing more'} is read by no step graph of {self.bundle.manifest.name!r}"
+            )
+            raise Refusal("unsupported", "inputs", sentence, "ask for it through a request")
+        return step
 
     def maps(self, latent: Array, grain: Array | None = None) -> Array:
         """Decoded maps (M, H, W) in [0, 1] of one latent (C, h, w); always alone, so that its bits cannot vary.
@@ -102,6 +127,12 @@ class Network:
 def decode_inputs(latent: Array, grain: Array | None) -> dict[str, Array]:
     """Of a decode graph, for latents (B, C, h, w) and the noise that some decoders take."""
     return {"latent": latent} if grain is None else {"latent": latent, "noise": grain}
+
+
+def _padded(step: Graph, given: Mapping[str, Array], batch: int) -> Array:
+    count = len(given["latent"])
+    index = np.minimum(np.arange(batch), count - 1)
+    return step.run({name: array[index] for name, array in given.items()})["raw"][:count]
 
 
 def _moving(average: float, value: float) -> float:

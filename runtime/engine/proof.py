@@ -10,14 +10,14 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ...assets.bundle import Bundle
-from ...assets.manifest import grain_shape
+from ...assets.manifest import grain_shape, input_shapes
 from .backends import Array, Graph
 
 Graphs = tuple[Graph, Graph]
@@ -49,29 +49,43 @@ class Proof:
 
 
 def prove(
-    bundle: Bundle, graphs: Graphs, threads: int, single: Callable[[], Graphs], cache: Path, sizes: Sizes = SIZES
+    bundle: Bundle,
+    graphs: Graphs,
+    threads: int,
+    single: Callable[[], Graphs],
+    cache: Path,
+    sizes: Sizes = SIZES,
+    name: str = "step",
 ) -> Proof:
     """Runs samples alone, in batches, in other slots and on one thread, and compares bits; kept for this machine.
 
-    graphs  step and decode as they will run, with `threads`
+    graphs  a step graph and decode as they will run, with `threads`
     single  loads both for one thread
     sizes   of latents (height, width), cells
+    name    of the step graph
     """
     step, _ = graphs
     made_by = [step.identity.to_dict(), platform.processor(), platform.platform(), threads]
-    key = json.dumps([bundle.digest, *made_by, BATCH, sizes])
+    key = json.dumps([bundle.digest, *made_by, BATCH, sizes, *([name] if name != "step" else [])])
     path = cache / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
     try:
         found = json.loads(path.read_text())
         return Proof(found["fixed_batch"], found["any_threads"])
     except (OSError, ValueError, KeyError):
-        samples = [_samples(bundle, size) for size in sizes]
+        samples = [_samples(bundle, size, name) for size in sizes]
         proof = Proof(_fixed_batch(step, samples), threads == 1 or _equal_on(graphs, single(), samples))
     cache.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
     part.write_text(json.dumps({"fixed_batch": proof.fixed_batch, "any_threads": proof.any_threads}))
     os.replace(part, path)
     return proof
+
+
+def strictest(proofs: Iterable[Proof]) -> Proof:
+    """What holds for all of several graphs."""
+    together = list(proofs)
+    fixed = [proof.fixed_batch for proof in together if proof.fixed_batch is not None]
+    return Proof(min(fixed, default=None), all(proof.any_threads for proof in together))
 
 
 def _fixed_batch(step: Graph, samples: list[dict[str, Array]]) -> int | None:
@@ -91,12 +105,14 @@ def _equal_on(graphs: Graphs, others: Graphs, samples: list[dict[str, Array]]) -
     )
 
 
-def _samples(bundle: Bundle, size: tuple[int, int]) -> dict[str, Array]:
+def _samples(bundle: Bundle, size: tuple[int, int], step: str) -> dict[str, Array]:
     rng = np.random.default_rng(size)
+    inputs = input_shapes(bundle.manifest, step, *size)
     samples = {
         "latent": rng.standard_normal((BATCH, bundle.manifest.latent.channels, *size), np.float32),
         "time": np.linspace(1.0, 0.1, BATCH, dtype=np.float32),
         "condition": rng.random((BATCH, bundle.condition_size), np.float32),
+        **{name: rng.random((BATCH, *shape), np.float32) for name, shape in inputs.items()},
     }
     grain = grain_shape(bundle.manifest, *size)
     return samples if grain is None else {**samples, "noise": rng.standard_normal((BATCH, *grain), np.float32)}

@@ -40,4 +40,5 @@ def urgency(job: Job, now: float) -> tuple[int, float, bool, float]:
 
 
 def shares_call(one: Job, other: Job) -> bool:
-    return one.network is other.network and one.shape == other.shape and not other.finished
+    alike = one.network is other.network and one.shape == other.shape and one.given.keys() == other.given.keys()
+    return alike and not other.finished

@@ -19,7 +19,7 @@ class FakeRecipe:
 
     @property
     def id(self):
-        return hashlib.sha256(json.dumps(self.fields, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.fields, sort_keys=True, default=str).encode()).hexdigest()
 
 
 @dataclass(eq=False)

@@ -22,7 +22,8 @@ PAGE = (FOLDER / "PROTOCOL.md").read_text()
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
 def test_every_vector_reads_and_writes_to_the_byte(vector):
     data = bytes.fromhex(vector["hex"])
-    message = decode_client([data]) if vector["to"] == "server" else decode_server(data)
+    behind = [bytes(part["bytes"]) for part in vector["header"].get("payload", [])]
+    message = decode_client([data, *behind]) if vector["to"] == "server" else decode_server(data)
     assert encode(message) == data
     assert msgspec.msgpack.decode(data) == vector["header"]
     assert vector["hex"] in PAGE.replace("\n", "").replace(" ", "")

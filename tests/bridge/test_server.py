@@ -131,7 +131,7 @@ def test_another_major_version_is_refused_with_both_versions(address):
             old.socket.send(msgspec.msgpack.encode(hello))
             answer, _ = old.hear()
             assert answer.code == "version"
-            assert "1.1" in answer.sentence
+            assert "1.2" in answer.sentence
             assert ".".join(map(str, version)) in answer.sentence
 
 

@@ -28,8 +28,9 @@ AUDIO = m.Part(
     bytes=960000,
 )
 HEIGHT = m.Part(name="height", encoding="raw", dtype="uint8", shape=(128, 128), colour_space="linear", bytes=16384)
+DEPTH = m.Part(name=SHA, encoding="raw", dtype="uint8", shape=(128, 128), colour_space="linear", bytes=16384)
 TO_SERVER = {
-    "hello": m.Hello(version=(1, 1), client="0123456789abcdef0123456789abcdef", agent="example 1.0"),
+    "hello": m.Hello(version=(1, 2), client="0123456789abcdef0123456789abcdef", agent="example 1.0"),
     "submit": m.Submit(request="r1", recipe=RECIPE),
     "submit, every field": m.Submit(
         request="r2",
@@ -39,6 +40,9 @@ TO_SERVER = {
         late="degrade",
         encoding="png",
         maps=["albedo", "normal_directx", "orm"],
+    ),
+    "submit, with a picture": m.Submit(
+        request="r3", recipe={**RECIPE, "inputs": {"depth": SHA, "depth_strength": 0.5}}, payload=[DEPTH]
     ),
     "received": m.Received(request="r1"),
     "cancel": m.Cancel(request="r2"),
@@ -58,7 +62,7 @@ TO_SERVER = {
 }
 TO_CLIENT = {
     "welcome": m.Welcome(
-        version=(1, 1),
+        version=(1, 2),
         server="cadenza 0.1.0",
         limits=m.Limits(),
         encodings=["raw", "png"],

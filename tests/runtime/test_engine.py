@@ -29,7 +29,7 @@ class World:
         self.network = Network(bundle, load(bundle.path("step"), 1), load(bundle.path("decode"), 1), Proof(None))
         real = self.network.evaluate
 
-        def evaluate(latents, times, conditions):
+        def evaluate(latents, times, conditions, inputs):
             self.now += self.call
             return real(latents, times, conditions)
 
@@ -162,10 +162,10 @@ def test_a_model_that_fails_ends_the_jobs_of_its_call_and_no_others(world):
     small = [world.job(i, steps=3, shape=SMALL) for i in range(3)]
     evaluate = world.network.evaluate
 
-    def failing(latents, times, conditions):
+    def failing(latents, times, conditions, inputs):
         if latents.shape[1:] == LARGE and world.now >= CALL:
             raise MemoryError("no memory for this call")
-        return evaluate(latents, times, conditions)
+        return evaluate(latents, times, conditions, inputs)
 
     world.network.evaluate = failing
     world.run()

@@ -6,7 +6,6 @@ import pytest
 from cadenza.assets.refusal import Refusal
 from cadenza.runtime.looking import Workbench
 from cadenza.runtime.masks import cells_of, check_mask, digits_of
-from cadenza.runtime.resolve import resolve
 
 SIZE, FACTOR = (64, 48), 8
 SHAPE = np.random.default_rng(2).random((6, 8)) < 0.4
@@ -81,10 +80,3 @@ def test_a_recipe_with_a_shape_is_replayed_to_the_same_bytes(runtime):
     assert made.recipe["mask"] == digits_of(np.eye(8))
     assert runtime.submit(made.recipe).wait(20).digest == made.digest
     assert runtime.submit({**ASKED, "mask": np.eye(8)[::-1]}).wait(20).digest != made.digest
-
-
-def test_a_picture_is_refused_as_an_image_in_words(bundle):
-    for picture in (np.zeros((64, 64, 3), np.uint8), b"\\x89PNG"):
-        with pytest.raises(Refusal, match="is a picture") as refused:
-            resolve({**ASKED, "image": picture, "denoise": 0.5}, {bundle.digest: bundle})
-        assert refused.value.field == "image"
