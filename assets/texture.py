@@ -146,6 +146,8 @@ def _number(value: float) -> Field:
 
 
 _ZERO, _HALF, _ONE, _TWO, _TOP = map(_number, (0, 0.5, 1, 2, 255))
+_SLOPE, _MIDDLE, _ROUNDED = map(_number, (NORMAL_STRENGTH / 8, 127.5, 128))  # 128: the middle, and the half that rounds
+_HERE, _AROUND = map(_number, (OCCLUSION_STRENGTH, OCCLUSION_STRENGTH / 25))
 
 
 def quantise(field: Field) -> Bytes:
@@ -183,22 +185,22 @@ def normals_of(height: Field) -> Bytes:
     pitch = wide + 2
     around = _wrapped(height, 1).reshape(-1)
     places = high * pitch - 2
-    planes = np.zeros((3, high * pitch), np.float32)
+    planes = np.empty((3, high * pitch), np.float32)
     normal = planes[:, :places]
     x, y, z = normal
     across = _smoothed(around[: -2 * pitch], around[pitch:-pitch], around[2 * pitch :])
     np.subtract(across[:-2], across[2:], out=x)
     along = _smoothed(around[:-2], around[1:-1], around[2:])
     np.subtract(along[2 * pitch :], along[: -2 * pitch], out=y)  # rows go down, y goes up
-    normal[:2] *= _number(NORMAL_STRENGTH / 8)
+    normal[:2] *= _SLOPE
     np.multiply(x, x, out=z)
-    z += y * y
+    z += np.multiply(y, y, out=across[:places])
     z += _ONE
     np.sqrt(z, out=z)
-    np.divide(_number(127.5), z, out=z)
+    np.divide(_MIDDLE, z, out=z)
     normal[:2] *= z
-    normal += _number(128)  # 127.5, and the half that rounds
-    return _interleaved(list(planes.astype(np.uint8).reshape(3, high, pitch)[:, :, :wide]))
+    normal += _ROUNDED
+    return _interleaved(list(planes.reshape(3, high, pitch)[:, :, :wide]))
 
 
 def occlusion_of(height: Field) -> Bytes:
@@ -209,23 +211,29 @@ def occlusion_of(height: Field) -> Bytes:
     (high, wide), margin = height.shape, max(OCCLUSION_RADII)
     pitch = wide + 2 * margin
     around = _wrapped(height, margin).reshape(-1)
-    places = high * pitch - 2 * margin
-    here = around[margin * (pitch + 1) :][:places] * _number(OCCLUSION_STRENGTH)
-    whole = np.ones(high * pitch, np.float32)
-    shut = whole[:places]
+    size = high * pitch
+    places = size - 2 * margin
+    here = around[margin * (pitch + 1) :][:places] * _HERE
     nothing = np.zeros(places, np.float32)  # a maximum with a constant would take three times as long
-    for far in OCCLUSION_RADII:
+    rows, below, shut = np.empty(size, np.float32), np.empty(places, np.float32), np.empty(places, np.float32)
+    for factor, far in enumerate(OCCLUSION_RADII):
         near = max(1, far // 2)
         starts = [margin + offset for offset in (0, -near, near, -far, far)]
-        rows = _sum([around[at * pitch :][: high * pitch] for at in starts])
-        below = _sum([rows[at:][:places] for at in starts])
-        below *= _number(OCCLUSION_STRENGTH / 25)
-        below -= here
-        np.maximum(below, nothing, out=below)
-        below += _ONE
-        shut *= below
+        _sum([around[at * pitch :][:size] for at in starts], rows)
+        total = below if factor else shut
+        _sum([rows[at:][:places] for at in starts], total)
+        total *= _AROUND
+        total -= here
+        np.maximum(total, nothing, out=total)
+        total += _ONE
+        if factor:
+            shut *= total
     np.divide(_ONE, shut, out=shut)
-    return np.ascontiguousarray(quantise(whole).reshape(high, pitch)[:, :wide])
+    shut *= _TOP  # of what lies above 0 and at most at 1: as `quantise`
+    shut += _HALF
+    light = np.empty(size, np.uint8)
+    light[:places] = shut
+    return light.reshape(high, pitch)[:, :wide].copy()
 
 
 def _wrapped(field: Field, by: int) -> Field:
@@ -245,15 +253,14 @@ def _smoothed(before: Field, here: Field, after: Field) -> Field:
     return total
 
 
-def _sum(fields: Sequence[Field]) -> Field:
-    total: Field = fields[0] + fields[1]
+def _sum(fields: Sequence[Field], out: Field) -> None:
+    np.add(fields[0], fields[1], out=out)
     for field in fields[2:]:
-        total += field
-    return total
+        out += field
 
 
-def _interleaved(planes: Sequence[Bytes]) -> Bytes:
-    """(H, W, n) of n planes (H, W); three strided copies, where numpy's stack takes twice as long."""
+def _interleaved(planes: Sequence[Bytes] | Sequence[Field]) -> Bytes:
+    """(H, W, n) of n planes (H, W), of reals what is whole of them; numpy's stack takes twice as long."""
     out = np.empty((*planes[0].shape, len(planes)), np.uint8)
     for channel, plane in enumerate(planes):
         out[..., channel] = plane

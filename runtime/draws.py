@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 
 import numpy as np
@@ -16,6 +16,8 @@ from .solver import Plan
 from .solver.live import LivePlan
 
 Field = NDArray[np.float32]
+Made = tuple[range, Sequence[Field] | Field, Field | None]
+"""Which draws, the draws, and the decoder's noise where it was made with them."""
 BLOCK_NUMBERS = 1 << 18
 """Draws are made several at a time, up to this many numbers: one call for a few-step plan, bounded memory for a long one."""
 
@@ -55,42 +57,65 @@ def _corner(recipe: Recipe, shape: tuple[int, int, int]) -> dict[str, int]:
 
 
 class StepDraws:
-    """The k-th unit draw of a plan's step noise, made in blocks and kept until the next block is wanted.
+    """The k-th unit draw of a plan's step noise, made in blocks and kept until the next block is wanted; and the grain.
 
-    With `ahead` each block is made there while the model runs, so that its numbers are ready when they are wanted.
+    With `ahead` each block is made there while the model runs, so that its numbers are ready when they are wanted, and with
+    the first the decoder's noise, of shape `grain`: one task, as two would get into each other's way between two rows.
     """
 
     def __init__(
-        self, recipe: Recipe, plan: Plan | LivePlan, shape: tuple[int, int, int], ahead: Executor | None = None
+        self,
+        recipe: Recipe,
+        plan: Plan | LivePlan,
+        shape: tuple[int, int, int],
+        ahead: Executor | None = None,
+        grain: tuple[int, int, int] | None = None,
     ) -> None:
         self._recipe, self._plan, self._shape, self._ahead = recipe, plan, shape, ahead
         self._block = max(1, BLOCK_NUMBERS // math.prod(shape))
         self._made: dict[int, Field] = {}
         self._stop = 0  # the first draw after the block made
-        self._coming: tuple[int, Future[Field]] | None = None  # the block from this draw on
+        self._grain_shape = grain
+        self._grain: Field | None = None
+        self._coming: Future[Made] | None = None
 
     def initial(self) -> Field:
         """The start, as `initial` gives it."""
         return initial(self._recipe, self._shape)
 
     def prepare(self) -> None:
-        """To be called when the model is about to run: begins the next block, if it is not made or begun already."""
-        first = self._stop
-        if self._ahead is not None and self._coming is None and first < self._plan.noise_draws:
-            self._coming = first, self._ahead.submit(self._make, self._wanted(first))
+        """To be called when the model is about to run: begins what is not made or begun already."""
+        if self._ahead is None or self._coming is not None:
+            return
+        wanted, shape = self._wanted(self._stop), None if self._grain is not None else self._grain_shape
+        if wanted or shape is not None:
+            self._coming = self._ahead.submit(self._make, wanted, shape)
 
     def __call__(self, k: int) -> Field:
+        if k not in self._made and self._coming is not None:
+            self._take(self._coming.result())
         if k not in self._made:
-            wanted = self._wanted(k)
-            coming, self._coming = self._coming, None
-            fields = coming[1].result() if coming is not None and coming[0] == k else self._make(wanted)
-            self._made, self._stop = dict(zip(wanted, fields, strict=True)), wanted.stop
+            self._take(self._make(self._wanted(k), None))
         return self._made[k]
+
+    def grain(self) -> Field | None:
+        """The decoder's noise, as `grain` gives it."""
+        if self._grain is None and self._coming is not None:
+            self._take(self._coming.result())
+        return grain(self._recipe, self._grain_shape) if self._grain is None else self._grain
+
+    def _take(self, made: Made) -> None:
+        wanted, fields, grained = made
+        self._coming, self._made, self._stop = None, dict(zip(wanted, fields, strict=True)), wanted.stop
+        self._grain = self._grain if grained is None else grained
 
     def _wanted(self, first: int) -> range:
         return range(first, min(first + self._block, self._plan.noise_draws))
 
-    def _make(self, wanted: range) -> Field:
+    def _make(self, wanted: range, grained: tuple[int, int, int] | None) -> Made:
+        return wanted, self._steps(wanted) if wanted else (), grain(self._recipe, grained)
+
+    def _steps(self, wanted: range) -> Field:
         intervals = [(float(here), float(there)) for here, there in self._plan.intervals[wanted.start : wanted.stop]]
         corner = _corner(self._recipe, self._shape)
 

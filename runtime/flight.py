@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..assets.manifest import grain_shape
-from .draws import grain
+from .draws import StepDraws, grain
 from .engine.job import Job
 from .engine.tokens.job import TokenJob
 from .kinds import AnyResolved
@@ -29,7 +29,6 @@ class Flight:
     works: list[Work] = field(default_factory=list)
     job: Job | TokenJob | None = None  # None until the engine's thread has taken it up
     filed: tuple[int, float] | None = None  # priority and milliseconds as the backlog has them
-    _grain: Future[NDArray[np.float32] | None] | None = None
 
     @property
     def priority(self) -> int:
@@ -47,17 +46,11 @@ class Flight:
             left = plan.evaluations * max(0, plan.rows - self.job.row) / plan.rows  # a live run may take more
         return 1e3 * float(self.network.expected_seconds(cells(self.resolved), left))
 
-    def prepare(self, ahead: Executor) -> None:
-        """Between two rows: begins the decoder's noise, which is then drawn while the model runs."""
-        if not isinstance(self.resolved, Resolved) or self.resolved.bundle.manifest.grain is None:
-            return
-        if self._grain is None and self.job is not None and not self.job.finished:
-            self._grain = ahead.submit(grain_of, self.resolved)
-
-    def grain(self) -> NDArray[np.float32] | None:
-        """The decoder's noise, for bundles that have it."""
-        assert isinstance(self.resolved, Resolved)
-        return grain_of(self.resolved) if self._grain is None else self._grain.result()
+    def draws(self, resolved: Resolved, ahead: Executor) -> StepDraws:
+        """The noise of its recipe, or of the image that it starts from, which is not decoded."""
+        latent = shape(resolved)
+        grained = grain_shape(resolved.bundle.manifest, *latent[1:]) if resolved is self.resolved else None
+        return StepDraws(resolved.recipe, resolved.plan, latent, ahead, grained)
 
 
 class Backlog:

@@ -18,6 +18,7 @@ The address is packed into Philox's counter and key like this; four neighbours a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,13 +82,22 @@ def words(
 ) -> Words:
     """32-bit words (draws, channels, height, width) of the window whose top left corner is (x, y)."""
     first, last = x // _LANES, (x + width - 1) // _LANES
+    column, row, layer = _address(first, last, y, height, channels, frame)
+    draw = np.array([draw + (domain << 24) for draw in draws], np.uint64)[:, None, None, None]
+    lanes = np.empty((len(draws), channels, height, last + 1 - first, _LANES), np.uint64)
+    for lane, word in enumerate(philox((column, row, layer, draw), (seed & 0xFFFFFFFF, seed >> 32))):
+        lanes[..., lane] = word
+    skipped = x - first * _LANES
+    return lanes.reshape(len(draws), channels, height, -1)[..., skipped : skipped + width]
+
+
+@lru_cache(maxsize=64)
+def _address(first: int, last: int, y: int, height: int, channels: int, frame: int) -> tuple[Words, Words, Words]:
+    """Counter words of the places, the same for every seed and draw: blocks along x, rows, channels."""
     column = np.arange(first, last + 1).astype(np.uint64) & _WORD
     row = (np.arange(y, y + height).astype(np.uint64) & _WORD)[:, None]
     layer = (np.arange(channels, dtype=np.uint64) + np.uint64(frame << 16))[:, None, None]
-    draw = np.array([draw + (domain << 24) for draw in draws], np.uint64)[:, None, None, None]
-    lanes = np.stack(philox((column, row, layer, draw), (seed & 0xFFFFFFFF, seed >> 32)), axis=-1)
-    skipped = x - first * _LANES
-    return lanes.reshape(len(draws), channels, height, -1)[..., skipped : skipped + width]
+    return column, row, layer
 
 
 def normals(

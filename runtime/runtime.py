@@ -247,8 +247,8 @@ class Runtime:
         self._enter(flight, resolved, source.latent, on_row, on_done)
 
     def _enter(self, flight: Flight, resolved: Resolved, source: Latent | None, on_row: OnRow, on_done: OnRow) -> None:
-        recipe, plan, latent = resolved.recipe, resolved.plan, shape(resolved)
-        draw = StepDraws(recipe, plan, latent, self._drawer)
+        plan, latent = resolved.plan, shape(resolved)
+        draw = flight.draws(resolved, self._drawer)
         try:
             condition = flight.network.conditions(resolved.condition)
             more = given(resolved, flight.network, source)
@@ -307,7 +307,6 @@ class Runtime:
         if job.row % ROWS_A_FILING == 0 and not job.finished:
             with self._lock:
                 self._backlog.file(flight)
-        flight.prepare(self._drawer)
         for work in list(flight.works):
             work.state, work.row = "running", min(job.row, work.rows)  # a live run may take more than expected
             work.tell()
@@ -315,7 +314,7 @@ class Runtime:
     def _done(self, flight: Flight, job: Job) -> None:
         clock, resolved = self._engine.clock, cast(Any, flight.resolved)
         try:
-            grain = flight.grain()
+            grain = cast(StepDraws, job.draw).grain()
             began = clock()
             maps = flight.network.maps(job.latent, grain)
             decoded = clock()

@@ -7,7 +7,7 @@ import pytest
 
 from cadenza.assets.refusal import Refusal
 from cadenza.runtime.brownian import brownian
-from cadenza.runtime.draws import StepDraws, initial
+from cadenza.runtime.draws import StepDraws, grain, initial
 from cadenza.runtime.looking import Workbench, distance
 from cadenza.runtime.recipe import from_dict
 from cadenza.runtime.resolve import resolve
@@ -230,3 +230,16 @@ def test_draws_made_ahead_are_those_made_when_they_are_wanted(ask, dials, monkey
         for k in (0, 1, 2, 3, 4, 5, 6, 1, 6):  # in order, and back
             ahead.prepare()
             np.testing.assert_array_equal(ahead(k), expected[k])
+
+
+@pytest.mark.parametrize("dials", [{"sampler": "euler"}, {"sampler": "euler_ancestral"}, {"variation_strength": 0.4}])
+@pytest.mark.parametrize("before", [(), ("prepare",), ("prepare", "grain")])
+def test_the_grain_drawn_with_the_steps_is_the_grain_drawn_alone(ask, dials, before):
+    asked = ask(steps=4, **dials)
+    expected = grain(asked.recipe, (2, 64, 64))
+    with ThreadPoolExecutor(1) as elsewhere:
+        draws = StepDraws(asked.recipe, asked.plan, (4, 16, 16), elsewhere, (2, 64, 64))
+        for name in before:
+            getattr(draws, name)()
+        np.testing.assert_array_equal(draws.grain(), expected)
+        assert StepDraws(asked.recipe, asked.plan, (4, 16, 16), elsewhere).grain() is None
