@@ -94,7 +94,16 @@ class Bundle:
             "reads": m.reads,
             "pictures": "encode_image" in m.graphs,
             "licence": m.licence,
+            **self._played(),
         }
+
+    def _played(self) -> dict[str, Any]:
+        """Of a sound its rate and greatest length, of a flipbook its sheet."""
+        m = self.manifest
+        if m.samples is not None:
+            rate = m.samples.rate_hz
+            return {"sample_rate_hz": rate, "seconds": {"minimum": 1 / rate, "maximum": m.latent.maximum / rate}}
+        return {} if m.sheet is None else {"sheet": msgspec.to_builtins(m.sheet)}
 
 
 def load_bundle(folder: Path) -> Bundle:

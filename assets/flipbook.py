@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from .manifest import Manifest
+from .manifest import Manifest, Sheet
 from .refusal import Corrupt
 from .texture import Texture, derive
 
 Bytes = NDArray[np.uint8]
-FLIPBOOK = "flipbook"
-"""The kind of bundles and requests."""
 FACTS = "facts"
-
-
-class Sheet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How frames lie in a sheet, and how many are shown a second."""
-
-    frames: int
-    rows: int
-    columns: int
-    rate: float
 
 
 class Flipbook(Texture):
@@ -59,6 +50,21 @@ class Flipbook(Texture):
         maps = {name: cut(sheet, self.sheet)[row, column] for name, sheet in self._maps.items()}
         return Texture(maps, self.recipe, self.id, self.ignored, self.made_by)
 
+    def animation(self, format: str = "gif") -> bytes:
+        """The colours as one file that plays again and again: "gif" (256 colours a frame) or "apng"."""
+        from .animated import animate  # needs the library of image files, which a server of pixels does without
+
+        frames = cut(self.albedo, self.sheet)
+        return animate(frames.reshape(self.sheet.frames, *frames.shape[2:]), self.sheet.rate, format)
+
+    def save(self, path: str | Path) -> list[Path]:
+        """Writes the animation that the suffix names (.gif, .apng) and the record NAME.json. Returns the paths."""
+        path = Path(path)
+        path.write_bytes(self.animation(path.suffix[1:].lower()))
+        record = path.with_suffix(".json")
+        record.write_text(json.dumps(self.record, indent=1) + "\n", encoding="utf-8")
+        return [path, record]
+
     def select(self, names: Sequence[str]) -> Texture:
         """With the maps named only, and the digest of all; without names itself."""
         if not names:
@@ -71,21 +77,10 @@ class Flipbook(Texture):
         return Flipbook(self.sheet, *told)
 
 
-def sheet_of(manifest: Manifest) -> Sheet:
-    """How a bundle lays its frames out, or a refusal of the bundle."""
-    told = {name: manifest.provenance.get(name) for name in ("frames", "rows", "columns", "rate")}
-    try:
-        sheet = msgspec.convert(told, Sheet)
-    except msgspec.ValidationError as error:
-        raise Corrupt("provenance", f"is of no flipbook: {error}", "export the bundle again") from error
-    if sheet.rows * sheet.columns != sheet.frames or sheet.frames < 1 or not 0 < sheet.rate <= 1000:
-        raise Corrupt("provenance", f"{told} is no full sheet", "export the bundle again")
-    return sheet
-
-
 def finished(decoded: NDArray[np.float32], manifest: Manifest, **told: Any) -> Flipbook:
     """The flipbook of a decoded sheet (M, rows H, columns W) in [0, 1]."""
-    sheet = sheet_of(manifest)
+    sheet = manifest.sheet
+    assert sheet is not None  # its manifest was checked when it was read
     names = [channel.name for channel in manifest.channels]
     return Flipbook(sheet, derive_sheet(decoded, names, sheet), **told)
 

@@ -14,6 +14,9 @@ from .music.manifest import MusicManifest
 from .refusal import Corrupt, OutOfRange, Unknown
 
 FORMAT = 1
+SOUND, FLIPBOOK = "sound", "flipbook"
+"""Kinds whose results need telling how to play them."""
+RATE_LIMIT = 768_000
 NEEDED = ("step", "decode")
 OPTIONAL = ("loop", "encode", "encode_text", "encode_image")
 """Graphs of a bundle: one model evaluation and the decoder; the whole solver loop, pictures to latents, prompts to conditions."""
@@ -47,6 +50,21 @@ class Grain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     channels: int
     factor: int
+
+
+class Samples(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of kind "sound": samples a second of each channel, 1 to 768,000."""
+
+    rate_hz: int
+
+
+class Sheet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of kind "flipbook": how frames lie in a sheet, row-major from the top left, and how many are shown a second."""
+
+    frames: int
+    rows: int
+    columns: int
+    rate: float  # frames a second, above 0, at most 1000
 
 
 class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="words"):
@@ -113,7 +131,10 @@ class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """bundle.json. `files` has the sha-256 of every file beside it."""
+    """bundle.json. `files` has the sha-256 of every file beside it.
+
+    `samples` stands in bundles of sounds and `sheet` in those of flipbooks, each there and nowhere else.
+    """
 
     name: str
     kind: str
@@ -125,6 +146,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     channels: list[Channel]
     graphs: dict[str, str]
     grain: Grain | None = None
+    samples: Samples | None = None
+    sheet: Sheet | None = None
     inputs: dict[str, Input] = {}
     reads: dict[str, list[str]] = {}  # names of inputs by step graph, where it reads any
     format: int = FORMAT
@@ -165,11 +188,26 @@ def read(data: bytes) -> Manifest:
             "bundle.json.format", f"is {number!r}, this build reads format {FORMAT}", "export it with this build"
         )
     try:
-        manifest = cast(Manifest, msgspec.json.decode(data, type=MusicManifest if kind == "music" else Manifest))
+        manifest = cast(Manifest, msgspec.convert(_moved(told), MusicManifest if kind == "music" else Manifest))
     except msgspec.ValidationError as error:
         raise Corrupt("bundle.json", str(error), "export the bundle again") from error
     check(manifest)
     return manifest
+
+
+def _moved(told: dict[str, Any]) -> dict[str, Any]:
+    """Manifests written before `samples` and `sheet` had fields say the same in their provenance."""
+    provenance = told.get("provenance")
+    if not isinstance(provenance, dict):
+        return told
+    if told.get("kind") == SOUND and "samples" not in told and "sample_rate_hz" in provenance:
+        rate = provenance["sample_rate_hz"]
+        whole = isinstance(rate, float) and rate.is_integer()
+        return {**told, "samples": {"rate_hz": int(rate) if whole else rate}}
+    if told.get("kind") == FLIPBOOK and "sheet" not in told and "frames" in provenance:
+        names = ("frames", "rows", "columns", "rate")
+        return {**told, "sheet": {name: provenance[name] for name in names if name in provenance}}
+    return told
 
 
 def check(manifest: Manifest) -> None:
@@ -199,6 +237,7 @@ def check(manifest: Manifest) -> None:
                 "recommended.times", table.times, f"{table.steps} falling numbers, with or without the end"
             )
     _check_conditioning(manifest)
+    _check_kind(manifest)
     for name in NEEDED:
         if name not in manifest.graphs:
             raise Corrupt("graphs", f"{name!r} is missing", "export the bundle again")
@@ -210,6 +249,21 @@ def check(manifest: Manifest) -> None:
     for name in manifest.graphs:
         if name not in known:
             raise Unknown("graphs", name, known)
+
+
+def _check_kind(manifest: Manifest) -> None:
+    """That it says how to use what it makes, and says nothing of other kinds."""
+    for kind, field, told in ((SOUND, "samples", manifest.samples), (FLIPBOOK, "sheet", manifest.sheet)):
+        if (told is None) == (manifest.kind == kind):
+            what = "is missing" if told is None else f"is of kind {kind!r} only, this is {manifest.kind!r}"
+            raise Corrupt(field, what, "export the bundle again")
+    if manifest.samples is not None and not 1 <= manifest.samples.rate_hz <= RATE_LIMIT:
+        raise OutOfRange("samples.rate_hz", manifest.samples.rate_hz, f"1 to {RATE_LIMIT} samples a second")
+    sheet = manifest.sheet
+    if sheet is not None and not (sheet.rows * sheet.columns == sheet.frames >= 1 and 0 < sheet.rate <= 1000):
+        raise OutOfRange(
+            "sheet", msgspec.to_builtins(sheet), "a full sheet: rows times columns frames, 0 to 1000 a second"
+        )
 
 
 def _check_conditioning(manifest: Manifest) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,11 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .manifest import Manifest
-from .music.wav import wav
-from .refusal import Corrupt, Unknown
+from .music.files import encode
+from .refusal import Corrupt, Refusal, Unknown
 
-SOUND = "sound"
-"""The kind of bundles and requests."""
 PARTS = ("audio", "facts")
 """What a sound consists of: samples, and the facts (JSON) that say how to play them."""
 
@@ -67,12 +66,25 @@ class Sound:
     def timed(self, milliseconds: Mapping[str, float]) -> Sound:
         return replace(self, milliseconds=dict(milliseconds))
 
-    def save(self, path: str | Path, bits: int = 32) -> list[Path]:
-        """Writes a WAV (32 bits are float, 24 and 16 whole numbers) and the record NAME.json. Returns the paths."""
+    def save(self, path: str | Path, bits: int | None = None, gain_db: float = 0.0) -> list[Path]:
+        """Writes the file that the suffix names (.wav, .flac, .ogg) and the record NAME.json. Returns the paths.
+
+        bits     32 (float, WAV only and its own choice), 24 (FLAC's) or 16; OGG has none
+        gain_db  louder or, below 0, softer in the file; nothing is clipped: a peak above 1 fits into float only, others refuse
+        """
         path = Path(path)
-        path.write_bytes(wav(self.audio, self.rate, bits, loop=False))
+        wave = self.audio if gain_db == 0.0 else self.audio * np.float32(10 ** (gain_db / 20))
+        try:
+            data = encode(wave, self.rate, path.suffix[1:].lower(), bits, loop=False)
+        except Refusal as refusal:
+            if refusal.code != "clipped":
+                raise
+            fits = gain_db - math.ceil(200 * math.log10(float(np.abs(wave).max()))) / 10 - 0.1
+            remedy = f"write a WAV of 32 bits, or set gain_db to {fits:.1f}"
+            raise Refusal(refusal.code, "gain_db", refusal.sentence, remedy) from None
+        path.write_bytes(data)
         record = path.with_suffix(".json")
-        told = {**self.record, "rate_hz": self.rate, "seconds": self.seconds}
+        told = {**self.record, "rate_hz": self.rate, "seconds": self.seconds, "gain_db": gain_db}
         record.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
         return [path, record]
 
@@ -86,11 +98,9 @@ def check_parts(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def rate_of(manifest: Manifest) -> int:
-    """Samples a second that a bundle makes, or a refusal of the bundle."""
-    rate = manifest.provenance.get("sample_rate_hz")
-    if not isinstance(rate, int | float) or not 1 <= rate <= 768_000 or rate != int(rate):
-        raise Corrupt("provenance.sample_rate_hz", f"is {rate!r}, a whole number is due", "export the bundle again")
-    return int(rate)
+    """Samples a second that a bundle of sounds makes; its manifest was checked when it was read."""
+    assert manifest.samples is not None
+    return manifest.samples.rate_hz
 
 
 def finished(decoded: NDArray[np.float32], manifest: Manifest, **told: Any) -> Sound:

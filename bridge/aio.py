@@ -108,6 +108,14 @@ class AsyncGame:
         wanted = {"kind": "music", "prompt": prompt, "seed": seed, **dials}
         return await (await self.submit(wanted, maps=parts))
 
+    async def sound(self, prompt: str, *, seed: int = 0, seconds: float | None = None, **dials: Any) -> Any:
+        """As Game.sound."""
+        return await (await self.submit({"kind": "sound", "prompt": prompt, "seed": seed, "seconds": seconds, **dials}))
+
+    async def flipbook(self, prompt: str, *, seed: int = 0, size: int = 128, **dials: Any) -> Any:
+        """As Game.flipbook."""
+        return await (await self.submit({"kind": "flipbook", "prompt": prompt, "seed": seed, "size": size, **dials}))
+
     async def stream(
         self,
         prompt: str,

@@ -84,6 +84,20 @@ class Game(ABC):
         parts = () if stems else ("audio", "score")
         return self.submit({"kind": "music", "prompt": prompt, "seed": seed, **dials}, maps=parts).result()
 
+    def sound(self, prompt: str, *, seed: int = 0, seconds: float | None = None, **dials: Any) -> Any:
+        """Makes a sound and waits for it: .audio float32 (samples, channels), .rate, .seconds, .save("x.wav").
+
+        seconds  rounded up to whole latent cells; without it 10, or what the bundle makes at most. `describe` has its limits
+        """
+        return self.submit({"kind": "sound", "prompt": prompt, "seed": seed, "seconds": seconds, **dials}).result()
+
+    def flipbook(self, prompt: str, *, seed: int = 0, size: int = 128, **dials: Any) -> Any:
+        """Makes an animated texture of `size` pixels a frame and waits for it: a texture whose maps are sheets of all frames.
+
+        .sheet says how they lie and how many are shown a second; .frame(i) is one as a texture; .save("x.gif") the colours.
+        """
+        return self.submit({"kind": "flipbook", "prompt": prompt, "seed": seed, "size": size, **dials}).result()
+
     def submit(
         self,
         recipe: Mapping[str, Any],

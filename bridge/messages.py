@@ -152,6 +152,8 @@ class Result(Message, frozen=True):
     made_by: dict[str, Any]
     milliseconds: dict[str, float]
     payload: list[Part]
+    sample_rate_hz: Count | msgspec.UnsetType = msgspec.UNSET  # of sounds and music
+    sheet: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET  # of flipbooks: frames, rows, columns, rate
 
 
 class Failed(Message, frozen=True, kw_only=True):

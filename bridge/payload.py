@@ -8,11 +8,12 @@ from math import prod
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from msgspec import UNSET, to_builtins
 from numpy.typing import NDArray
 
 from ..assets.refusal import Corrupt, Unknown
-from .messages import Part, Result
 from ..runtime.pictures import DTYPES, digest_of
+from .messages import Part, Result
 
 if TYPE_CHECKING:
     from ..assets.flipbook import Flipbook
@@ -104,13 +105,12 @@ def pack(
         made_by=dict(texture.made_by),
         milliseconds=dict(texture.milliseconds),
         payload=parts,
+        sample_rate_hz=getattr(texture, "rate", UNSET),
+        sheet=to_builtins(texture.sheet) if hasattr(texture, "sheet") else UNSET,
     )
     return header, frames
 
 
-def unpack(header: Result, frames: Sequence[Any], selected: bool = False) -> Texture | EncodedTexture | Piece | Sound:
-    """The result of a header and its payload; raw pixels are checked against the digest, unless only some were asked for."""
-    if len(frames) != len(header.payload):
 def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[list[Part], list[Any]]:
     """Descriptions and frames of arrays by digest, which go behind a submit."""
     parts = [
@@ -143,6 +143,9 @@ def unpack_arrays(parts: Sequence[Part], frames: Sequence[Any]) -> dict[str, NDA
     return arrays
 
 
+def unpack(header: Result, frames: Sequence[Any], selected: bool = False) -> Texture | EncodedTexture | Piece | Sound:
+    """The result of a header and its payload; raw pixels are checked against the digest, unless only some were asked for."""
+    if len(frames) != len(header.payload):
         raise Corrupt("payload", f"{len(header.payload)} frames were announced, {len(frames)} came", "submit it again")
     for part, frame in zip(header.payload, frames, strict=True):
         if len(frame) != part.bytes:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from ..assets.bundle import Bundle, load_bundle
 from ..assets.inputs import encoders_of
-from ..assets.manifest import Manifest
+from ..assets.manifest import SOUND, Manifest
 from ..assets.refusal import Refusal
-from ..assets.sound import SOUND
 from .engine.backends import Graph, open_backend
 from .engine.network import Network
 from .engine.proof import LENGTHS, SIZES, Sizes, prove, strictest

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..assets import flipbook, sound
-from ..assets.flipbook import FLIPBOOK
-from ..assets.manifest import Manifest
-from ..assets.sound import SOUND, Sound
+from ..assets.manifest import FLIPBOOK, SOUND, Manifest
+from ..assets.sound import Sound
 from ..assets.texture import Texture, derive
 from .recipe import Recipe
 

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..assets.bundle import Bundle
-from ..assets.flipbook import FLIPBOOK, sheet_of
-from ..assets.manifest import Manifest
+from ..assets.manifest import FLIPBOOK, SOUND
 from ..assets.refusal import Refusal, Unknown
-from ..assets.sound import SOUND, rate_of
 from ..assets.sound import check_parts as check_sound
 from . import bundles as latent_bundles
 from . import checks, sound
@@ -42,8 +40,6 @@ AnyRecipe = Recipe | MusicRecipe
 AnyResolved = Resolved | MusicResolved
 AnyNetwork = Network | TokenNetwork
 MUSIC = "music"
-CHECKED: dict[str, Callable[[Manifest], object]] = {SOUND: rate_of, FLIPBOOK: sheet_of}
-"""What else a kind must say in its manifest; refused when the bundle is opened, not at the first request."""
 
 
 def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle], shelf: Shelf | None = None) -> AnyResolved:
@@ -69,8 +65,6 @@ def read_recipe(fields: Mapping[str, Any]) -> AnyRecipe:
 
 def open_bundle(bundle: Bundle, backend: str, threads: int, cache: Path) -> AnyNetwork:
     """A bundle's graphs on a backend, proved."""
-    if bundle.manifest.kind in CHECKED:
-        CHECKED[bundle.manifest.kind](bundle.manifest)
     opening = open_tokens if bundle.manifest.kind == MUSIC else latent_bundles.open_network
     return opening(bundle, backend, threads, cache)
 

@@ -17,15 +17,21 @@ from .tagged import flac_with, ogg_with
 from .wav import samples, wav
 
 NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+LOOP = "LOOPSTART"
+"""The tag of what loops: the loop's first sample."""
 
 
-def encode(sound: Wave, rate: int, format: str, bits: int | None = None, bpm: float | None = None) -> bytes:
-    """A loop, float32 (frames, 2), as a file of FORMATS; `bits` 32 (float, WAV only), 24 or 16; OGG has no bits."""
+def encode(
+    sound: Wave, rate: int, format: str, bits: int | None = None, bpm: float | None = None, loop: bool = True
+) -> bytes:
+    """Samples float32 (frames, channels) as a file of FORMATS; `bits` 32 (float, WAV only), 24 or 16; OGG has no bits.
+
+    What loops says so in its tags or `smpl` chunk, and its loop is the whole.
+    """
     if format not in FORMATS:
         raise Unknown("format", format, FORMATS)
-    return FORMATS[format](
-        sound, rate, bits, {"LOOPSTART": 0, "LOOPLENGTH": len(sound)} | ({"BPM": f"{bpm:g}"} if bpm else {})
-    )
+    tags: dict[str, object] = {LOOP: 0, "LOOPLENGTH": len(sound)} if loop else {}
+    return FORMATS[format](sound, rate, bits, tags | ({"BPM": f"{bpm:g}"} if bpm else {}))
 
 
 def save(
@@ -85,7 +91,7 @@ def facts(music: Music, file: str = "", stems: Mapping[str, str] | None = None) 
 
 
 def _wav(sound: Wave, rate: int, bits: int | None, tags: Mapping[str, object]) -> bytes:
-    return wav(sound, rate, 32 if bits is None else bits)
+    return wav(sound, rate, 32 if bits is None else bits, loop=LOOP in tags)
 
 
 def _flac(sound: Wave, rate: int, bits: int | None, tags: Mapping[str, object]) -> bytes:

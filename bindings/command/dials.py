@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,10 +63,18 @@ Backend = Annotated[str, typer.Option(help="auto, onnxruntime, openvino, ...")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads; without it all.")]
 
 
-def request(kind: str, prompt: str, size: str, **dials: Any) -> dict[str, Any]:
-    """A request for `submit`: what was not given is left out, text forms are read."""
+def refuse(given: Mapping[str, Any], kind: str, of: str) -> None:
+    """Dials of other kinds are refused by name, never ignored."""
+    for name, value in given.items():
+        if value is not None and value is not False and value != []:
+            raise Refusal("contradiction", name.replace("_", "-"), f"is a dial of {of}, not of {kind}", "leave it out")
+
+
+def request(kind: str, prompt: str, size: str | None, **dials: Any) -> dict[str, Any]:
+    """A request for `submit`: what was not given is left out, text forms are read. A sound has no size."""
     asked: dict[str, Any] = {"kind": kind, "prompt": prompt, **{k: v for k, v in dials.items() if v is not None}}
-    asked["size"] = parse_size(size)
+    if size is not None:
+        asked["size"] = parse_size(size)
     if "spacing" in asked:
         asked["spacing"] = parse_spacing(asked["spacing"])
     if "guidance" in asked:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from tqdm import tqdm
 
+from ...assets.animated import ANIMATIONS
 from ...assets.files import FORMATS
+from ...assets.manifest import FLIPBOOK, SOUND
 from ...assets.refusal import Refusal
 from ...assets.texture import Texture
 from ...bridge import Game, connect
-from . import dials, make_music
+from . import dials, make_music, make_sound
 from .output import (
     LOADING,
     check_format,
@@ -28,10 +31,16 @@ from .output import (
 )
 from .records import find
 
+SIZE = "128"
+PLAYED = (*FORMATS, *ANIMATIONS)
+"""Formats of a flipbook: sheets of its maps, or its colours as they play."""
 Out = Annotated[
     Path | None, typer.Option(help="File of the colour map, or a folder; the other files are named after it.")
 ]
-Format = Annotated[str | None, typer.Option(help="png, dds or ktx2; without it --out's ending says.")]
+Format = Annotated[
+    str | None,
+    typer.Option(help="png, dds, ktx2; gif, apng of a flipbook; wav, flac, ogg; without it --out's ending says."),
+]
 Pack = Annotated[
     list[str] | None, typer.Option(help="Also a packed map: orm, unity_mask, unity_metallic; may be repeated.")
 ]
@@ -40,10 +49,10 @@ Preview = Annotated[bool, typer.Option("--preview", help="Also pictures: 3 x 3 t
 
 
 def make(
-    kind: Annotated[str, typer.Argument(help="texture, music")],
+    kind: Annotated[str, typer.Argument(help="texture, music; with a bundle of its kind sound, flipbook, heightmap")],
     prompt: dials.Prompt,
     seed: dials.Seed = 0,
-    size: dials.Size = "128",
+    size: dials.Size = SIZE,
     steps: dials.Steps = None,
     sampler: dials.Sampler = None,
     spacing: dials.Spacing = None,
@@ -82,6 +91,9 @@ def make(
     mute: make_music.Mute = None,
     loudness: make_music.Loudness = None,
     stems: make_music.Stems = False,
+    seconds: make_sound.Seconds = None,
+    bits: make_sound.Bits = None,
+    gain_db: make_sound.GainDb = 0.0,
     server: dials.Server = None,
     bundle: dials.Bundles = None,
     backend: dials.Backend = "auto",
@@ -104,46 +116,11 @@ def make(
         mute=mute,
         loudness=loudness,
     )
-    if kind == "music":
-        pictured = dict(
-            size=None if size == "128" else size,
-            steps=steps,
-            sampler=sampler,
-            spacing=spacing,
-            negative=negative,
-            eta=eta,
-            variation_seed=variation_seed,
-            variation_strength=variation_strength,
-            noise=noise,
-            embedded_guidance=embedded_guidance,
-            guidance_interval=guidance_interval,
-            corrector=corrector,
-            image=image,
-            denoise=denoise,
-            mask=mask,
-            x=x,
-            y=y,
-            option=option,
-            pack=pack,
-            directx=directx,
-        )
-        make_music.refuse_pictures(pictured)
-        wanted = make_music.request(prompt, seed, {**played, "guidance": guidance})
-        file = make_music.target(out, prompt, seed, format)
-        with open_game(server, bundle, backend) as game:
-            made = watched(game, wanted, () if stems else ("audio", "score"))
-        make_music.write(made, file, stems, preview, json)
-        return
-    make_music.refuse_music({**played, "stems": stems})
-    asked = dials.request(
-        kind,
-        prompt,
-        size,
-        seed=seed,
+    pictured = dict(size=None if size == SIZE else size, mask=mask, x=x, y=y, pack=pack, directx=directx)
+    latent: dict[str, Any] = dict(
         steps=steps,
         sampler=sampler,
         spacing=spacing,
-        guidance=guidance,
         negative=negative,
         eta=eta,
         variation_seed=variation_seed,
@@ -152,21 +129,45 @@ def make(
         embedded_guidance=embedded_guidance,
         guidance_interval=guidance_interval,
         corrector=corrector,
-        image=None if image is None else find(image)["recipe"],
+        image=image,
         denoise=denoise,
-        mask=mask,
-        x=x,
-        y=y,
+    )
+    if kind == "music":
+        dials.refuse({**pictured, **latent, "option": option}, kind, "pictures")
+        dials.refuse({"seconds": seconds, "bits": bits, "gain-db": gain_db or None}, kind, "sounds")
+        wanted = make_music.request(prompt, seed, {**played, "guidance": guidance})
+        file = make_music.target(out, prompt, seed, format)
+        with open_game(server, bundle, backend) as game:
+            made = watched(game, wanted, () if stems else ("audio", "score"))
+        make_music.write(made, file, stems, preview, json)
+        return
+    dials.refuse({**played, "stems": stems}, kind, "music")
+    latent |= dict(
+        seed=seed,
+        guidance=guidance,
+        image=None if image is None else find(image)["recipe"],
         options=option,
     )
-    path, format = target(out, prompt, seed, format)
+    if kind == SOUND:
+        dials.refuse({**pictured, "preview": preview}, kind, "pictures")
+        asked = dials.request(kind, prompt, None, **latent, seconds=seconds)
+        file = make_music.target(out, prompt, seed, format, kind)
+        with open_game(server, bundle, backend) as game:
+            made = watched(game, asked)
+        make_sound.write(made, file, bits, gain_db, json)
+        return
+    dials.refuse({"seconds": seconds, "bits": bits, "gain-db": gain_db or None}, kind, "sounds")
+    asked = dials.request(kind, prompt, size, **latent, mask=mask, x=x, y=y)
+    path, format = target(out, prompt, seed, format, PLAYED if kind == FLIPBOOK else FORMATS)
+    if format in ANIMATIONS:
+        dials.refuse({"pack": pack, "directx": directx}, format, "maps")
     writable(path.parent, "out")
     maps = choose_maps(pack or (), directx)
     with open_game(server, bundle, backend) as game:
         texture = watched(game, asked)
     milliseconds = dict(texture.milliseconds)
     began = time.perf_counter()
-    files = write_texture(texture, path, format, maps)
+    files = texture.save(path) if format in ANIMATIONS else write_texture(texture, path, format, maps)
     milliseconds["files"] = 1e3 * (time.perf_counter() - began)
     if preview:
         began = time.perf_counter()
@@ -176,15 +177,17 @@ def make(
     show(summary(texture, files, milliseconds), json)
 
 
-def target(out: Path | None, prompt: str, seed: int, format: str | None) -> tuple[Path, str]:
+def target(
+    out: Path | None, prompt: str, seed: int, format: str | None, formats: Iterable[str] = FORMATS
+) -> tuple[Path, str]:
     """The file of the colour map and its format: `out`, or named after the prompt in the folder `out`."""
     if out is None or out.is_dir():
         words = re.sub(r"[^\w]+", "-", prompt.lower()).strip("-")[:60] or "texture"
-        format = check_format(format or "png")
+        format = check_format(format or "png", formats)
         return (out or Path()) / f"{words}-{seed}.{format}", format
     ending = out.suffix.lstrip(".").lower()
-    format = check_format(format or ending or "png")
-    if ending in FORMATS and ending != format:
+    format = check_format(format or ending or "png", formats)
+    if ending in formats and ending != format:
         raise Refusal("contradiction", "format", f"{format!r} stands against {out.name!r}", "give one of them")
     return (out if ending else out.with_suffix(f".{format}")), format
 

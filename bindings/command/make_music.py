@@ -51,26 +51,12 @@ def request(prompt: str, seed: int, dials: Mapping[str, Any]) -> dict[str, Any]:
     return asked
 
 
-def refuse_pictures(dials: Mapping[str, Any]) -> None:
-    for name, value in dials.items():
-        if value not in (None, False, []):
-            raise Refusal(
-                "contradiction", name.replace("_", "-"), "is a dial of pictures, not of music", "leave it out"
-            )
-
-
-def refuse_music(dials: Mapping[str, Any]) -> None:
-    for name, value in dials.items():
-        if value not in (None, False, []):
-            raise Refusal("contradiction", name.replace("_", "-"), "is a dial of music only", "leave it out")
-
-
-def target(out: Path | None, prompt: str, seed: int, format: str | None) -> Path:
-    """The sound's file: `out`, or named after the prompt in the folder `out`."""
+def target(out: Path | None, prompt: str, seed: int, format: str | None, kind: str = "music") -> Path:
+    """The file of music or of a sound: `out`, or named after the prompt in the folder `out`."""
     if format is not None and format not in FORMATS:
         raise Unknown("format", format, FORMATS)
     if out is None or out.is_dir():
-        words = re.sub(r"[^\w]+", "-", prompt.lower()).strip("-")[:60] or "music"
+        words = re.sub(r"[^\w]+", "-", prompt.lower()).strip("-")[:60] or kind
         return (out or Path()) / f"{words}-{seed}.{format or 'wav'}"
     ending = out.suffix.lstrip(".").lower()
     if not ending:

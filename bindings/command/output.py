@@ -6,7 +6,7 @@ import contextlib
 import json as json_format
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ import typer
 from tqdm import tqdm
 
 from ...assets.files import FORMATS, encode
+from ...assets.flipbook import Flipbook
 from ...assets.preview import PREVIEWS, png
 from ...assets.refusal import Refusal, Unknown
+from ...assets.sound import Sound
 from ...assets.store import Store, default_folder
 from ...assets.texture import MAPS, PACKINGS, Texture
 from ...runtime.music.piece import Piece
@@ -58,15 +60,15 @@ def writable(folder: Path, field: str) -> Path:
     return folder
 
 
-def remember(texture: Texture | Piece) -> None:
+def remember(texture: Texture | Piece | Sound) -> None:
     """Notes the digest under the recipe id on this machine, for `replay`; where nothing can be kept, goes on."""
     with contextlib.suppress(OSError):
         Store(default_folder() / "store").put(texture.record, None)
 
 
-def check_format(format: str) -> str:
-    if format not in FORMATS:
-        raise Unknown("format", format, FORMATS)
+def check_format(format: str, formats: Iterable[str] = FORMATS) -> str:
+    if format not in formats:
+        raise Unknown("format", format, formats)
     return format
 
 
@@ -92,11 +94,16 @@ def write_texture(texture: Texture, out: Path, format: str, maps: Sequence[str] 
 
 
 def write_previews(texture: Texture, out: Path) -> list[Path]:
-    """NAME-tiled.png, NAME-sphere.png and NAME-plane.png beside the maps."""
+    """NAME-tiled.png, NAME-sphere.png and NAME-plane.png beside the maps; of a flipbook's first frame, and NAME-playing.png."""
     files = []
+    shown = texture
+    if isinstance(texture, Flipbook):
+        shown, path = texture.frame(0), out.with_name(f"{out.stem}-playing.png")
+        path.write_bytes(texture.animation("apng"))
+        files.append(path)
     for name in waited(PREVIEWS, "picture"):
         path = out.with_name(f"{out.stem}-{name}.png")
-        path.write_bytes(png(PREVIEWS[name](texture)))
+        path.write_bytes(png(PREVIEWS[name](shown)))
         files.append(path)
     return files
 

@@ -6,11 +6,14 @@ import json as json_format
 from pathlib import Path
 from typing import Any
 
+from ...assets.animated import ANIMATIONS
 from ...assets.files import FORMATS
+from ...assets.music.files import FORMATS as SOUNDS
 from ...assets.refusal import Refusal
 from ...assets.store import Store, default_folder
 from ...runtime.kinds import read_recipe
 
+WRITTEN = {*FORMATS, *ANIMATIONS, *SOUNDS}
 WANTED = "give a file that `cadenza make` wrote, or a complete recipe"
 
 
@@ -20,7 +23,7 @@ def find(text: str) -> dict[str, Any]:
         return _record(_parse(text, "recipe"))
     path = Path(text)
     beside = path.with_suffix(".json")
-    if path.suffix.lstrip(".").lower() in FORMATS and beside.is_file():  # a picture stands for its record
+    if path.suffix[1:].lower() in WRITTEN and beside.is_file():  # a picture or sound stands for its record
         path = beside
     if path.suffix == ".json" or path.is_file():
         return _record(_parse(path.read_bytes(), str(path)))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...assets.manifest import Latent, Ve
+from ...assets.manifest import Latent, Samples, Ve
 from ...assets.refusal import Refusal
 from .parts import Parts, whole
 
@@ -23,7 +23,7 @@ def stable_audio(pipe: Any) -> Parts:
     if scheduler.get("prediction_type") != "v_prediction":
         raise Refusal("unsupported", "scheduler", f"predicts {scheduler.get('prediction_type')!r}", "export one with v")
     length, width = pipe.tokenizer.model_max_length, pipe.projection_model.config.conditioning_dim
-    rate = float(vae.config.sampling_rate)
+    rate = int(vae.config.sampling_rate)
     hop = int(vae.hop_length)
     return Parts(
         step=_Step(pipe.transformer, pipe.projection_model, (length, width), hop / rate, float(scheduler.sigma_data)),
@@ -37,8 +37,9 @@ def stable_audio(pipe: Any) -> Parts:
         process=Ve(sigma_min=float(scheduler.sigma_min), sigma_max=float(scheduler.sigma_max)),
         prediction="x0",
         empty="zeros",
-        notes={"sample_rate_hz": rate, "sound_channels": vae.config.audio_channels},
+        notes={"sound_channels": vae.config.audio_channels},
         kind="sound",
+        samples=Samples(rate),
         given=lambda latent: latent[:, :, 0],
         made=lambda latent: latent[:, :, None],
         seen=None,

@@ -232,6 +232,8 @@ def _export(
         recommended=FAMILIES[family].tables(options.steps, options.size**2),
         channels=channels_of(parts),
         graphs={graph: f"{graph}.onnx" for graph in parts.graphs},
+        samples=parts.samples,
+        sheet=parts.sheet,
         licence=FAMILIES[family].licence,
         provenance=_provenance(pipe, parts, family, why, options),
     )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...assets.guidance import embedding
-from ...assets.manifest import Flow, GuidanceEmbedding, Latent, Ve, Vp
+from ...assets.manifest import Flow, GuidanceEmbedding, Latent, Samples, Sheet, Ve, Vp
 
 
 def _same(tensor: Tensor) -> Tensor:
@@ -29,6 +29,7 @@ class Parts:
     size         K
     empty        what stands for no negative prompt
     materials    guess height and roughness from the colours; else the surface is flat
+    samples, sheet   how a sound or a flipbook is played
     guidance     numbers that come behind the condition, where the network is told a strength of guidance
 
     What follows tells diffusers' own pipeline to do the same:
@@ -51,6 +52,8 @@ class Parts:
     guidance: GuidanceEmbedding | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     kind: Literal["texture", "sound", "flipbook"] = "texture"
+    samples: Samples | None = None
+    sheet: Sheet | None = None
     materials: bool = True
     frames: int = 1
     names: tuple[str, ...] = ("prompt_embeds",)

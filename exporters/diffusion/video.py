@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...assets.manifest import Sheet as Layout
 from .parts import Parts
 from .stable_diffusion import encoder_of, vp_of
 
@@ -29,11 +30,12 @@ def animate_diff(pipe: Any, frames: int = FRAMES) -> Parts:
         size=length * width,
         kind="flipbook",
         frames=frames,
+        sheet=Layout(frames, rows, columns, RATE),
         call={"num_frames": frames},
         given=lambda latent: latent.unflatten(1, (frames, -1)).transpose(1, 2),
         made=lambda latent: latent.transpose(1, 2).flatten(1, 2),
         seen=lambda latent: latent.transpose(1, 2).flatten(1, 2),
-        **{**common, "encode": None, "notes": {"frames": frames, "rows": rows, "columns": columns, "rate": RATE}},
+        **{**common, "encode": None},
     )
 
 

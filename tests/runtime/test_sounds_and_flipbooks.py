@@ -1,5 +1,7 @@
 """Two more kinds of assets: sounds with seconds and samples, flipbooks whose frames have normals of their own."""
 
+import asyncio
+import io
 import json
 import struct
 import sys
@@ -8,75 +10,33 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from onnx import helper, numpy_helper
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bridge"))
 
+import kinds
 import toy
 from conftest import running
+from kinds import HOP, LONGEST, RATE, SHEET, write
 
-from cadenza.assets.bundle import write_bundle
-from cadenza.assets.flipbook import Flipbook, Sheet, cut, derive_sheet, laid
-from cadenza.assets.manifest import Channel, Latent
+from cadenza.assets import manifest as manifest_format
+from cadenza.assets.flipbook import Flipbook, cut, derive_sheet, laid
+from cadenza.assets.manifest import Samples, Sheet
 from cadenza.assets.refusal import Corrupt, Refusal
+from cadenza.assets.sound import Sound
 from cadenza.assets.texture import MAPS, derive
-from cadenza.bridge import connect
+from cadenza.bridge import aio, connect
+from cadenza.bridge.payload import pack
 from cadenza.runtime.runtime import Runtime
-
-HOP, RATE, LONGEST = 4, 32, 64
-SHEET = {"frames": 4, "rows": 2, "columns": 2, "rate": 8.0}
-
-
-def waveform():
-    """samples (B, 2, 1, HOP L) from latent (B, C, 1, L)."""
-    rng = np.random.default_rng(5)
-    constants = [
-        toy._weights(rng, "w", 2 * HOP, toy.CHANNELS, 1, 1),
-        numpy_helper.from_array(np.array([0, 2, HOP, -1], np.int64), "parted"),
-        numpy_helper.from_array(np.array([0, 2, 1, -1], np.int64), "whole"),
-    ]
-    nodes = [
-        helper.make_node("Conv", ["latent", "w"], ["c"]),
-        helper.make_node("Reshape", ["c", "parted"], ["r"]),
-        helper.make_node("Transpose", ["r"], ["t"], perm=[0, 1, 3, 2]),
-        helper.make_node("Reshape", ["t", "whole"], ["maps"]),
-    ]
-    return toy._model(
-        nodes, [toy._value("latent", "B", toy.CHANNELS, 1, "w")], [toy._value("maps", "B", 2, 1, "W")], constants
-    )
-
-
-def write(folder, kind, decode, **changes):
-    manifest = msgspec.structs.replace(toy.manifest(), name=f"toy {kind}", kind=kind, **changes)
-    return write_bundle(folder, manifest, {"step.onnx": toy.step_graph(), "decode.onnx": decode})
-
-
-def tiled():
-    """The toy's decoder, its maps side by side and below each other: a sheet of four frames."""
-    import onnx
-
-    model = onnx.load_from_string(toy.decode_graph())
-    model.graph.node[-1].output[0] = "one"
-    model.graph.node.append(helper.make_node("Neg", ["one"], ["minus"]))
-    model.graph.node.append(helper.make_node("Exp", ["minus"], ["other"]))
-    model.graph.node.append(helper.make_node("Concat", ["one", "other"], ["row"], axis=3))
-    model.graph.node.append(helper.make_node("Concat", ["row", "row"], ["maps"], axis=2))
-    return model.SerializeToString()
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    sound = write(
-        tmp_path_factory.mktemp("sound"),
-        "sound",
-        waveform(),
-        latent=Latent(toy.CHANNELS, HOP, HOP, LONGEST * HOP, HOP),
-        channels=[Channel("left"), Channel("right")],
-        provenance={"sample_rate_hz": RATE},
-    )
-    book = write(tmp_path_factory.mktemp("book"), "flipbook", tiled(), provenance=SHEET)
-    return [sound.folder, book.folder]
+    sound, book = tmp_path_factory.mktemp("sound"), tmp_path_factory.mktemp("book")
+    kinds.write_sound(sound)
+    kinds.write_flipbook(book)
+    return [sound, book]
 
 
 @pytest.fixture(scope="module", params=["onnxruntime", "openvino"])
@@ -175,15 +135,109 @@ def test_normals_and_occlusion_of_a_frame_know_nothing_of_its_neighbours():
 
 
 @pytest.mark.parametrize(
-    ("kind", "provenance", "said"),
+    ("kind", "told", "said"),
     [
-        ("sound", {}, "sample_rate_hz: is None"),
-        ("sound", {"sample_rate_hz": 0.5}, "sample_rate_hz"),
-        ("flipbook", {"frames": 4}, "is of no flipbook"),
-        ("flipbook", {**SHEET, "rows": 3}, "no full sheet"),
+        ("sound", {}, "samples: is missing"),
+        ("sound", {"samples": Samples(0)}, r"samples.rate_hz: 0 is out of range, valid is 1 to 768000"),
+        ("flipbook", {}, "sheet: is missing"),
+        ("flipbook", {"sheet": Sheet(4, 2, 3, 8.0)}, "a full sheet: rows times columns"),
+        ("flipbook", {"sheet": Sheet(4, 2, 2, 0.0)}, "a full sheet"),
+        ("texture", {"samples": Samples(8)}, "samples: is of kind 'sound' only, this is 'texture'"),
     ],
 )
-def test_a_bundle_that_does_not_say_how_to_use_what_it_makes_is_refused_when_opened(tmp_path, kind, provenance, said):
-    bundle = write(tmp_path, kind, toy.decode_graph(), provenance=provenance)
-    with pytest.raises(Corrupt, match=said):
-        Runtime([bundle.folder], "onnxruntime")
+def test_a_bundle_that_does_not_say_how_to_use_what_it_makes_is_refused(tmp_path, kind, told, said):
+    with pytest.raises(Refusal, match=said):
+        write(tmp_path, kind, toy.decode_graph(), **told)
+
+
+@pytest.mark.parametrize(
+    ("at", "provenance", "field"),
+    [(0, {"sample_rate_hz": float(RATE)}, "samples"), (1, SHEET, "sheet")],
+)
+def test_a_bundle_that_says_it_in_its_provenance_as_older_ones_do_is_read(folders, at, provenance, field):
+    data = json.loads((folders[at] / "bundle.json").read_bytes())
+    new = manifest_format.read(json.dumps(data).encode())
+    old = {key: value for key, value in data.items() if key != field}
+    read = manifest_format.read(json.dumps({**old, "provenance": provenance}).encode())
+    assert getattr(read, field) == getattr(new, field) is not None
+    with pytest.raises(Corrupt, match=f"{field}: is missing"):
+        manifest_format.read(json.dumps(old).encode())
+
+
+def test_the_header_of_a_result_says_how_to_play_it(both):
+    runtime, _ = both
+    sound = runtime.submit({"kind": "sound", "prompt": "stone", "seconds": 1}).wait(30)
+    book = runtime.submit({"kind": "flipbook", "prompt": "stone", "size": 64}).wait(30)
+    headers = [msgspec.to_builtins(pack("r", made)[0]) for made in (sound, book)]
+    assert (headers[0]["sample_rate_hz"], "sheet" in headers[0]) == (RATE, False)
+    assert (headers[1]["sheet"], "sample_rate_hz" in headers[1]) == (SHEET, False)
+
+
+def test_a_description_says_rates_and_lengths(both):
+    told = {each["kind"]: each for each in both[1].describe()["bundles"]}
+    assert told["sound"]["sample_rate_hz"] == RATE
+    assert told["sound"]["seconds"] == {"minimum": 1 / RATE, "maximum": LONGEST * HOP / RATE}
+    assert told["flipbook"]["sheet"] == SHEET
+
+
+def test_a_game_asks_for_both_by_name_and_so_does_asyncio(folders, tmp_path, monkeypatch):
+    monkeypatch.setenv("CADENZA_HOME", str(tmp_path))
+
+    async def ask(address):
+        async with await aio.connect(address) as game:
+            return await game.sound("stone", seed=3, seconds=1), await game.flipbook("stone", seed=3, size=64)
+
+    with Runtime(folders, "onnxruntime") as runtime, running(runtime) as address, connect(address) as game:
+        near = game.sound("stone", seed=3, seconds=1), game.flipbook("stone", seed=3, size=64)
+        far = asyncio.run(ask(address))
+        usual = game.sound("stone")
+    assert [made.digest for made in near] == [made.digest for made in far]
+    assert (near[0].seconds, near[1].sheet.frames) == (1.0, 4)
+    assert usual.seconds == LONGEST * HOP / RATE  # shorter than the usual 10 s
+
+
+@pytest.mark.parametrize(("ending", "bits", "error"), [("wav", 16, 1e-4), ("flac", None, 1e-6), ("ogg", None, None)])
+def test_a_sound_is_written_as_files_that_others_read(ending, bits, error, tmp_path):
+    soundfile = pytest.importorskip("soundfile")
+    rate = 8000
+    wave = 0.4 * np.sin(np.arange(4000) / rate * 2 * np.pi * np.array([[220.0], [330.0]])).T.astype(np.float32)
+    for channels in (2, 1):
+        made = Sound(np.ascontiguousarray(wave[:, :channels]), rate, {}, "id")
+        file, record = made.save(tmp_path / f"{channels}.{ending}", bits)
+        read, its = soundfile.read(file)
+        assert (its, read.reshape(4000, -1).shape) == (rate, (4000, channels))
+        if error is not None:
+            assert np.abs(read.reshape(4000, -1) - made.audio).max() <= error
+        assert json.loads(record.read_text())["rate_hz"] == rate
+        assert b"LOOPSTART" not in file.read_bytes()
+
+
+def test_a_peak_that_a_file_cannot_hold_is_refused_and_nothing_is_clipped(tmp_path):
+    loud = Sound(np.full((8, 1), 1.5, np.float32), 8000, {}, "id")
+    with pytest.raises(Refusal, match=r"peak of 1\.500 does not fit into 16 bits; .* set gain_db to -3\.7"):
+        loud.save(tmp_path / "x.wav", 16)
+    assert list(tmp_path.iterdir()) == []
+    file, _ = loud.save(tmp_path / "x.wav", 16, gain_db=-3.7)
+    assert np.frombuffer(file.read_bytes()[-16:], "<i2").max() <= 32767
+
+
+@pytest.mark.parametrize("format", ["gif", "apng"])
+def test_a_flipbook_plays_in_order_for_as_long_as_it_says(format):
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 0, 0), (255, 255, 255)]
+    albedo = laid(np.broadcast_to(np.array(colours, np.uint8).reshape(2, 3, 1, 1, 3), (2, 3, 4, 4, 3)))
+    book = Flipbook(Sheet(6, 2, 3, 12.0), {"albedo": albedo}, {}, "id")
+    with Image.open(io.BytesIO(book.animation(format))) as image:
+        shown, total = [], 0.0
+        for number in range(image.n_frames):
+            image.seek(number)
+            shown.append(image.convert("RGB").getpixel((1, 2)))
+            total += image.info["duration"]
+    assert shown == colours
+    assert total == pytest.approx(500, abs=1)  # milliseconds
+    assert book.animation(format) == book.animation(format)
+
+
+def test_a_gif_of_more_frames_a_second_than_viewers_show_is_refused():
+    book = Flipbook(Sheet(1, 1, 1, 60.0), {"albedo": np.zeros((4, 4, 3), np.uint8)}, {}, "id")
+    with pytest.raises(Refusal, match="write apng for 60"):
+        book.animation("gif")

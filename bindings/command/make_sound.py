@@ -1,0 +1,40 @@
+"""`cadenza make sound`: samples into a sound file, and the record that makes them again."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...assets.sound import Sound
+from .output import remember, show, writable
+
+Seconds = Annotated[float | None, typer.Option(help="Sound: its length; 10, or what the bundle makes at most.")]
+Bits = Annotated[
+    int | None, typer.Option(help="Sound: 32 (float), 24 or 16; without it 32 in WAV and 24 in FLAC; OGG has none.")
+]
+GainDb = Annotated[float, typer.Option("--gain-db", help="Sound: louder, or below 0 softer, in the file.")]
+
+
+def write(sound: Sound, path: Path, bits: int | None, gain_db: float, json: bool) -> None:
+    """Writes the file, notes the digest for `replay`, and tells what was made."""
+    milliseconds = dict(sound.milliseconds)
+    began = time.perf_counter()
+    files = sound.save(writable(path.parent, "out") / path.name, bits, gain_db)
+    milliseconds["files"] = 1e3 * (time.perf_counter() - began)
+    remember(sound)
+    summary = {
+        "id": sound.id,
+        "recipe": dict(sound.recipe),
+        "digest": sound.digest,
+        "ignored": list(sound.ignored),
+        "made_by": dict(sound.made_by),
+        "seconds": round(sound.seconds, 3),
+        "rate_hz": sound.rate,
+        "channels": sound.audio.shape[1],
+        "files": [str(file) for file in files],
+        "milliseconds": {stage: round(ms, 3) for stage, ms in milliseconds.items()},
+    }
+    show(summary, json)
