@@ -18,7 +18,9 @@ def export(
         str, typer.Argument(help="Folder or hub id of a diffusers pipeline, or a single-file checkpoint.")
     ],
     out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
-    family: Annotated[str, typer.Option(help="How it was distilled; auto reads the scheduler's config.")] = "auto",
+    family: Annotated[
+        str, typer.Option(help="How it was distilled; auto reads names, the model card and the scheduler's config.")
+    ] = "auto",
     steps: Annotated[list[int] | None, typer.Option(help="A step count of the family, may be repeated.")] = None,
     precision: Annotated[
         str, typer.Option(help="fp32, fp16, bf16, int8 (measured ranges), int8_weights or int4_weights.")
@@ -57,18 +59,30 @@ def export(
     _needs("onnx", "onnxscript", "torch", "diffusers", "transformers")
     from .diffusion.additions import add_inversions, fuse_loras, parse_lora
     from .diffusion.autoencoder import replace_vae
+    from .diffusion.card import said_of
     from .diffusion.control import parse_control
     from .diffusion.export import Options, export_pipeline, plan_export
     from .diffusion.opening import open_pipeline
 
     controls = tuple(parse_control(text) for text in control or ())
+    loras = [parse_lora(text) for text in lora or ()]
     options = Options(
-        family, tuple(steps or ()), precision, seamless, name, size, frames, unrolled, controls, materials
+        family,
+        tuple(steps or ()),
+        precision,
+        seamless,
+        name,
+        size,
+        frames,
+        unrolled,
+        controls,
+        materials,
+        said_of(source, [file for file, _ in loras]),
     )
     pipe = open_pipeline(source, config)
     if vae:
         replace_vae(pipe, vae)
-    fuse_loras(pipe, [parse_lora(text) for text in lora or ()])
+    fuse_loras(pipe, loras)
     add_inversions(pipe, inversion or ())
     made = plan_export(pipe, options)
     if not dry_run:

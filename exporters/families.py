@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ..assets.manifest import Recommended
-from ..assets.refusal import OutOfRange, Unknown
+from ..assets.refusal import OutOfRange
 
 TRAINED = 1000
 Grid = Callable[[int], list[float]]
@@ -106,7 +106,8 @@ def fixed(tables: Mapping[int, Sequence[float]]) -> Grid:
 class Family:
     """How a family is run. `prediction` None leaves what the scheduler's config says; `process` is vp, flow or ve.
 
-    The grid of a `sized` family depends on the picture: it takes pixels, too.
+    The grid of a `sized` family depends on the picture: it takes pixels, too. `sale` is the licence's flag: whether what the
+    weights make may stand in a game that is sold, yes, no, or ask (under terms that depend on you). Read the licence itself.
     """
 
     about: str
@@ -115,6 +116,7 @@ class Family:
     grid: Grid | SizedGrid
     source: str
     licence: str
+    sale: Literal["yes", "no", "ask"]
     guidance: float = 1.0
     eta: float | None = None
     prediction: str | None = None
@@ -143,164 +145,118 @@ LCM_PAPER = "https://arxiv.org/abs/2310.04378"
 FAMILIES: dict[str, Family] = {
     "lcm": Family(
         "LCM, full model; guidance is embedded", tuple(range(1, 9)), "lcm", lcm_grid,
-        LCM_PAPER, "openrail++", options={"boundary": True},
+        LCM_PAPER, "openrail++", "yes", options={"boundary": True},
     ),
     "lcm_lora": Family(
         "LCM LoRA on a base model", tuple(range(2, 9)), "lcm", lcm_grid,
-        "https://arxiv.org/abs/2311.05556", "openrail++", options={"boundary": True},
+        "https://arxiv.org/abs/2311.05556", "openrail++", "yes", options={"boundary": True},
     ),
     "turbo": Family(
         "SD-Turbo and SDXL-Turbo, trailing grid", (1, 2, 3, 4), "euler_ancestral", trailing,
-        "https://arxiv.org/abs/2311.17042", "non-commercial without Stability's membership", eta=1.0,
+        "https://arxiv.org/abs/2311.17042", "non-commercial without Stability's membership", "ask", eta=1.0,
     ),
     "turbo_demo": Family(
         "SD-Turbo and SDXL-Turbo, the authors' demo grid", (1, 2, 3, 4), "euler_ancestral",
         lambda n: [999.0, 899.0, 799.0, 699.0][:n],
         "https://github.com/Stability-AI/generative-models/blob/main/scripts/demo/turbo.py",
-        "non-commercial without Stability's membership", eta=1.0,
+        "non-commercial without Stability's membership", "ask", eta=1.0,
     ),
     "lightning": Family(
         "SDXL-Lightning, 2, 4 and 8 steps", (2, 4, 8), "euler", trailing,
-        "https://arxiv.org/abs/2402.13929", "openrail++",
+        "https://arxiv.org/abs/2402.13929", "openrail++", "yes",
     ),
     "lightning_1": Family(
         "SDXL-Lightning, 1 step: predicts the clean latent", (1,), "euler", trailing,
-        "https://arxiv.org/abs/2402.13929", "openrail++", prediction="x0",
+        "https://arxiv.org/abs/2402.13929", "openrail++", "yes", prediction="x0",
     ),
     "hyper": Family(
         "Hyper-SD, a LoRA for each step count", (2, 4, 8), "ddim", trailing,
-        "https://arxiv.org/abs/2404.13686", "none stated: ask ByteDance",
+        "https://arxiv.org/abs/2404.13686", "none stated: ask ByteDance", "ask",
     ),
     "hyper_unified": Family(
         "Hyper-SD, unified LoRA", tuple(range(1, 9)), "tcd", tcd_grid,
-        "https://arxiv.org/abs/2404.13686", "none stated: ask ByteDance", eta=1.0,
+        "https://arxiv.org/abs/2404.13686", "none stated: ask ByteDance", "ask", eta=1.0,
     ),
     "hyper_1": Family(
         "Hyper-SDXL, 1-step UNet", (1,), "lcm", fixed({1: [800.0]}),
-        "https://huggingface.co/ByteDance/Hyper-SD", "none stated: ask ByteDance", options={"boundary": True},
+        "https://huggingface.co/ByteDance/Hyper-SD", "none stated: ask ByteDance", "ask", options={"boundary": True},
     ),
     "hyper_cfg": Family(
         "Hyper-SD, CFG LoRA", (8, 12), "ddim", trailing,
-        "https://huggingface.co/ByteDance/Hyper-SD", "none stated: ask ByteDance", guidance=5.0,
+        "https://huggingface.co/ByteDance/Hyper-SD", "none stated: ask ByteDance", "ask", guidance=5.0,
     ),
     "tcd": Family(
         "TCD LoRA", tuple(range(4, 51)), "tcd", tcd_grid,
-        "https://arxiv.org/abs/2402.19159", "openrail++", eta=0.3,
+        "https://arxiv.org/abs/2402.19159", "openrail++", "yes", eta=0.3,
     ),
     "pcm": Family(
         "PCM, small CFG", (2, 4, 8, 16), "tcd", tcd_grid,
-        "https://arxiv.org/abs/2405.18407", "apache-2.0", eta=0.0,
+        "https://arxiv.org/abs/2405.18407", "apache-2.0", "yes", eta=0.0,
     ),
     "pcm_normal": Family(
         "PCM, normal CFG", (4, 8, 16), "tcd", tcd_grid,
-        "https://arxiv.org/abs/2405.18407", "apache-2.0", guidance=7.5, eta=0.0,
+        "https://arxiv.org/abs/2405.18407", "apache-2.0", "yes", guidance=7.5, eta=0.0,
     ),
     "dmd2": Family(
         "DMD2, 4 steps", (4,), "lcm", fixed({4: [999.0, 749.0, 499.0, 249.0]}),
-        "https://arxiv.org/abs/2405.14867", "cc-by-nc-4.0", options={"boundary": True},
+        "https://arxiv.org/abs/2405.14867", "cc-by-nc-4.0", "no", options={"boundary": True},
     ),
     "dmd2_1": Family(
         "DMD2, 1 step", (1,), "lcm", fixed({1: [399.0]}),
-        "https://arxiv.org/abs/2405.14867", "cc-by-nc-4.0", options={"boundary": True},
+        "https://arxiv.org/abs/2405.14867", "cc-by-nc-4.0", "no", options={"boundary": True},
     ),
     "sdxs": Family(
         "SDXS, 1 step", (1,), "euler", trailing,
-        "https://arxiv.org/abs/2403.16627", "openrail++",
+        "https://arxiv.org/abs/2403.16627", "openrail++", "yes",
     ),
     "schnell": Family(
         "FLUX.1-schnell, no shift", (1, 2, 3, 4), "euler", shifted(1.0),
-        "https://huggingface.co/black-forest-labs/FLUX.1-schnell", "apache-2.0", process="flow",
+        "https://huggingface.co/black-forest-labs/FLUX.1-schnell", "apache-2.0", "yes", process="flow",
     ),
     "sd3": Family(
         "SD3's own flow Euler, shift 3; Turbo at 4 steps", (4, 8, 28), "euler", shifted_from_training(3.0),
-        "https://arxiv.org/abs/2403.03206", "Stability's community licence", process="flow",
+        "https://arxiv.org/abs/2403.03206", "Stability's community licence", "ask", process="flow",
     ),
     "z_image_turbo": Family(
         "Z-Image-Turbo", (8,), "euler", shifted(3.0),
-        "https://huggingface.co/Tongyi-MAI/Z-Image-Turbo", "apache-2.0", process="flow",
+        "https://huggingface.co/Tongyi-MAI/Z-Image-Turbo", "apache-2.0", "yes", process="flow",
     ),
     "qwen_lightning": Family(
         "Qwen-Image-Lightning: dynamic shift whose base and maximum are log 3", (4, 8), "euler", shifted(3.0),
-        "https://github.com/ModelTC/Qwen-Image-Lightning", "apache-2.0", process="flow",
+        "https://github.com/ModelTC/Qwen-Image-Lightning", "apache-2.0", "yes", process="flow",
     ),
     "ace_step_turbo": Family(
         "ACE-Step 1.5 turbo", (8,), "euler", shifted(3.0),
-        "https://github.com/ace-step/ACE-Step-1.5", "mit", process="flow",
+        "https://github.com/ace-step/ACE-Step-1.5", "mit", "yes", process="flow",
     ),
     "klein": Family(
         "FLUX.2-klein: the shift follows from size and steps", (4,), "euler", klein_grid,
-        "https://huggingface.co/black-forest-labs/FLUX.2-klein-4B", "apache-2.0 (4B); non-commercial (9B)",
+        "https://huggingface.co/black-forest-labs/FLUX.2-klein-4B", "apache-2.0 (4B); non-commercial (9B)", "ask",
         process="flow", sized=True,
     ),
     "sana_sprint": Family(
         "Sana-Sprint: TrigFlow's SCM steps as ping-pong on the flow; guidance is embedded", (1, 2, 3, 4), "pingpong",
-        sprint_grid, "https://arxiv.org/abs/2503.09641", "NSCL v2-custom: see the model card", process="flow",
+        sprint_grid, "https://arxiv.org/abs/2503.09641", "NSCL v2-custom: see the model card", "ask", process="flow",
     ),
     "stable_audio": Family(
         "Stable Audio Open: many steps and guidance", (50, 100, 200), "dpmpp_2m_sde", exponential(500.0, 0.3),
-        "https://arxiv.org/abs/2407.14358", "Stability's community licence", guidance=7.0, process="ve",
+        "https://arxiv.org/abs/2407.14358", "Stability's community licence", "ask", guidance=7.0, process="ve",
     ),
     "stable_audio_3": Family(
         "Stable Audio 3 and Open Small, distilled", (8,), "pingpong", log_snr_grid,
-        "https://arxiv.org/abs/2505.08175", "Stability's community licence: see the model card", process="flow",
+        "https://arxiv.org/abs/2505.08175", "Stability's community licence: see the model card", "ask", process="flow",
     ),
     "base": Family(
         "a model that was not distilled: many steps and guidance", (20, 30), "dpmpp_2m", trailing,
-        "https://arxiv.org/abs/2112.10752", "the model's own", guidance=7.5,
+        "https://arxiv.org/abs/2112.10752", "the model's own", "ask", guidance=7.5,
     ),
 }  # fmt: skip
 
 
-def choose(name: str, scheduler: Mapping[str, Any], embeds_guidance: bool, card: str = "") -> tuple[str, str]:
-    """(family, why). `auto` reads the scheduler's config and the model card's text; a name is taken as it is.
-
-    scheduler        the config of diffusers' scheduler, with _class_name
-    embeds_guidance  the denoiser takes a guidance embedding
-    """
-    if name != "auto":
-        if name not in FAMILIES:
-            raise Unknown("family", name, ("auto", *FAMILIES))
-        return name, "asked for"
-    kind, text = str(scheduler.get("_class_name", "")), card.lower()
-    for word, family in MENTIONS:
-        if word in text:
-            return family, f"the model card or name says {word!r}"
-    if kind == "LCMScheduler":
-        return ("lcm" if embeds_guidance else "lcm_lora"), f"its scheduler is {kind}"
-    if kind == "SCMScheduler":
-        return "sana_sprint", f"its scheduler is {kind}"
-    if kind == "CosineDPMSolverMultistepScheduler":
-        return "stable_audio", f"its scheduler is {kind}"
-    if kind == "TCDScheduler":
-        return "tcd", f"its scheduler is {kind}"
-    if kind == "FlowMatchEulerDiscreteScheduler" and scheduler.get("use_dynamic_shifting"):
-        return "klein", f"its scheduler is {kind} with a shift that follows from the size"
-    if kind == "FlowMatchEulerDiscreteScheduler":
-        shift = float(scheduler.get("shift", 1.0))
-        return ("schnell" if shift == 1.0 else "sd3"), f"its scheduler is {kind} with shift {shift:g}"
-    spacing = scheduler.get("timestep_spacing")
-    if kind == "EulerAncestralDiscreteScheduler" and spacing == "trailing":
-        return "turbo", f"its scheduler is {kind}, trailing"
-    if kind == "EulerDiscreteScheduler" and spacing == "trailing":
-        one = scheduler.get("prediction_type") == "sample"
-        return ("lightning_1" if one else "lightning"), f"its scheduler is {kind}, trailing"
-    return "base", f"nothing says it was distilled: scheduler {kind or 'unknown'}"
-
-
-MENTIONS = (
-    ("lightning", "lightning"),
-    ("dmd2", "dmd2"),
-    ("hyper-sd", "hyper_unified"),
-    ("sdxs", "sdxs"),
-    ("phased", "pcm"),
-    ("schnell", "schnell"),
-    ("turbo", "turbo"),
-)
-
-
 def page() -> str:
     """The table of exporters/EXPORT.md."""
-    lines = ["| family | what | steps | solver | grid | guidance | eta | licence | source |", "|" + "---|" * 9]
+    head = "| family | what | steps | solver | grid | guidance | eta | licence | sale | source |"
+    lines = [head, "|" + "---|" * 10]
     for name, f in FAMILIES.items():
         steps = f"{f.steps[0]}-{f.steps[-1]}" if len(f.steps) > 4 else ", ".join(map(str, f.steps))
         shown = next(n for n in (4, *f.steps) if n in f.steps)
@@ -309,6 +265,6 @@ def page() -> str:
         solver = f.sampler + (" (model predicts x0)" if f.prediction == "x0" else "")
         eta = "-" if f.eta is None else f"{f.eta:g}"
         guidance = "none" if f.guidance == 1.0 else f"{f.guidance:g}"
-        cells = (name, f.about, steps, solver, f"{shown}: {grid}", guidance, eta, f.licence, f.source)
+        cells = (name, f.about, steps, solver, f"{shown}: {grid}", guidance, eta, f.licence, f.sale, f.source)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

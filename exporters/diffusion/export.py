@@ -20,7 +20,8 @@ from ...assets.manifest import Manifest, Text, Tokenizer
 from ...assets.refusal import OutOfRange, Refusal, Unknown
 from ...runtime.solver import Plan
 from ...runtime.solver.samplers import SAMPLERS
-from ..families import FAMILIES, choose
+from ..choosing import choose
+from ..families import FAMILIES
 from ..graph import trace
 from ..loop import wrap_step
 from ..measured import write_measured
@@ -32,6 +33,7 @@ from ..verify import TOLERANCE, check_bundle
 from ..weights import GraphFiles
 from .audio import stable_audio
 from .calibrate import trajectories
+from .card import said_of
 from .control import against_controlled, graph_of, open_controls
 from .flow import flux, stable_diffusion_3
 from .flux_2 import flux_2_klein
@@ -79,6 +81,7 @@ class Options:
     unrolled: int = 0  # steps of a table to write out as a graph without a loop
     controls: tuple[tuple[str, str], ...] = ()  # name and source of ControlNets
     materials: bool = True  # guess height and roughness from colour; without, the surface is flat
+    said: tuple[tuple[str, str], ...] = ()  # where and what names and cards say, of which `auto` takes the family
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -113,6 +116,7 @@ def plan_export(pipe: Any, options: Options) -> dict[str, Any]:
         "why": why,
         "steps": [table.steps for table in FAMILIES[family].tables(options.steps, options.size**2)],
         "licence": FAMILIES[family].licence,
+        "sale": FAMILIES[family].sale,
         "graphs": graphs,
         "bytes": bytes_of(graphs, options),
         "memory_bytes": int(MEMORY * 4 * max(graphs.values())),
@@ -132,7 +136,8 @@ def family_of(pipe: Any, parts: Parts, options: Options) -> tuple[str, str]:
     denoiser = getattr(pipe, "unet", None) or pipe.transformer
     embeds = bool(getattr(denoiser.config, "time_cond_proj_dim", None))
     scheduler = {"_class_name": type(pipe.scheduler).__name__, **pipe.scheduler.config}
-    name, why = choose(options.family, scheduler, embeds, str(pipe.config.get("_name_or_path") or ""))
+    said = options.said or said_of(str(pipe.config.get("_name_or_path") or ""))
+    name, why = choose(options.family, scheduler, embeds, dict(said))
     if embeds != (name == "lcm"):
         has = "takes an embedding of guidance" if embeds else "takes no embedding of guidance"
         raise Refusal(
@@ -303,6 +308,7 @@ def _provenance(pipe: Any, parts: Parts, family: str, why: str, options: Options
         "family": family,
         "family_why": why,
         "family_source": FAMILIES[family].source,
+        "sale": FAMILIES[family].sale,
         "precision": options.precision,
         "seamless": options.seamless,
         **({"materials": GUESS if parts.materials else FLAT} if parts.kind != "sound" else {}),

@@ -9,7 +9,9 @@ import pytest
 
 from cadenza.assets.refusal import Refusal
 from cadenza.exporters import families
-from cadenza.exporters.families import FAMILIES, choose, page
+from cadenza.exporters.choosing import choose
+from cadenza.exporters.diffusion.card import metadata, name_of, said_of
+from cadenza.exporters.families import FAMILIES, page
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers' own, on new numpy
 VP = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
@@ -109,6 +111,14 @@ def test_stable_audio_has_the_schedulers_noise_ratios():
         np.testing.assert_allclose(scheduler.sigmas[:-1].numpy(), table.times, rtol=1e-5)
 
 
+def test_licences_are_flagged_for_games_that_are_sold():
+    flags = {name: family.sale for name, family in FAMILIES.items()}
+    assert flags["dmd2"] == flags["dmd2_1"] == "no"
+    assert flags["turbo"] == flags["hyper"] == flags["sana_sprint"] == flags["base"] == "ask"
+    assert flags["schnell"] == flags["lightning"] == flags["ace_step_turbo"] == "yes"
+    assert all(family.source.startswith("https://") and family.licence for family in FAMILIES.values())
+
+
 @pytest.mark.parametrize(
     ("scheduler", "embeds", "card", "family"),
     [
@@ -126,9 +136,69 @@ def test_stable_audio_has_the_schedulers_noise_ratios():
     ],
 )
 def test_auto_says_which_family_and_why(scheduler, embeds, card, family):
-    name, why = choose("auto", scheduler, embeds, card)
+    name, why = choose("auto", scheduler, embeds, {"its name": card})
     assert name == family
-    assert why
+    assert ("its name says" if card else "scheduler") in why
+
+
+EULER = {"_class_name": "EulerDiscreteScheduler"}
+FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "said", "family"),
+    [
+        (EULER, "ByteDance/SDXL-Lightning", "lightning"),
+        (EULER, "sdxl_lightning_1step_unet_x0", "lightning_1"),
+        (FLOW, "lightx2v/Qwen-Image-Lightning", "qwen_lightning"),
+        (EULER, "Hyper-SDXL-8steps-lora", "hyper"),
+        (EULER, "Hyper-SDXL-1step-lora", "hyper_unified"),
+        (EULER, "Hyper-SDXL-1step-Unet", "hyper_1"),
+        (EULER, "Hyper-SD15-12steps-CFG-lora", "hyper_cfg"),
+        (EULER, "dmd2_sdxl_4step_lora", "dmd2"),
+        (EULER, "dmd2_sdxl_1step_unet_fp16", "dmd2_1"),
+        (EULER, "pcm_sdxl_smallcfg_4step_converted", "pcm"),
+        (EULER, "pcm_sd15_normalcfg_8step", "pcm_normal"),
+        (EULER, "h1t/TCD-SDXL-LoRA", "tcd"),
+        (EULER, "latent-consistency/lcm-lora-sdv1-5", "lcm_lora"),
+        (EULER, "IDKiro/sdxs-512-0.9", "sdxs"),
+        (EULER, "stabilityai/sdxl-turbo", "turbo"),
+        (FLOW, "stabilityai/stable-diffusion-3.5-large-turbo", "sd3"),
+        (FLOW, "Tongyi-MAI/Z-Image-Turbo", "z_image_turbo"),
+        (FLOW, "ACE-Step/acestep-v15-xl-turbo-diffusers", "ace_step_turbo"),
+        (FLOW, "black-forest-labs/FLUX.2-klein-4B", "klein"),
+        (FLOW, "black-forest-labs/FLUX.1-schnell", "schnell"),
+        (FLOW, "stabilityai/stable-audio-open-small", "stable_audio_3"),
+        ({"_class_name": "SCMScheduler"}, "Efficient-Large-Model/Sana_Sprint_1.6B_1024px_diffusers", "sana_sprint"),
+        ({**FLOW, "stochastic_sampling": True}, "", "stable_audio_3"),
+        ({**FLOW, "use_dynamic_shifting": True, "base_shift": 1.0986, "max_shift": 1.0986}, "", "qwen_lightning"),
+    ],
+)
+def test_auto_knows_the_published_names(scheduler, said, family):
+    assert choose("auto", scheduler, False, {"its name": said})[0] == family
+
+
+def test_a_lora_says_more_than_the_model_it_is_for_and_the_card_less(tmp_path):
+    model = tmp_path / "sdxl-turbo"
+    model.mkdir()
+    (model / "README.md").write_text("---\nbase_model: a/b\ntags: [text-to-image, lcm]\n---\nBetter than SDXS.\n")
+    scheduler = {"_class_name": "PNDMScheduler"}
+    for loras, family, why in (
+        (["x/tcd-lora.safetensors"], "tcd", "the name of the LoRA tcd-lora.safetensors says 'tcd'"),
+        ([], "turbo", "its name says 'turbo'"),
+    ):
+        assert choose("auto", scheduler, False, dict(said_of(str(model), loras))) == (family, why)
+    plain = model.rename(tmp_path / "wall")
+    assert choose("auto", scheduler, False, dict(said_of(str(plain)))) == ("lcm_lora", "its model card says 'lcm'")
+    assert choose("auto", scheduler, True, dict(said_of(str(plain))))[0] == "lcm"
+    (plain / "README.md").write_text("---\ntags: [\n---\n")
+    assert metadata(str(plain)) == {}
+
+
+def test_a_folder_of_the_hubs_cache_has_the_name_of_its_model(tmp_path):
+    snapshot = tmp_path / "turbo" / "models--someone--wall" / "snapshots" / "0123"
+    snapshot.mkdir(parents=True)
+    assert name_of(str(snapshot)) == "someone/wall"
 
 
 def test_an_unknown_family_or_step_count_is_refused_by_name():
