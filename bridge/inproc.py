@@ -51,12 +51,11 @@ class InprocGame(Game):
         if self._closed:
             raise Refusal("closed", "game", "the connection is closed", "connect again")
         try:
-            ended = self._ended.get(timeout > 0, timeout if timeout > 0 else None)
-            while True:
-                self._take(*ended)
-                ended = self._ended.get_nowait()
+            self._take(*self._ended.get(timeout > 0, timeout if timeout > 0 else None))
         except queue.Empty:
             return
+        while not self._ended.empty():  # this thread alone takes from it
+            self._take(*self._ended.get())
 
     def _submit(self, recipe: Mapping[str, Any], terms: dict[str, Any]) -> Pending:
         encoding, preview = known_encoding(terms.pop("encoding")), terms.pop("preview")

@@ -21,6 +21,12 @@ LATE = ("deliver", "degrade", "fail")
 PRIORITIES = range(-100, 101)
 
 
+def _shut() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 @dataclass(eq=False)
 class Work:
     """One request. Fields are written by the engine's thread before it calls `on_event`; `on_event` must return at once."""
@@ -40,12 +46,13 @@ class Work:
     row: int = 0
     result: Texture | Piece | Sound | None = None
     error: Refusal | None = None
-    _ended: threading.Event = field(default_factory=threading.Event)
+    _going: threading.Lock = field(default_factory=_shut)  # opened by its end; made in less time than an Event
 
     def wait(self, timeout: float | None = None) -> Any:
         """The result, or the refusal it ended with; TimeoutError after `timeout` seconds (the work goes on)."""
-        if not self._ended.wait(timeout):
+        if not self._going.acquire(timeout=-1 if timeout is None else max(timeout, 0)):
             raise TimeoutError(f"request {self.id} is not done after {timeout} s; it goes on, wait again or cancel it")
+        self._going.release()
         if self.error is not None:
             raise self.error
         assert self.result is not None
@@ -53,8 +60,8 @@ class Work:
 
     def end(self, state: State, result: Texture | Piece | Sound | None = None, error: Refusal | None = None) -> None:
         self.state, self.result, self.error = state, result, error
-        self._ended.set()
         self.tell()
+        self._going.release()
 
     def tell(self) -> None:
         """Calls `on_event`; what it raises is logged and ends nothing, as others share its thread."""

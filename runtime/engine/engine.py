@@ -81,29 +81,29 @@ class Engine:
 
 def run_rows(batch: list[Job], clock: Callable[[], float]) -> tuple[int, float]:
     """One row of each latent; gives the model evaluations and the seconds of the model call."""
-    network = batch[0].network
-    guided = [job for job in batch if job.table.guided[job.row]]
-    inputs = {job: job.inputs() for job in batch}
-    samples = [*batch, *guided]
-    latents = _together([inputs[job] for job in samples])
-    times = np.array([job.table.time[job.row] for job in samples], np.float32)
-    conditions = _together([job.condition[0] for job in batch] + [job.condition[1] for job in guided])
+    guided = [at for at, job in enumerate(batch) if job.table.guided[job.row]]
+    without = [batch[at] for at in guided]
+    samples = [*batch, *without]
+    inputs = [job.inputs()[None] for job in batch]
+    latents = _together(inputs + [inputs[at] for at in guided])
+    times = _together([np.asarray(job.table.time[job.row : job.row + 1], np.float32) for job in samples])
+    conditions = _together([job.condition[:1] for job in batch] + [job.condition[1:] for job in without])
     more = {
-        name: _together([job.given[name][0] for job in batch] + [job.given[name][1] for job in guided])
+        name: _together([job.given[name][:1] for job in batch] + [job.given[name][1:] for job in without])
         for name in batch[0].given
     }
     for job in batch:
         job.prepare()
     began = clock()
-    raw = network.evaluate(latents, times, conditions, more)
+    raw = batch[0].network.evaluate(latents, times, conditions, more)
     seconds = clock() - began
-    unconditional = dict(zip(guided, raw[len(batch) :], strict=True))
-    for job, result in zip(batch, raw, strict=False):
-        job.advance(result, unconditional.get(job))
+    unconditional = dict(zip(guided, raw[len(batch) :], strict=True)) if guided else {}
+    for at, job in enumerate(batch):
+        job.advance(raw[at], unconditional.get(at))
         job.model_seconds += seconds / len(batch)
     return len(samples), seconds
 
 
 def _together(arrays: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """One array of several; of one alone a view."""
-    return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
+    """One array of several, (1, ...) each; one alone as it is: numpy's own functions take long between two model calls."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

@@ -39,7 +39,7 @@ class Network:
     decode_seconds_per_cell: float = 0.0
     _warm: set[tuple[int, ...]] = field(default_factory=set)
 
-    @property
+    @cached_property
     def made_by(self) -> dict[str, str]:
         """Who makes the bits; part of every result."""
         return {**self.step.identity.to_dict(), "bundle": self.bundle.digest}
@@ -86,7 +86,7 @@ class Network:
             parts = [slice(at, at + fixed) for at in range(0, len(latents), fixed)]
             cut = ({name: array[at] for name, array in given.items()} for at in parts)
             raw = np.concatenate([_padded(step, part, fixed) for part in cut])
-        seconds = (time.perf_counter() - began) / (len(latents) * latents[0, 0].size)
+        seconds = (time.perf_counter() - began) / (latents.size // latents.shape[1])
         if latents.shape in self._warm:  # the first call at a shape includes its compilation
             self.seconds_per_cell = _moving(self.seconds_per_cell, seconds)
         self._warm.add(latents.shape)
