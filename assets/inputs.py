@@ -51,7 +51,14 @@ class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="kept"):
     """The latent of the request's image, mid-grey where the mask makes it anew: (C, height, width)."""
 
 
-Input = Picture | Encoded | Number | Anew | Kept
+class Held(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="held"):
+    """Where the request's mask keeps its image, and what: (1 + C, height, width), ones there and the latent, 0 elsewhere.
+
+    All zeros without a mask. The engine keeps the rest of the image as well, so the network is told and need not obey.
+    """
+
+
+Input = Picture | Encoded | Number | Anew | Kept | Held
 ASKED = (Picture, Encoded, Number)
 """Kinds that a request names; the others follow from its mask and image."""
 
@@ -70,6 +77,8 @@ def shape_of(given: Input, field: tuple[int, int, int], factor: int) -> tuple[in
             return 1, height, width
         case Kept():
             return channels, height, width
+        case Held():
+            return 1 + channels, height, width
 
 
 def check(inputs: Mapping[str, Input], reads: Mapping[str, list[str]], graphs: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..assets.bundle import Bundle
-from ..assets.inputs import ASKED, Anew, Encoded, Kept, Number, Picture
+from ..assets.inputs import ASKED, Anew, Encoded, Held, Kept, Number, Picture
 from ..assets.manifest import FLIPBOOK, SOUND, Manifest
 from ..assets.refusal import OutOfRange, Refusal, Unknown, WrongType
 from . import checks
@@ -102,7 +102,7 @@ def given(resolved: Resolved, network: Network, source: Floats | None) -> dict[s
     given   what the recipe's step graph reads beside latent, time and condition: by name, float32 (2, ...)
     """
     recipe, known = resolved.recipe, resolved.bundle.manifest.inputs
-    start = source
+    start = None if source is None else _laid(source, resolved)
     if isinstance(recipe.image, str):
         pixels = _planes(resolved.arrays[recipe.image], 3)
         start = network.encoded("encode_image", {"image": pixels[None]})["latent"][0]
@@ -111,6 +111,12 @@ def given(resolved: Resolved, network: Network, source: Floats | None) -> dict[s
     mask = None if told or recipe.mask is None else _cells(resolved)
     filling = {name: FILL[type(known[name])](name, known[name], resolved, network, start) for name in names}
     return {"image": start, "mask": mask, "given": filling}
+
+
+def _laid(source: Floats, resolved: Resolved) -> Floats:
+    """The latent of an image at the recipe's length: a sound may go on with a shorter one."""
+    missing = resolved.recipe.width // resolved.bundle.manifest.latent.factor - source.shape[2]
+    return source if missing == 0 else np.pad(source, ((0, 0), (0, 0), (0, missing)))
 
 
 def _read_with(given: Mapping[str, Any], bundle: Bundle) -> list[str]:
@@ -161,12 +167,19 @@ def _kept(name: str, given: Kept, resolved: Resolved, network: Network, start: F
     return _twice(network.encoded("encode_image", {"image": kept[None]})["latent"][0])
 
 
+def _held(name: str, given: Held, resolved: Resolved, network: Network, start: Floats | None) -> Floats:
+    kept = 1 - _cells(resolved)
+    latent = np.zeros((resolved.bundle.manifest.latent.channels, 1, 1), np.float32) if start is None else start
+    return _twice(np.concatenate([kept, latent * kept]))
+
+
 FILL: dict[type, Callable[..., Floats]] = {
     Picture: _picture,
     Encoded: _encoded,
     Number: _number,
     Anew: _anew,
     Kept: _kept,
+    Held: _held,
 }
 
 

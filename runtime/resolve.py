@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..assets.bundle import Bundle
 from ..assets.guidance import embedding
-from ..assets.manifest import Flow, Manifest, Recommended, Ve, Vp
+from ..assets.manifest import SOUND, Flow, Manifest, Recommended, Ve, Vp
 from ..assets.refusal import OutOfRange, Refusal, Unknown, WrongType
 from . import checks
 from .inputs import read_image, read_inputs
@@ -209,7 +209,8 @@ def _source(image: Mapping[str, Any], bundle: Bundle, size: tuple[int, int], dep
         source = resolve(whole, {bundle.digest: bundle}, depth + 1, shelf)
     except Refusal as refusal:
         raise Refusal(refusal.code, f"image.{refusal.field}", refusal.sentence, refusal.remedy) from refusal
-    if (source.recipe.width, source.recipe.height) != size:
+    shorter = bundle.manifest.kind == SOUND and source.recipe.width < size[0]
+    if (source.recipe.width, source.recipe.height) != size and not shorter:
         sentence = f"is {source.recipe.width} x {source.recipe.height} pixels, the request {size[0]} x {size[1]}"
         raise Refusal("contradiction", "image", sentence, "ask for its size")
     return source

@@ -76,6 +76,34 @@ def test_a_part_of_a_sound_can_be_made_anew_from_its_recipe(both):
     )
 
 
+def test_spans_of_a_sound_are_made_anew_and_the_rest_stays(both):
+    runtime, game = both
+    asked = {"kind": "sound", "prompt": "stone", "seconds": 2}
+    first = runtime.submit({**asked, "seed": 1}).wait(30)
+    made = game.submit({**asked, "seed": 2, "image": first.recipe, "anew": [[0.3, 0.5], [1.8, 0.1]]}).result(30)
+    samples = np.arange(2 * RATE)
+    anew = (
+        (samples < 4) | (samples >= 56) | ((samples >= 8) & (samples < 16))
+    )  # whole cells of 4 samples, across the end
+    assert np.allclose(made.audio[~anew], first.audio[~anew], atol=1e-5)
+    assert (np.abs(made.audio - first.audio)[anew].reshape(-1, HOP * 2).max(1) > 1e-3).all()
+    assert game.replay(made).digest == made.digest
+
+
+def test_a_sound_goes_on_where_a_shorter_one_ends(both):
+    runtime, _ = both
+    short = runtime.submit({"kind": "sound", "prompt": "stone", "seed": 1, "seconds": 1}).wait(30)
+    asked = {"kind": "sound", "prompt": "stone", "seed": 2, "seconds": 2.5}
+    long = runtime.submit({**asked, "image": short.recipe}).wait(30)
+    assert long.audio.shape == (80, 2)
+    assert np.allclose(long.audio[:32], short.audio, atol=1e-5)
+    assert not np.allclose(long.audio[32:64], short.audio, atol=1e-2)
+    by_seconds = {"kind": "sound", "prompt": "stone", "seed": 1, "seconds": 1}
+    assert runtime.submit({**asked, "image": by_seconds}).wait(30).digest == long.digest
+    with pytest.raises(Refusal, match=r"mask: keeps parts behind the image, which has 32 of 80 samples"):
+        runtime.submit({**asked, "image": short.recipe, "anew": [[1.5, 2.5]]})
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -83,7 +111,12 @@ def test_a_part_of_a_sound_can_be_made_anew_from_its_recipe(both):
         ({"seconds": 9.0}, "seconds: 9.0 is out of range, valid is a number from 0.03125 to 8"),
         ({"seconds": 1.0, "width": 32}, "stands beside width"),
         ({"height": 8}, "height: 8 is out of range, valid is 4 for a sound"),
-        ({"mask": [0, 0, 8, 4]}, "mask: is of pictures"),
+        ({"mask": [0, 0, 8, 4]}, "image: mask is set and there is no image"),
+        ({"anew": [[0.0, 1.0]]}, "image: mask is set and there is no image"),
+        ({"anew": [[0.5, 0.5]], "seconds": 2}, "anew: .* a list of spans"),
+        ({"anew": [[0.5, 2.5]], "seconds": 2}, "anew: 2.5 is out of range, valid is a number from 0 to 2"),
+        ({"anew": [[0.0, 1.0]], "mask": [0, 0, 8, 4]}, "anew: stands beside mask"),
+        ({"image": {"kind": "sound", "prompt": "stone", "seconds": 90}}, "image.seconds: 90 is out of range"),
         ({"seconds": "long"}, "seconds"),
     ],
 )
