@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .brownian import brownian
+from .masks import cells_of
 from .noise import GRAIN, INITIAL, STEP, evens, normals
 from .recipe import Recipe
 from .solver import Plan
@@ -28,11 +29,24 @@ def initial(recipe: Recipe, shape: tuple[int, int, int]) -> Field:
     return field
 
 
-def grain(recipe: Recipe, shape: tuple[int, int, int] | None) -> Field | None:
-    """The decoder's noise (channels, height, width), for bundles whose decoder takes some."""
+def grain(recipe: Recipe, shape: tuple[int, int, int] | None, cells: tuple[int, int]) -> Field | None:
+    """The decoder's noise (channels, height, width), for bundles whose decoder takes some; `cells` of the latent (h, w).
+
+    Where a mask keeps the image, so does this: what is kept would look and sound another otherwise.
+    """
     if shape is None:
         return None
-    return _turned(recipe, lambda seed: evens(seed, GRAIN, 0, *shape, **_corner(recipe, shape)))
+    own = _turned(recipe, lambda seed: evens(seed, GRAIN, 0, *shape, **_corner(recipe, shape)))
+    if recipe.mask is None or not isinstance(recipe.image, Recipe):
+        return own
+    width = cells[1] * recipe.image.width // recipe.width  # of a sound that is gone on with, fewer
+    fine = shape[1] // cells[0]
+    theirs = grain(recipe.image, (*shape[:2], width * fine), (cells[0], width))
+    assert theirs is not None
+    kept = cells_of(recipe.mask, *cells, recipe.width // cells[1])[0, :, :width] == 0
+    made = own.copy()
+    np.copyto(made[:, :, : width * fine], theirs, where=kept.repeat(fine, 0).repeat(fine, 1))
+    return made
 
 
 def _turned(recipe: Recipe, of: Callable[[int], Field]) -> Field:
@@ -102,7 +116,7 @@ class StepDraws:
         """The decoder's noise, as `grain` gives it."""
         if self._grain is None and self._coming is not None:
             self._take(self._coming.result())
-        return grain(self._recipe, self._grain_shape) if self._grain is None else self._grain
+        return self._grained(self._grain_shape) if self._grain is None else self._grain
 
     def _take(self, made: Made) -> None:
         wanted, fields, grained = made
@@ -113,7 +127,10 @@ class StepDraws:
         return range(first, min(first + self._block, self._plan.noise_draws))
 
     def _make(self, wanted: range, grained: tuple[int, int, int] | None) -> Made:
-        return wanted, self._steps(wanted) if wanted else (), grain(self._recipe, grained)
+        return wanted, self._steps(wanted) if wanted else (), self._grained(grained)
+
+    def _grained(self, shape: tuple[int, int, int] | None) -> Field | None:
+        return grain(self._recipe, shape, self._shape[1:])
 
     def _steps(self, wanted: range) -> Field:
         intervals = [(float(here), float(there)) for here, there in self._plan.intervals[wanted.start : wanted.stop]]

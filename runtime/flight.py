@@ -93,7 +93,8 @@ def shape(resolved: Resolved) -> tuple[int, int, int]:
 
 def grain_of(resolved: Resolved) -> NDArray[np.float32] | None:
     """The decoder's noise of a recipe, where the bundle has it."""
-    return grain(resolved.recipe, grain_shape(resolved.bundle.manifest, *shape(resolved)[1:]))
+    _, height, width = shape(resolved)
+    return grain(resolved.recipe, grain_shape(resolved.bundle.manifest, height, width), (height, width))
 
 
 def cells(resolved: AnyResolved) -> int:
