@@ -134,7 +134,10 @@ class SocketGame(Game):
         waiting = self._talk.outgoing
         while waiting:
             try:
-                self._dealer.send_multipart(waiting[0], zmq.NOBLOCK)
+                if len(waiting[0]) == 1:  # nearly always, and quicker so
+                    self._dealer.send(waiting[0][0], zmq.NOBLOCK)
+                else:
+                    self._dealer.send_multipart(waiting[0], zmq.NOBLOCK)
             except zmq.Again:  # full: the rest goes with the next call
                 return
             del waiting[0]

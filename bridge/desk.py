@@ -81,6 +81,7 @@ class Desk:
         self.streams = StreamDesk(self)
         self.sessions: dict[str, Session] = {}
         self.routes: dict[bytes, Session] = {}
+        self.begun = 0  # submits that the runtime took on
         self.strays: deque[tuple[bytes, Frames]] = deque(maxlen=256)  # answers to whoever has not said hello
 
     def receive(self, route: bytes, frames: Sequence[bytes | memoryview]) -> None:
@@ -276,6 +277,7 @@ class Desk:
             del session.requests[request]
             self._say(session, failed(outcome, request))
         else:
+            self.begun += 1
             entry.work = outcome
             self._accepted(session, entry)
             for event in entry.early:

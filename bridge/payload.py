@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import TYPE_CHECKING, Any, cast
 
@@ -81,14 +82,14 @@ def pack(
     maps = texture.maps(names)
     frames: list[Any]
     if encoding == "raw":
-        frames = [np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for array in maps.values()]
+        frames = [_buffer(array) for array in maps.values()]
     else:
         frames = list(as_files(cast("Texture", texture), encoding, names).files.values())
     parts = [
         Part(
             name=name,
             encoding=encoding,
-            dtype=str(array.dtype),
+            dtype=_spelled(array.dtype),
             shape=array.shape,
             colour_space="srgb" if name in COLOUR else "linear",
             origin="top-left" if array.dtype == np.uint8 and array.ndim > 1 else "first",
@@ -109,6 +110,17 @@ def pack(
         sheet=to_builtins(texture.sheet) if hasattr(texture, "sheet") else UNSET,
     )
     return header, frames
+
+
+def _buffer(array: NDArray[Any]) -> memoryview:
+    """Its bytes, as they lie in memory."""
+    return np.ascontiguousarray(array).data.cast("B") if array.size else memoryview(b"")
+
+
+@cache
+def _spelled(dtype: np.dtype[Any]) -> str:
+    """numpy takes longer to spell a type than a frame takes to be sent."""
+    return str(dtype)
 
 
 def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[list[Part], list[Any]]:

@@ -24,6 +24,9 @@ HEARTBEAT_TIMEOUT_MS = 60_000
 """A peer whose ZMTP layer does not answer a ping for this long is cut; it may come back and submit again."""
 RETRY_MS = 10
 """How soon a client whose pipe is full is tried again."""
+BEGIN_MS = 1
+"""How long news waits behind a submit while nothing else comes: the engine's thread begins the work in that time, and two
+threads of Python get into each other's way."""
 EXPIRE_MS = 5_000
 STOP_MS = 100
 ZERO_COPY_BYTES = 65536
@@ -167,11 +170,14 @@ class _Loop:
         blocked, expires = False, 0.0
         while self.running and not (self.stop is not None and self.stop.is_set()):
             wait = RETRY_MS if blocked else EXPIRE_MS if self.stop is None else STOP_MS
-            ready = {source for source, _ in poller.poll(wait)}
-            if self.inner.fileno() in ready or self.inner in ready:
+            ready, begun = dict(poller.poll(wait)), self.desk.begun
+            if self.inner.fileno() in ready:
                 with contextlib.suppress(BlockingIOError):
                     self.inner.recv(4096)
-            self._take_in()
+            if self.router in ready:
+                self._take_in()
+            if self.desk.begun > begun:
+                poller.poll(BEGIN_MS)
             self._run_events()
             blocked = self._send_out()
             if self.desk.clock() > expires:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .ahead import Ahead, Later
 from .brownian import brownian
 from .masks import cells_of
 from .noise import GRAIN, INITIAL, STEP, evens, normals
@@ -82,7 +82,7 @@ class StepDraws:
         recipe: Recipe,
         plan: Plan | LivePlan,
         shape: tuple[int, int, int],
-        ahead: Executor | None = None,
+        ahead: Ahead | None = None,
         grain: tuple[int, int, int] | None = None,
     ) -> None:
         self._recipe, self._plan, self._shape, self._ahead = recipe, plan, shape, ahead
@@ -91,7 +91,7 @@ class StepDraws:
         self._stop = 0  # the first draw after the block made
         self._grain_shape = grain
         self._grain: Field | None = None
-        self._coming: Future[Made] | None = None
+        self._coming: Later[Made] | None = None
 
     def initial(self) -> Field:
         """The start, as `initial` gives it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..assets.manifest import grain_shape
+from .ahead import Ahead
 from .draws import StepDraws, grain
 from .engine.job import Job
 from .engine.tokens.job import TokenJob
@@ -46,7 +46,7 @@ class Flight:
             left = plan.evaluations * max(0, plan.rows - self.job.row) / plan.rows  # a live run may take more
         return 1e3 * float(self.network.expected_seconds(cells(self.resolved), left))
 
-    def draws(self, resolved: Resolved, ahead: Executor) -> StepDraws:
+    def draws(self, resolved: Resolved, ahead: Ahead) -> StepDraws:
         """The noise of its recipe, or of the image that it starts from, which is not decoded."""
         latent = shape(resolved)
         grained = grain_shape(resolved.bundle.manifest, *latent[1:]) if resolved is self.resolved else None

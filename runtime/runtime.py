@@ -23,6 +23,7 @@ from ..assets.sound import Sound
 from ..assets.store import Store, default_folder
 from ..assets.texture import Texture
 from . import kinds
+from .ahead import Ahead
 from .bundles import load_bundles
 from .draws import StepDraws
 from .engine.engine import Engine
@@ -89,7 +90,7 @@ class Runtime:
         self._room = threading.Semaphore(STORE_LIMIT)
         self._player = ThreadPoolExecutor(1, "cadenza-player")
         self._hall = Hall(self._engine, self._commands.put)
-        self._drawer = ThreadPoolExecutor(1, "cadenza-noise")
+        self._drawer = Ahead("cadenza-noise")
         self._numbers = itertools.count(1)
         self._began = time.monotonic()
         self._open = True

@@ -7,10 +7,12 @@ each further one is a copy of that with its own seed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from .noise import check_seed
+from .recipe import Recipe
 from .resolve import Resolved
 
 LIMIT = 256
@@ -24,18 +26,22 @@ class Templates:
 
     def __init__(self, resolve: Callable[[Mapping[str, Any]], Any]) -> None:
         self._resolve = resolve
-        self._kept: dict[str, Resolved] = {}
+        self._kept: dict[str, tuple[Recipe, Callable[..., Resolved]]] = {}
 
     def __call__(self, request: Mapping[str, Any]) -> Any:
         """As `resolve`: a resolved request, or a refusal."""
         key = key_of(request)
         kept = self._kept.get(key)
         if kept is not None:
-            seed = request.get("seed")
-            return replace(kept, recipe=kept.recipe.reseeded(0 if seed is None else check_seed(seed)))
+            seed, (recipe, with_recipe) = request.get("seed"), kept
+            return with_recipe(recipe=recipe.reseeded(0 if seed is None else check_seed(seed)))
         made = self._resolve(request)
         if key and isinstance(made, Resolved) and not made.arrays:  # which the shelf keeps, as long as there is room
-            self._kept[key] = made
+            others = {field.name: getattr(made, field.name) for field in fields(made) if field.name != "recipe"}
+            self._kept[key] = (
+                made.recipe,
+                partial(Resolved, **others),
+            )  # quicker than `replace`, which looks at all fields
             if len(self._kept) > LIMIT:
                 self._kept.pop(next(iter(self._kept)), None)
         return made
@@ -43,5 +49,5 @@ class Templates:
 
 def key_of(request: Mapping[str, Any]) -> str:
     """All of a request but its seed; empty where it has other than simple values."""
-    fields = [field for field in request.items() if field[0] != "seed"]
-    return repr(fields) if all(type(value) in SIMPLE for _, value in fields) else ""
+    others = [field for field in request.items() if field[0] != "seed"]
+    return repr(others) if all(type(value) in SIMPLE for _, value in others) else ""

@@ -1,11 +1,10 @@
 """Dials of a request: names, spacings, guidance by step and interval, variation, travel, windows, images and masks."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 
 from cadenza.assets.refusal import Refusal
+from cadenza.runtime.ahead import Ahead
 from cadenza.runtime.brownian import brownian
 from cadenza.runtime.draws import StepDraws, grain, initial
 from cadenza.runtime.looking import Workbench, distance
@@ -24,6 +23,13 @@ def bench(bundle, tmp_path_factory):
 @pytest.fixture(scope="module")
 def ask(bundle):
     return lambda **dials: resolve({**ASKED, **dials}, {bundle.digest: bundle})
+
+
+@pytest.fixture
+def elsewhere():
+    ahead = Ahead("noise")
+    yield ahead
+    ahead.shutdown()
 
 
 def test_a_request_may_name_its_sampler_in_any_world(ask):
@@ -218,28 +224,26 @@ def test_each_restart_has_a_noise_of_its_own_where_the_path_is_brownian(ask):
 @pytest.mark.parametrize(
     "dials", [{}, {"variation_seed": 3, "variation_strength": 0.4}, {"noise": "brownian"}, {"x": -64}]
 )
-def test_draws_made_ahead_are_those_made_when_they_are_wanted(ask, dials, monkeypatch):
+def test_draws_made_ahead_are_those_made_when_they_are_wanted(ask, dials, elsewhere, monkeypatch):
     asked = ask(sampler="euler_ancestral", steps=8, **dials)
     assert asked.plan.noise_draws == 7
     whole = StepDraws(asked.recipe, asked.plan, (4, 16, 16))
     expected = [whole(k) for k in range(7)]
     monkeypatch.setattr("cadenza.runtime.draws.BLOCK_NUMBERS", 3 * 4 * 16 * 16)
-    with ThreadPoolExecutor(1) as elsewhere:
-        ahead = StepDraws(asked.recipe, asked.plan, (4, 16, 16), elsewhere)
-        np.testing.assert_array_equal(ahead.initial(), initial(asked.recipe, (4, 16, 16)))
-        for k in (0, 1, 2, 3, 4, 5, 6, 1, 6):  # in order, and back
-            ahead.prepare()
-            np.testing.assert_array_equal(ahead(k), expected[k])
+    ahead = StepDraws(asked.recipe, asked.plan, (4, 16, 16), elsewhere)
+    np.testing.assert_array_equal(ahead.initial(), initial(asked.recipe, (4, 16, 16)))
+    for k in (0, 1, 2, 3, 4, 5, 6, 1, 6):  # in order, and back
+        ahead.prepare()
+        np.testing.assert_array_equal(ahead(k), expected[k])
 
 
 @pytest.mark.parametrize("dials", [{"sampler": "euler"}, {"sampler": "euler_ancestral"}, {"variation_strength": 0.4}])
 @pytest.mark.parametrize("before", [(), ("prepare",), ("prepare", "grain")])
-def test_the_grain_drawn_with_the_steps_is_the_grain_drawn_alone(ask, dials, before):
+def test_the_grain_drawn_with_the_steps_is_the_grain_drawn_alone(ask, dials, before, elsewhere):
     asked = ask(steps=4, **dials)
-    expected = grain(asked.recipe, (2, 64, 64))
-    with ThreadPoolExecutor(1) as elsewhere:
-        draws = StepDraws(asked.recipe, asked.plan, (4, 16, 16), elsewhere, (2, 64, 64))
-        for name in before:
-            getattr(draws, name)()
-        np.testing.assert_array_equal(draws.grain(), expected)
-        assert StepDraws(asked.recipe, asked.plan, (4, 16, 16), elsewhere).grain() is None
+    expected = grain(asked.recipe, (2, 64, 64), (16, 16))
+    draws = StepDraws(asked.recipe, asked.plan, (4, 16, 16), elsewhere, (2, 64, 64))
+    for name in before:
+        getattr(draws, name)()
+    np.testing.assert_array_equal(draws.grain(), expected)
+    assert StepDraws(asked.recipe, asked.plan, (4, 16, 16), elsewhere).grain() is None
