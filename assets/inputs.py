@@ -116,10 +116,10 @@ def loop_of(step: str) -> str:
     return f"loop{step.removeprefix('step')}"
 
 
-def encoders_of(inputs: Mapping[str, Input], graphs: Mapping[str, str]) -> list[str]:
-    """Names of the graphs of a bundle that encode pictures."""
+def beside(inputs: Mapping[str, Input], graphs: Mapping[str, str]) -> list[str]:
+    """Names of the graphs of a bundle that run once a request: encoders of pictures, and what finishes them."""
     named = [given.graph for given in inputs.values() if isinstance(given, Encoded)]
-    return list(dict.fromkeys(name for name in ("encode_image", *named) if name in graphs))
+    return list(dict.fromkeys(name for name in ("encode_image", "finish", *named) if name in graphs))
 
 
 def known_graphs(inputs: Mapping[str, Input], reads: Mapping[str, list[str]]) -> set[str]:

@@ -18,8 +18,9 @@ SOUND, FLIPBOOK = "sound", "flipbook"
 """Kinds whose results need telling how to play them."""
 RATE_LIMIT = 768_000
 NEEDED = ("step", "decode")
-OPTIONAL = ("loop", "encode", "encode_text", "encode_image")
-"""Graphs of a bundle: one model evaluation and the decoder; the whole solver loop, pictures to latents, prompts to conditions."""
+OPTIONAL = ("loop", "encode", "encode_text", "encode_image", "finish")
+"""Graphs of a bundle: one model evaluation and the decoder; the whole solver loop, pictures to latents, prompts to conditions,
+and what makes maps (B, M, H, W) of a decoder's colours, once tiles are put together."""
 
 
 class Vp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="vp"):
@@ -65,6 +66,17 @@ class Sheet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: int
     columns: int
     rate: float  # frames a second, above 0, at most 1000
+
+
+class Tiles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How latents larger than `cells` a side are decoded: in tiles of that size that share `overlap` cells with the next.
+
+    `wrap` names the axes along which the picture tiles: "", "x", "y" or "xy".
+    """
+
+    cells: int
+    overlap: int
+    wrap: Literal["", "x", "y", "xy"] = ""
 
 
 class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="words"):
@@ -148,6 +160,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grain: Grain | None = None
     samples: Samples | None = None
     sheet: Sheet | None = None
+    tiles: Tiles | None = None
     inputs: dict[str, Input] = {}
     reads: dict[str, list[str]] = {}  # names of inputs by step graph, where it reads any
     format: int = FORMAT
@@ -224,6 +237,9 @@ def check(manifest: Manifest) -> None:
     grain = manifest.grain
     if grain is not None and not (grain.channels > 0 < grain.factor and latent.factor % grain.factor == 0):
         raise OutOfRange("grain", msgspec.to_builtins(grain), f"whole cells of a divisor of {latent.factor} pixels")
+    tiles = manifest.tiles
+    if tiles is not None and not (4 <= tiles.overlap <= tiles.cells // 2 and tiles.cells <= 1024):
+        raise OutOfRange("tiles", msgspec.to_builtins(tiles), "at most 1024 cells, an overlap of 4 to half of them")
     if not manifest.recommended:
         raise OutOfRange("recommended", [], "at least one table")
     for table in manifest.recommended:

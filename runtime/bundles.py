@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ..assets.bundle import Bundle, load_bundle
-from ..assets.inputs import encoders_of
+from ..assets.inputs import beside
 from ..assets.manifest import SOUND, Manifest
 from ..assets.refusal import Refusal
 from .engine.backends import Graph, open_backend
@@ -66,6 +66,6 @@ def open_network(bundle: Bundle, backend: str, threads: int, cache: Path) -> Net
         return network
     encode_text = load(bundle.path("encode_text"), threads) if "encode_text" in bundle.manifest.graphs else None
     encoders = {
-        name: load(bundle.path(name), 1) for name in encoders_of(bundle.manifest.inputs, bundle.manifest.graphs)
+        name: load(bundle.path(name), 1) for name in beside(bundle.manifest.inputs, bundle.manifest.graphs)
     }  # no proof is made of these
     return Network(bundle, step, decode, proof, encode_text, {**steps, **encoders})

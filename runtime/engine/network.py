@@ -15,6 +15,7 @@ from ...assets.manifest import Words
 from ...assets.refusal import Refusal
 from .backends import Graph
 from .proof import Proof
+from .tiles import decode_tiled
 
 Array = NDArray[np.float32]
 
@@ -114,9 +115,16 @@ class Network:
         grain  the decoder's noise, `grain_shape` of the manifest, for bundles that have it
         """
         began = time.perf_counter()
-        maps: Array = self.decode.run(decode_inputs(latent[None], None if grain is None else grain[None]))["maps"][0]
+        tiles = self.bundle.manifest.tiles
+        maps = self._decoded(latent, grain) if tiles is None else decode_tiled(self._decoded, latent, grain, tiles)
+        if "finish" in self.more:
+            maps = self.more["finish"].run({"colours": maps[None]})["maps"][0]
         seconds = (time.perf_counter() - began) / latent[0].size
         self.decode_seconds_per_cell = _moving(self.decode_seconds_per_cell, seconds)
+        return maps
+
+    def _decoded(self, latent: Array, grain: Array | None) -> Array:
+        maps: Array = self.decode.run(decode_inputs(latent[None], None if grain is None else grain[None]))["maps"][0]
         return maps
 
     def expected_seconds(self, cells: int, evaluations: float) -> float:
