@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
-from .signal import Wave, band, fade_in, fade_out, shaped, white
+from .signal import Wave, band, decay, fade_in, fade_out, shaped, size_for, white
 from .voices.cymbals import Metal, metal
 from .voices.drums import Puff, Skin, Snare, Wood, puff, skin, snare, wood
 
@@ -125,6 +126,7 @@ ROOMS = {
     "dusty": (0.2, 0.12),
 }
 """(seconds until the room has fallen to 1 / e^3, its level) of each set: part of every stroke, so the mix needs no room for drums."""
+AUDIBLE = 1e-3
 CHOKED_BY = {46: (42, 44)}
 """An open hat ends when one of these is struck."""
 
@@ -143,21 +145,33 @@ def stroke(set_name: str, pitch: int, layer: int, variant: int, rate: int) -> Wa
         dry = wood(drum, layer, seed, rate)
     else:
         dry = metal(drum, layer, seed, rate)
-    return in_room(dry, *ROOMS[set_name], pitch in (35, 36), rate)
+    return heard(in_room(dry, *ROOMS[set_name], pitch in (35, 36), rate))
+
+
+def heard(sound: Wave) -> Wave:
+    """A stroke without what lies below AUDIBLE of its peak at its end."""
+    loud = np.abs(sound).max(axis=0)
+    end = int(np.flatnonzero(loud > AUDIBLE * loud.max())[-1]) + 1
+    return fade_out(sound[:, :end].copy(), end // 8)
 
 
 def in_room(dry: Wave, length: float, level: float, low: bool, rate: int) -> Wave:
     """A stroke (2, frames) and its room: noise that dies, after 8 ms, without the low end, which would blur; kicks get less."""
-    size = int(length * rate)
+    tails = _tails(length, rate)
+    size = tails.shape[1]
     out = np.concatenate([dry, np.zeros((2, size), np.float32)], axis=1)
-    time = np.arange(size, dtype=np.float32) / np.float32(rate)
-    energy = np.sqrt(np.float32(rate * length / 6))
-    for side in (0, 1):
-        tail = white(0x400A + side, size) * np.exp(time * np.float32(-3 / length)) / energy
-        fade_in(tail, int(0.012 * rate))
-        fade_out(tail, size // 4)
-        kernel = shaped(tail, rate, band(320, 7000))
-        total = 1 << (dry.shape[1] + size - 1).bit_length()
-        wet = np.fft.irfft(np.fft.rfft(dry[side], total) * np.fft.rfft(kernel, total), total)
-        out[side] += wet[: out.shape[1]].astype(np.float32) * np.float32(level * (0.35 if low else 1.0))
+    total = size_for(out.shape[1])
+    wet = np.fft.irfft(np.fft.rfft(dry, total) * np.fft.rfft(tails, total), total)
+    out += wet[:, : out.shape[1]].astype(np.float32) * np.float32(level * (0.35 if low else 1.0))
     return fade_out(out, size // 8)
+
+
+@lru_cache(maxsize=16)
+def _tails(length: float, rate: int) -> Wave:
+    """(2, samples): what a click leaves in the room."""
+    size = int(length * rate)
+    fall = decay(size, rate, length / 3) / np.sqrt(np.float32(rate * length / 6))
+    tails = np.stack([white(0x400A + side, size) for side in (0, 1)]) * fall
+    fade_in(tails, int(0.012 * rate))
+    fade_out(tails, size // 4)
+    return shaped(tails, rate, band(320, 7000))

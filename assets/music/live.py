@@ -6,13 +6,13 @@ look ahead, hands that play early and the limiter, so a chunk does not begin on 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .bank import BANK, Bank
 from .drumsets import CHOKED_BY, VARIANTS
@@ -25,7 +25,8 @@ from .render import Master, check_ceiling, check_loudness, interleaved
 from .reverb import response
 from .score import STREAMS, Note
 from .signal import Wave, fade_out, size_for
-from .stage import KICKS, TIGHT, dice, duck_shape, late, release_of, sides, strength
+from .stage import CHOKE, KICKS, TIGHT, dice, duck_shape, late, release_of, sides, strength
+from .tone import Tone
 from .voices.base import layer_of
 
 EARLY = 512
@@ -37,8 +38,6 @@ LONGEST_KEY = 8
 LONGEST_TAIL = 6
 """Seconds for which a stream that has ended may ring."""
 AUDIBLE = 1e-4
-CHOKE = 0.03
-"""Seconds in which a stroke fades that another one ends."""
 TYPICAL: dict[str, float] = {
     "ambient": -15.7, "exploration": -18.0, "tense": -19.6, "combat": -16.3, "boss": -13.6, "victory": -16.4,
     "town": -19.4, "dungeon": -20.1, "menu": -16.3,
@@ -90,28 +89,33 @@ class Chunk:
 
 @dataclass(eq=False)
 class Ringing:
-    """A note that sounds: `sound` (2, samples) from sample `at` of the stream on."""
+    """A note that sounds from sample `at` of the stream on; `longer` gives so many samples of its wave and more."""
 
     stream: int
     kit: Kit
     at: int
-    sound: Wave
+    tone: Tone
     left: np.float32
     right: np.float32
     pitch: int
     release: int | None  # samples in which it fades when let go; none: it rings
     held: bool = False
+    longer: Callable[[int], Wave] | None = None
 
     @property
     def end(self) -> int:
-        return self.at + int(self.sound.shape[1])
+        return self.at + self.tone.frames
 
     def let_go(self, at: int, fade: int) -> None:
         """Fades it from sample `at` on."""
         self.held = False
-        length = max(1, at - self.at + fade)
-        if length < self.sound.shape[1]:
-            self.sound = fade_out(self.sound[:, :length].copy(), min(fade, length))
+        self.tone = self.tone.ended(max(1, at - self.at + fade), fade)
+
+    def reach(self, end: int) -> None:
+        """Sees to it that its wave is there up to sample `end`: of a key that is held on, a bar more is made in each bar."""
+        heard = min(end - self.at, self.tone.frames)
+        if self.longer is not None and self.tone.wave.shape[1] < heard:
+            self.tone = replace(self.tone, wave=self.longer(heard))
 
 
 class Player:
@@ -191,7 +195,7 @@ class Player:
             else:
                 held = _at(note.start + note.length, bar, first, last) - start
                 on = note.stream in bar.held and note.start + note.length >= bar.frames
-                self._press(note, kit, start, chance, bar, number, held, on)
+                self._press(note, kit, start, chance, bar, number, held, last if on else None)
 
     def _strike(self, note: Note, kit: Kit, at: int, chance: int, bar: Bar) -> None:
         part = kit.parts["drums"]
@@ -202,29 +206,38 @@ class Player:
         for other in self._ringing:
             if other.stream == 0 and note.pitch in CHOKED_BY.get(other.pitch, ()) and other.at < at < other.end:
                 other.let_go(at, int(CHOKE * self.rate))
-        sound = self._bank.stroke(part.voice, note.pitch, layer_of(note.velocity), chance % VARIANTS, self.rate)
+        tone = self._bank.stroke(part.voice, note.pitch, layer_of(note.velocity), chance % VARIANTS, self.rate)
         gain = np.float32(strength(note.velocity, chance) * 10 ** ((part.gain + self._gain(bar.style)) / 20))
-        self._ringing.append(Ringing(0, kit, at, sound, gain, gain, note.pitch, None))
+        self._ringing.append(Ringing(0, kit, at, tone, gain, gain, note.pitch, None))
 
-    def _press(self, note: Note, kit: Kit, at: int, chance: int, bar: Bar, number: int, held: int, on: bool) -> None:
+    def _press(
+        self, note: Note, kit: Kit, at: int, chance: int, bar: Bar, number: int, held: int, on: int | None
+    ) -> None:
+        """`on`: the first sample of the next bar, where the key is held on into it."""
         name = STREAMS[note.stream]
         part = kit.parts[name]
         kind = INSTRUMENTS[part.voice]
         at += late(chance, TIGHT.get(name, 1.0), kit, self.rate) + int(number * part.strum * 1e-3 * self.rate)
         release = release_of(kind, self.rate)
-        if on:  # nobody knows yet for how long
+        heard = None
+        if on is not None and release is not None:  # nobody knows yet for how long
             held = LONGEST_KEY * self.rate - int(kind.release * self.rate)
-        sound = self._bank.note(part.voice, note.pitch, layer_of(note.velocity), held, self.rate)
+            heard = max(1, on - at + release) if kind.seconds is None else None
+        layer = layer_of(note.velocity)
+        tone = self._bank.note(part.voice, note.pitch, layer, held, self.rate, heard)
         gain = strength(note.velocity, chance) * 10 ** ((part.gain + self._gain(bar.style)) / 20)
         left, right = (np.float32(gain * side) for side in sides(part, note.pitch))
-        held_on = on and release is not None
-        self._ringing.append(Ringing(note.stream, kit, at, sound, left, right, note.pitch, release, held_on))
+        longer = partial(self._bank.wave, part.voice, note.pitch, layer, rate=self.rate)
+        held_on = on is not None and release is not None
+        self._ringing.append(Ringing(note.stream, kit, at, tone, left, right, note.pitch, release, held_on, longer))
 
     def _gain(self, style: str) -> float:
         return self.target - TYPICAL[style]
 
     def _sound(self, start: int, end: int) -> Chunk:
         """The dry sound and the room of [start, end), and of that what the limiter can already answer for."""
+        for note in self._ringing:
+            note.reach(end)
         stems = [self._stem(stream, start, end) for stream in range(len(STREAMS))]
         self._ringing = [note for note in self._ringing if note.end > end]
         self._kicks = [(at, bpm) for at, bpm in self._kicks if at + self.rate > end]
@@ -266,7 +279,7 @@ class Player:
         length = len(dry) + response(room, self.rate).shape[1] - 1
         size = size_for(length)
         sent = np.fft.rfft(dry, size)
-        wet = np.stack([np.fft.irfft(sent * side, size)[:length] for side in _spectra(room, self.rate, size)])
+        wet = np.fft.irfft(sent * spectra(room, self.rate, size), size)[:, :length]
         before = self._wet[stream]
         if before.shape[1] < length:
             before = np.concatenate([before, np.zeros((2, length - before.shape[1]), np.float32)], axis=1)
@@ -285,10 +298,10 @@ class Player:
         return gain
 
 
-@lru_cache(maxsize=24)
-def _spectra(room: Room, rate: int, size: int) -> tuple[Any, Any]:
-    left, right = response(room, rate)
-    return np.fft.rfft(left, size), np.fft.rfft(right, size)
+@lru_cache(maxsize=16)
+def spectra(room: Room, rate: int, size: int) -> NDArray[np.complex64]:
+    """(2, size // 2 + 1): what the room makes of a transform of that size."""
+    return np.fft.rfft(response(room, rate), size).astype(np.complex64)
 
 
 def _at(sixteenth: int, bar: Bar, first: int, last: int) -> int:
@@ -299,7 +312,7 @@ def _at(sixteenth: int, bar: Bar, first: int, last: int) -> int:
 def _lay(out: Wave, note: Ringing, start: int, end: int) -> None:
     low, high = max(note.at, start), min(note.end, end)
     if low < high:
-        piece = note.sound[:, low - note.at : high - note.at]
+        piece = note.tone.piece(low - note.at, high - note.at)
         out[0, low - start : high - start] += piece[0] * note.left
         out[1, low - start : high - start] += piece[1] * note.right
 

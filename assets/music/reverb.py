@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .kits import Room
-from .signal import Wave, fade_in, fade_out, shaped, white
+from .signal import Frequencies, Wave, fade_in, fade_out, seconds, shaped, size_for, white
 
 BLOCK = 1 << 14
 """Samples of a block: its transform of twice the size stays in a processor's cache."""
@@ -25,32 +25,37 @@ def response(room: Room, rate: int) -> Wave:
     """The room's impulse response, float32 (2, frames), of energy 1 in each ear: eight early reflections, then noise that
     dies band by band, the low end cut because it would blur the bass."""
     length = int(room.seconds * 0.9 * rate)  # the last tenth lies 54 dB down and is faded
-    time = np.arange(length) / rate
+    time, size = seconds(length, rate), size_for(length + rate // 10)
+    at = np.arange(size // 2 + 1, dtype=np.float64) * (rate / size)
     out = np.zeros((2, length), np.float32)
     edges = (180.0, 600.0, 1800.0, room.dull, 11000.0)
     falls = (0.9, 1.0, 0.8, 0.5)
     start = int(room.size * 1e-3 * rate)
     for side in (0, 1):
-        noise = white(0x200D + side, length)
+        noise = np.fft.rfft(white(0x200D + side, length), size)
         for low, high, fall in zip(edges[:-1], edges[1:], falls, strict=True):
-            part = shaped(noise, rate, lambda at, low=low, high=high: _bell(at, low, high))  # type: ignore[misc]
-            out[side] += part * np.exp(time * (-6.9 / (room.seconds * fall))).astype(np.float32)
+            part = np.fft.irfft(noise * _bell(at, low, high), size)[:length].astype(np.float32)
+            out[side] += part * np.exp(time * np.float32(-6.9 / (room.seconds * fall)))
         fade_in(out[side], 2 * start)
         early = white(0xEA41 + side, 8)
         for number, sign in enumerate(early):
-            at = start + int((0.5 + number + 0.4 * float(early[7 - number])) * start * 0.55)
-            if at < length:
-                out[side, at] += np.float32(0.09 if sign > 0 else -0.09) * np.float32(0.85**number) * np.float32(3)
-        out[side] = shaped(out[side], rate, lambda at: at**2 / (at**2 + 150.0**2) / (1 + (at / 12000) ** 4))
+            place = start + int((0.5 + number + 0.4 * float(early[7 - number])) * start * 0.55)
+            if place < length:
+                out[side, place] += np.float32(0.09 if sign > 0 else -0.09) * np.float32(0.85**number) * np.float32(3)
+    out = shaped(out, rate, _thin)
     fade_out(out, length // 6)
     energy = np.sqrt((out.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
     return np.asarray(out / energy, np.float32)
 
 
-def _bell(at: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+def _bell(at: Frequencies, low: float, high: float) -> Wave:
     """A band with soft edges; neighbours add up to about one in power."""
     centre, width = (low * high) ** 0.5, max(1e-9, float(np.log(high / low)))
-    return np.asarray(np.exp(-((np.log(np.maximum(at, 1.0) / centre) / width) ** 2) * 2))
+    return np.asarray(np.exp(-((np.log(np.maximum(at, 1.0) / centre) / width) ** 2) * 2), np.float32)
+
+
+def _thin(at: Frequencies) -> Frequencies:
+    return np.asarray(at**2 / (at**2 + 150.0**2) / (1 + (at / 12000) ** 4))
 
 
 @lru_cache(maxsize=32)

@@ -17,6 +17,7 @@ from ..refusal import Corrupt, Refusal
 from .bank import Bank
 from .drumsets import ROOMS, SETS, in_room
 from .signal import Wave, fade_in, fade_out, levelled
+from .tone import Tone
 
 PROGRAMS: dict[str, int] = {
     "sub bass": 39, "round bass": 33, "saw bass": 38, "square bass": 38, "dark bass": 39, "fm bass": 36, "upright bass": 32, "pick bass": 34,
@@ -45,7 +46,7 @@ class FontBank(Bank):
         self._data, self._players, self._playing = data, {}, threading.Lock()  # type: ignore[var-annotated]
         self._player(48000)
 
-    def stroke(self, drum_set: str, pitch: int, layer: int, variant: int, rate: int) -> Wave:
+    def stroke(self, drum_set: str, pitch: int, layer: int, variant: int, rate: int) -> Tone:
         if not self._has(DRUMS, 0, rate):
             return super().stroke(drum_set, pitch, layer, variant, rate)
 
@@ -53,13 +54,14 @@ class FontBank(Bank):
             dry = self._play(DRUMS, 0, pitch, layer, rate // 20, rate)
             peak = float(np.abs(dry).max())
             if peak == 0:
-                return super(FontBank, self).stroke(drum_set, pitch, layer, variant, rate)
+                return super(FontBank, self).stroke(drum_set, pitch, layer, variant, rate).wave
             dry = dry * np.float32(SETS[drum_set][pitch].level / peak)
             return in_room(dry, *ROOMS[drum_set], pitch in (35, 36), rate)
 
-        return self.kept(("font stroke", drum_set, pitch, layer, rate), make)
+        wave = self.kept(("font stroke", drum_set, pitch, layer, rate), make)
+        return Tone(wave, wave.shape[1])
 
-    def note(self, voice: str, pitch: int, layer: int, held: int, rate: int) -> Wave:
+    def note(self, voice: str, pitch: int, layer: int, held: int, rate: int, heard: int | None = None) -> Tone:
         program = PROGRAMS[voice] if self._has(0, PROGRAMS[voice], rate) else 0
 
         def make() -> Wave:
@@ -73,7 +75,8 @@ class FontBank(Bank):
                 )
             return fade_in(levelled(sound, rate), rate // 2000)
 
-        return self.kept(("font note", program, pitch, layer, held, rate), make)
+        wave = self.kept(("font note", program, pitch, layer, held, rate), make)
+        return Tone(wave, wave.shape[1])
 
     def _player(self, rate: int) -> Any:
         """The synthesiser at a rate, with the font loaded."""

@@ -20,9 +20,12 @@ from .kits import KITS, Kit, Part
 from .reverb import BLOCK, Reverb, response
 from .score import STREAMS, Note, Score
 from .signal import Wave, fade_out, rise, size_for
+from .tone import Tone
 from .voices.base import Voice, layer_of
 
 KICKS = (35, 36)
+CHOKE = 0.03
+"""Seconds in which a stroke fades that another one ends."""
 TIGHT = {"drums": 0.35, "bass": 0.5}
 """How loosely these streams play, against the others."""
 
@@ -33,7 +36,7 @@ class Event:
     fades when it is let go early; none where it rings on."""
 
     at: int
-    sound: Callable[[], Wave]
+    tone: Callable[[], Tone]
     left: np.float32
     right: np.float32
     release: int | None = None
@@ -89,10 +92,11 @@ class Stage:
             start, end = first * BLOCK, min((last + 1) * BLOCK, self.samples)
             out = self._dry[stream][:, start:end]
             for event in self._events[stream]:
-                sound = event.sound()
-                for at, low, high in _turns(event.at, sound.shape[1], self.samples, start, end):
-                    out[0, low - start : high - start] += sound[0, low - at : high - at] * event.left
-                    out[1, low - start : high - start] += sound[1, low - at : high - at] * event.right
+                tone = event.tone()
+                for at, low, high in _turns(event.at, tone.frames, self.samples, start, end):
+                    piece = tone.piece(low - at, high - at)
+                    out[0, low - start : high - start] += piece[0] * event.left
+                    out[1, low - start : high - start] += piece[1] * event.right
             if self.kit.parts[stream].duck:
                 out *= self._ducked(self.kit.parts[stream].duck, start, end)
         self._filled[stream].update(missing)
@@ -106,10 +110,10 @@ class Stage:
         dry[:, :past] = self._dry[stream][:, np.arange(at - past, at) % self.samples]
         tail = dry[:, past:]
         for event in self._events[stream]:
-            sound = event.sound()
-            for place, low, high in _turns(event.at, sound.shape[1], self.samples, at, at + length):
+            tone = event.tone()
+            for place, low, high in _turns(event.at, tone.frames, self.samples, at, at + length):
                 if place < at:
-                    piece = sound[:, low - place : high - place]
+                    piece = tone.piece(low - place, high - place)
                     if event.release is not None:
                         piece = fade_out(piece[:, : event.release].copy(), event.release)
                     tail[0, low - at : low - at + piece.shape[1]] += piece[0] * event.left
@@ -160,15 +164,12 @@ class Stage:
         layer, variant = layer_of(note.velocity), chance % VARIANTS
         until = self._choked(note)
 
-        def sound() -> Wave:
+        def tone() -> Tone:
             whole = self.bank.stroke(part.voice, note.pitch, layer, variant, self.rate)
-            if until is None or until >= whole.shape[1]:
-                return whole
-            key = ("choked", part.voice, note.pitch, layer, variant, until, self.rate)
-            return self.bank.kept(key, lambda: fade_out(whole[:, :until].copy(), int(0.03 * self.rate)))
+            return whole if until is None else whole.ended(until, int(CHOKE * self.rate))
 
         gain = strength(note.velocity, chance) * 10 ** (part.gain / 20)
-        return Event(at, sound, np.float32(gain), np.float32(gain))
+        return Event(at, tone, np.float32(gain), np.float32(gain))
 
     def _note(self, note: Note, part: Part, stream: str, number: int) -> Event:
         chance = dice(note)
@@ -178,14 +179,14 @@ class Stage:
         at += int(number * part.strum * 1e-3 * self.rate)
         layer = layer_of(note.velocity)
 
-        def sound() -> Wave:
+        def tone() -> Tone:
             return self.bank.note(part.voice, note.pitch, layer, held, self.rate)
 
         gain = strength(note.velocity, chance) * 10 ** (part.gain / 20)
         left, right = sides(part, note.pitch)
         kind = INSTRUMENTS[part.voice]
         release = release_of(kind, self.rate)
-        return Event(at, sound, np.float32(gain * left), np.float32(gain * right), release)
+        return Event(at, tone, np.float32(gain * left), np.float32(gain * right), release)
 
     def _choked(self, note: Note) -> int | None:
         """Samples until another stroke ends this one."""

@@ -11,6 +11,8 @@ import typer
 
 from ...assets.store import Store
 from ...bridge.server import serve as run_server
+from ...runtime.kinds import MUSIC
+from ...runtime.music import beforehand
 from ...runtime.runtime import Runtime
 from . import dials
 from .output import LOADING, patience, writable
@@ -35,6 +37,8 @@ def serve(
     sys.setswitchinterval(SWITCH_S)
     with patience(LOADING):
         runtime = Runtime(bundle, backend, threads, keep)
+    if any(found.manifest.kind == MUSIC for found in runtime.bundles.values()):
+        beforehand.begin()
     gc.collect()
     gc.freeze()  # what is loaded stays: to look through it again would hold a request up by 25 ms now and then
     with runtime:

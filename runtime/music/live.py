@@ -26,6 +26,7 @@ from ..engine.engine import Engine
 from ..engine.tokens.job import Past, TokenJob
 from ..engine.tokens.network import TokenNetwork
 from ..work import unexpected
+from .beforehand import first_chord
 from .opened import noise_of
 from .reading import Reader, silent_streams
 from .recipe import MusicRecipe
@@ -320,6 +321,7 @@ class Hall:
                 raise Refusal("busy", "stream", f"{STREAMS_LIMIT} streams are open", "close one of them")
             self._open.add(stream)
         self.post(stream._go_on)
+        self.player.submit(first_chord, stream.start.conditions, stream.rate)
         return stream
 
     def forget(self, stream: LiveStream) -> None:

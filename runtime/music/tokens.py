@@ -212,17 +212,24 @@ def velocity_of(stream: int, frame: int, beats: int, accent: bool) -> int:
 
 
 _DRUM_VELOCITY = (112, 104, 66, 78, 92, 98, 70)
+_SOFTER = (0, 8, 20)
+"""On a beat, between two beats, and elsewhere."""
 
 
 def drum_notes(words: Tokens, beats: int) -> list[Note]:
     notes = []
     for frame in np.nonzero(words)[0].tolist():
         at = frame % (4 * beats)
-        softer = 0 if at % 4 == 0 else 8 if at % 2 == 0 else 20
+        softer = _SOFTER[0 if at % 4 == 0 else 1 if at % 2 == 0 else 2]
         for bit, pitch in enumerate(DRUMS):
             if words[frame] >> bit & 1:
                 notes.append(Note(DRUM, frame, 1, pitch, _DRUM_VELOCITY[bit] - softer))
     return notes
+
+
+def drum_strokes() -> list[tuple[int, int]]:
+    """(pitch, velocity) of all strokes that there are."""
+    return [(pitch, loud - softer) for pitch, loud in zip(DRUMS, _DRUM_VELOCITY, strict=True) for softer in _SOFTER]
 
 
 def _chord_notes(words: Tokens, tonic: int, scale: Sequence[int], beats: int) -> list[Note]:

@@ -110,7 +110,7 @@ def test_the_loop_is_what_a_long_performance_comes_to(style):
     dry = np.zeros((2, (turns + 4) * loop))
     for turn in range(turns):
         for event in stage._events[stream]:
-            sound, at = event.sound(), event.at + turn * loop
+            sound, at = event.tone().whole, event.at + turn * loop
             for side, gain in ((0, event.left), (1, event.right)):
                 skip = max(0, -at)
                 dry[side, at + skip : at + sound.shape[1]] += sound[side, skip:].astype(np.float64) * gain

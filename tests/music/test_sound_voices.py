@@ -16,7 +16,7 @@ BANK = Bank()
 
 
 def note(name, pitch, layer=2, held=RATE // 2):
-    return BANK.note(name, pitch, layer, held, RATE).astype(np.float64)
+    return BANK.note(name, pitch, layer, held, RATE).whole.astype(np.float64)
 
 
 def spectrum(sound, size=1 << 17):

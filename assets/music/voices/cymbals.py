@@ -39,6 +39,8 @@ def metal(drum: Metal, layer: int, seed: int, rate: int) -> Wave:
     shine *= 1 / (1 + (at / top(rate)) ** 40)
     out = np.zeros((2, frames), np.float32)
     edges = [drum.low * (drum.high / drum.low) ** (k / 3) for k in (1, 2)]
+    over = [np.float32(1) / (1 + (edge / np.maximum(at, 1)) ** 6).astype(np.float32) for edge in edges]
+    above = [np.ones(len(at), np.float32), *over, np.zeros(len(at), np.float32)]
     for side in (0, 1):
         turn = white(seed + side, len(at)).astype(np.float64) * math.pi
         strength = np.full(len(at), drum.noise)
@@ -46,11 +48,10 @@ def metal(drum: Metal, layer: int, seed: int, rate: int) -> Wave:
             places = (white(seed + 7, drum.lines).astype(np.float64) + 1) / 2  # the same lines in both ears
             tones = drum.low * 0.8 * (drum.high / drum.low) ** places
             strength[np.minimum((tones * size / rate).astype(int), len(at) - 1)] += math.sqrt(len(at) / drum.lines)
-        spectrum = shine * strength * np.exp(1j * turn)
+        spectrum = (shine * strength * np.exp(1j * turn)).astype(np.complex64)
         for k in range(3):  # the lower, the middle and the highest band, each with its own fall
-            part = 1.0 / (1 + (edges[k - 1] / np.maximum(at, 1)) ** 6) if k else np.ones(len(at))
-            part = part - (1.0 / (1 + (edges[k] / np.maximum(at, 1)) ** 6) if k < 2 else 0)
-            out[side] += np.fft.irfft(spectrum * part, size)[:frames] * decay(frames, rate, drum.ring / (1, 1.7, 3)[k])
+            part = np.fft.irfft(spectrum * (above[k] - above[k + 1]), size)[:frames].astype(np.float32)
+            out[side] += part * decay(frames, rate, drum.ring / (1, 1.7, 3)[k])
     middle = out[0] + out[1]
     out += 0.5 * middle
     fade_in(out, max(8, int(drum.swell * rate)))

@@ -80,7 +80,7 @@ def pad(patch: Pad, release: float = 0.6) -> Voice:
     return Voice(make, release)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _loop(timbre: str, cents: float, darker: float, pitch: int, rate: int) -> Wave:
     """(2, LOOP) at the level of `signal.LEVEL`."""
     frequency = hertz(pitch)
@@ -100,8 +100,11 @@ def _loop(timbre: str, cents: float, darker: float, pitch: int, rate: int) -> Wa
         shape[low : high + 1] += level * bell * math.sqrt(SHIMMER / float((bell**2).sum()))
         shape[min(centre, high)] += level
     out = np.empty((2, LOOP), np.float32)
+    lines = np.flatnonzero(shape)
     for side in (0, 1):
-        turn = white(0x9AD + 2 * pitch + side, len(shape)).astype(np.float64) * math.pi
-        out[side] = np.fft.irfft(shape * np.exp(1j * turn), LOOP)
+        turn = white(0x9AD + 2 * pitch + side, len(shape))[lines].astype(np.float64) * math.pi
+        spectrum = np.zeros(len(shape), np.complex64)
+        spectrum[lines] = shape[lines] * np.exp(1j * turn)
+        out[side] = np.fft.irfft(spectrum, LOOP)
     power = float((out.astype(np.float64) ** 2).mean())
     return out * np.float32(0.1 / math.sqrt(power))

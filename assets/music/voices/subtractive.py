@@ -22,6 +22,9 @@ TABLE = 2048
 STEPS = 5
 """Cutoffs from the darkest to the brightest, in equal ratios."""
 
+BREATH = 1 << 16
+"""Samples until the noise of a blown pipe repeats."""
+
 Amplitudes = NDArray[np.float64]
 
 WAVES: dict[str, Callable[[Amplitudes], Amplitudes]] = {
@@ -114,14 +117,14 @@ def _note(patch: Patch, pitch: int, layer: int, frames: int, rate: int) -> Wave:
 
 @lru_cache(maxsize=512)
 def _rows(wave: str, dark: float, bright: float, resonance: float, frequency: float, rate: int) -> Wave:
-    """(STEPS, TABLE + 1): a period of the wave through a low-pass of four poles at each cutoff, from dark to bright."""
+    """(STEPS, TABLE + 2): a period of the wave through a low-pass of four poles at each cutoff, from dark to bright."""
     count = min(max(1, int(top(rate) / frequency)), TABLE // 2 - 1)
     partials = np.arange(1, count + 1, dtype=np.float64)
     amplitudes = WAVES[wave](partials)
     edge = np.clip(
         (top(rate) / frequency - partials) / (0.1 * count + 1), 0, 1
     )  # the last partials fade as pitch rises
-    rows = np.zeros((STEPS, TABLE + 1), np.float32)
+    rows = np.zeros((STEPS, TABLE + 2), np.float32)
     for step in range(STEPS):
         cutoff = dark * (bright / dark) ** (step / (STEPS - 1))
         ratio = partials / cutoff
@@ -129,7 +132,7 @@ def _rows(wave: str, dark: float, bright: float, resonance: float, frequency: fl
         spectrum = np.zeros(TABLE // 2 + 1, np.complex128)
         spectrum[1 : count + 1] = -0.5j * TABLE * amplitudes * gain * edge
         rows[step, :TABLE] = np.fft.irfft(spectrum, TABLE)
-    rows[:, TABLE] = rows[:, 0]
+    rows[:, TABLE:] = rows[:, :2]  # a phase just below 1 is 1 once it is rounded, and reads one further
     return rows
 
 
@@ -158,11 +161,11 @@ def _read(rows: Wave, phase: Wave, opened: Wave) -> Wave:
     index = place.astype(np.int32)
     place -= index
     row = opened.astype(np.int32)
-    index += row * np.int32(TABLE + 1)
+    index += row * np.int32(TABLE + 2)
     flat = rows.reshape(-1)
     low = flat.take(index)
     low += (flat.take(index + 1) - low) * place
-    index += np.int32(TABLE + 1)
+    index += np.int32(TABLE + 2)
     high = flat.take(index)
     high += (flat.take(index + 1) - high) * place
     low += (high - low) * (opened - row)
@@ -171,12 +174,18 @@ def _read(rows: Wave, phase: Wave, opened: Wave) -> Wave:
 
 def _breath(pitch: int, frequency: float, frames: int, rate: int) -> Wave:
     """Noise of a blown pipe: around the note and its octave, less above, different in both ears."""
+    loop = _breath_loop(pitch, frequency, rate)
+    return np.tile(loop, (1, -(-frames // BREATH)))[:, :frames]
 
-    def gain(at: NDArray[np.float64]) -> NDArray[np.float64]:
-        near = np.exp(-(((at - frequency) / (0.2 * frequency)) ** 2)) + 0.6 * np.exp(
-            -(((at - 2 * frequency) / frequency) ** 2)
-        )
-        return near + 0.05 * (at > 300) / (1 + (at / 5000) ** 4)
 
-    sides = [shaped(white(0xB2EA + 2 * pitch + side, frames), rate, gain) for side in (0, 1)]
-    return np.stack(sides) * np.float32(math.sqrt(rate / (0.6 * frequency)) * 0.5)
+@lru_cache(maxsize=16)
+def _breath_loop(pitch: int, frequency: float, rate: int) -> Wave:
+    """(2, BREATH), which repeats without a seam."""
+    at = np.fft.rfftfreq(BREATH, 1 / rate)
+    near = np.exp(-(((at - frequency) / (0.2 * frequency)) ** 2)) + 0.6 * np.exp(
+        -(((at - 2 * frequency) / frequency) ** 2)
+    )
+    gain = (near + 0.05 * (at > 300) / (1 + (at / 5000) ** 4)).astype(np.float32)
+    noise = np.stack([white(0xB2EA + 2 * pitch + side, BREATH) for side in (0, 1)])
+    sides = np.fft.irfft(np.fft.rfft(noise) * gain, BREATH)
+    return np.asarray(sides * (math.sqrt(rate / (0.6 * frequency)) * 0.5), np.float32)

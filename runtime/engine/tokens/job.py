@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,6 +70,11 @@ class TokenJob:
     def shape(self) -> tuple[int, ...]:
         """Jobs of one network share a call whatever their length."""
         return (1, 1, 1)
+
+    @property
+    def given(self) -> Mapping[str, Array]:
+        """Whatever else its network reads: nothing."""
+        return {}
 
     @property
     def finished(self) -> bool:
