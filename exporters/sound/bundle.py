@@ -15,10 +15,10 @@ from ...assets.inputs import Held
 from ...assets.manifest import SOUND, Channel, Flow, Grain, Latent, Manifest, Recommended, Samples, Words
 from ...runtime.bundles import EMBEDDED
 from ..trained import GRAPHS, export_bundle
+from . import autoencoder
 from .codec import CELL, PERIOD
 from .dataset import LENGTHS
-from .latents import autoencoder_of
-from .networks import LATENT, Autoencoder, Denoiser, fold
+from .networks import LATENT, Decoder, Denoiser, fold
 from .signal import RATE
 from .train_student import GUIDANCE, denoiser_of
 from .vocabulary import SOUNDS, SYNONYMS, WORDS
@@ -50,16 +50,16 @@ def manifest() -> Manifest:
     )
 
 
-def export(denoiser: Denoiser, autoencoder: Autoencoder, folder: Path) -> Bundle:
+def export(denoiser: Denoiser, decoder: Decoder, folder: Path) -> Bundle:
     """The student and the decoder as a verified bundle."""
-    return export_bundle(folder, manifest(), fold(denoiser), fold(autoencoder.decoder), {}, SIDES, AXES)
+    return export_bundle(folder, manifest(), fold(denoiser), decoder, {}, SIDES, AXES)
 
 
 def main(
     training: Annotated[Path, typer.Option(help="where the trained networks are")] = Path("training/sound"),
     out: Annotated[Path, typer.Option(help="folder of the bundle")] = EMBEDDED / "sound",
 ) -> None:
-    bundle = export(denoiser_of(training, "student"), autoencoder_of(training), out)
+    bundle = export(denoiser_of(training, "student"), autoencoder.load(training).decoder(), out)
     print(f"{bundle.folder}: {bundle.digest}")
 
 

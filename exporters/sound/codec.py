@@ -1,6 +1,6 @@
 """Sound as features a cell of 1024 samples (32 ms), and back: partials, noise bands, and a gate for what begins suddenly.
 
-    partials  164 oscillators a quarter tone apart: an amplitude a cell
+    partials  89 oscillators a semitone apart: an amplitude a cell
     noise     32 bands, 4 times a cell: their level
     gate      8 times a cell: 0 where it is still quiet before an onset, 1 elsewhere
 
@@ -33,10 +33,9 @@ Array = NDArray[np.float32]
 
 
 def _oscillators() -> NDArray[np.int64]:
-    """Turns in 8 cells: quarter tones of A = 440 Hz from 46 Hz to 8 kHz, rounded to whole turns; low ones are fewer."""
-    unit = RATE / (CELL * PERIOD)  # 3.9 Hz
-    hertz = 440 * 2.0 ** (np.arange(-78, 101) / 24)
-    return np.unique(np.round(hertz / unit).astype(np.int64))
+    """Turns in 8 cells: semitones of A = 440 Hz from 49 Hz to 8 kHz, rounded to whole turns, 3.9 Hz apart."""
+    hertz = 440 * 2.0 ** (np.arange(-38, 51) / 12)
+    return np.round(hertz * CELL * PERIOD / RATE).astype(np.int64)
 
 
 OSCILLATORS = _oscillators()

@@ -1,36 +1,24 @@
-"""The training set as latents: encoded once, so that the denoiser's trainings read numbers instead of features."""
+"""The training set as latents, and the autoencoder that is fitted to it."""
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
-import torch
+import numpy as np
 
-from ..embedded.training import averaged
-from .dataset import Example, generate, read_file, write_file
-from .networks import Autoencoder, fold
+from . import autoencoder
+from .dataset import Example, generate
 
-
-def autoencoder_of(out: Path) -> Autoencoder:
-    """The trained autoencoder of a training folder, averaged weights."""
-    model = averaged(out / "autoencoder", "autoencoder", Autoencoder())
-    assert isinstance(model, Autoencoder)
-    return model
+SET = 6600
+"""Sounds in the training set."""
+FITTED = 1200
+"""Of them the autoencoder is fitted to."""
 
 
-@torch.no_grad()
-def latents_of(out: Path, sounds: int) -> list[Example]:
-    """The training set with latents (LATENT, cells) in place of features; kept in the folder under a key of the encoder."""
-    encoder = autoencoder_of(out).encoder
-    key = hashlib.sha256(b"".join(t.numpy().tobytes() for t in encoder.state_dict().values())).hexdigest()
-    path = out / f"latents-{sounds}-{key[:12]}.npz"
-    if not path.is_file():
-        fold(encoder)
-        write_file(path, [_encoded(encoder, each) for each in generate(out / "set", sounds)])
-    return read_file(path)
-
-
-def _encoded(encoder: torch.nn.Module, example: Example) -> Example:
-    latent = encoder(torch.from_numpy(example.features[None, :, None].astype("float32")))
-    return Example(latent[0, :, 0].half().numpy(), example.condition, example.sound)
+def latents_of(out: Path, sounds: int = SET) -> list[Example]:
+    """The training set with latents (LATENT, cells) in place of features; fits the autoencoder where there is none."""
+    data = generate(out / "set", sounds)
+    if not (out / autoencoder.FILE).is_file():
+        autoencoder.fit(data[:FITTED]).save(out)
+    known = autoencoder.load(out)
+    return [Example(known.encode(each.features).astype(np.float16), each.condition, each.sound) for each in data]

@@ -20,9 +20,8 @@ from ..embedded.train_teacher import UNCONDITIONAL, noised
 from ..embedded.training import Run, averaged
 from .dataset import Example, batches
 from .held import draw_held
-from .latents import latents_of
+from .latents import SET, latents_of
 from .networks import Denoiser
-from .train_autoencoder import SET
 from .train_teacher import CELLS
 
 GUIDANCE = 2.0

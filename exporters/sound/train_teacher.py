@@ -15,11 +15,10 @@ from ..embedded.train_teacher import UNCONDITIONAL, draw_times, noised
 from ..embedded.training import Run
 from .dataset import Example, batches
 from .held import draw_held
-from .latents import latents_of
+from .latents import SET, latents_of
 from .networks import Denoiser
-from .train_autoencoder import SET
 
-CELLS = 2048
+CELLS = 1024
 """Cells of a batch."""
 
 
