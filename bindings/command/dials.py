@@ -41,13 +41,23 @@ VariationStrength = Annotated[float | None, typer.Option(help="How far: 0 to 1."
 Image = Annotated[
     str | None,
     typer.Option(
-        help="Start from the result of a recipe: a file that `make` wrote, JSON, or a recipe id; see --denoise."
+        help="Start from the result of a recipe: a file that `make` wrote, JSON, or a recipe id; or from the picture in a file; see --denoise."
     ),
 ]
 Denoise = Annotated[
     float | None, typer.Option(help="0 to 1: how far to leave the image; below 1 the run starts from it.")
 ]
-Mask = Annotated[str | None, typer.Option(help="Make only this part of the image anew: x,y,width,height in pixels.")]
+Mask = Annotated[
+    str | None,
+    typer.Option(help="Make only this part of the image anew: x,y,width,height in pixels, or a picture, white there."),
+]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        help="What else the bundle reads: NAME=FILE of a picture, NAME=NUMBER; may be repeated; see `bundles`.",
+    ),
+]
 Noise = Annotated[str | None, typer.Option(help="Step noise: independent or brownian.")]
 Options = Annotated[
     list[str] | None, typer.Option("--option", help="A sampler's own option: NAME=VALUE, may be repeated.")
@@ -84,7 +94,7 @@ def request(kind: str, prompt: str, size: str | None, **dials: Any) -> dict[str,
         asked["guidance_interval"] = parse_numbers(
             asked["guidance_interval"], "guidance_interval", "two, such as 0.3,5"
         )
-    if "mask" in asked:
+    if isinstance(asked.get("mask"), str):
         asked["mask"] = [int(each) for each in parse_numbers(asked["mask"], "mask", "four, such as 32,0,64,64")]
     if "options" in asked:
         asked["options"] = dict(parse_option(text) for text in asked["options"])

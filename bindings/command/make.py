@@ -17,7 +17,7 @@ from ...assets.manifest import FLIPBOOK, SOUND
 from ...assets.refusal import Refusal
 from ...assets.texture import Texture
 from ...bridge import Game, connect
-from . import dials, make_music, make_sound
+from . import dials, make_music, make_sound, pictures
 from .output import (
     LOADING,
     check_format,
@@ -29,7 +29,6 @@ from .output import (
     write_previews,
     write_texture,
 )
-from .records import find
 
 SIZE = "128"
 PLAYED = (*FORMATS, *ANIMATIONS)
@@ -68,6 +67,7 @@ def make(
     image: dials.Image = None,
     denoise: dials.Denoise = None,
     mask: dials.Mask = None,
+    input: dials.Inputs = None,
     x: dials.X = None,
     y: dials.Y = None,
     option: dials.Options = None,
@@ -116,7 +116,7 @@ def make(
         mute=mute,
         loudness=loudness,
     )
-    pictured = dict(size=None if size == SIZE else size, mask=mask, x=x, y=y, pack=pack, directx=directx)
+    pictured = dict(size=None if size == SIZE else size, mask=mask, input=input, x=x, y=y, pack=pack, directx=directx)
     latent: dict[str, Any] = dict(
         steps=steps,
         sampler=sampler,
@@ -145,7 +145,7 @@ def make(
     latent |= dict(
         seed=seed,
         guidance=guidance,
-        image=None if image is None else find(image)["recipe"],
+        image=None if image is None else pictures.start_from(image),
         options=option,
     )
     if kind == SOUND:
@@ -157,7 +157,9 @@ def make(
         make_sound.write(made, file, bits, gain_db, json)
         return
     dials.refuse({"seconds": seconds, "bits": bits, "gain-db": gain_db or None}, kind, "sounds")
-    asked = dials.request(kind, prompt, size, **latent, mask=mask, x=x, y=y)
+    asked = dials.request(
+        kind, prompt, size, **latent, mask=pictures.mask(mask), inputs=pictures.inputs(input), x=x, y=y
+    )
     path, format = target(out, prompt, seed, format, PLAYED if kind == FLIPBOOK else FORMATS)
     if format in ANIMATIONS:
         dials.refuse({"pack": pack, "directx": directx}, format, "maps")
@@ -203,7 +205,7 @@ def open_game(server: str | None, bundles: list[Path] | None, backend: str = "au
 
 def watched(game: Any, asked: dict[str, Any], parts: tuple[str, ...] = ()) -> Any:
     """The result of a request, with a progress bar once it has taken a second."""
-    ticket = game.submit(asked, maps=parts)
+    ticket = game.submit(pictures.with_arrays(asked), maps=parts)
     with tqdm(total=None, unit="row", delay=1.0, leave=False, disable=None) as bar:
         while True:
             try:
