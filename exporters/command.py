@@ -39,6 +39,12 @@ def export(
     control: Annotated[
         list[str] | None, typer.Option(help="NAME=FOLDER of a ControlNet, as depth=FOLDER; may be repeated.")
     ] = None,
+    adapter: Annotated[
+        list[str] | None, typer.Option(help="NAME=FILE of an IP-Adapter's weights, its image_encoder beside it.")
+    ] = None,
+    tiles: Annotated[
+        int, typer.Option(help="Latent cells a side of the tiles that large pictures are decoded in; 0 for none.")
+    ] = 0,
     config: Annotated[
         str, typer.Option(help="For a single file: folder of a diffusers pipeline that describes it.")
     ] = "",
@@ -57,6 +63,7 @@ def export(
         _say({"folder": str(bundle.folder), "digest": bundle.digest, "files": sorted(bundle.manifest.files)}, json)
         return
     _needs("onnx", "onnxscript", "torch", "diffusers", "transformers")
+    from .diffusion.adapter import parse_adapter
     from .diffusion.additions import add_inversions, fuse_loras, parse_lora
     from .diffusion.autoencoder import replace_vae
     from .diffusion.card import said_of
@@ -78,6 +85,8 @@ def export(
         controls,
         materials,
         said_of(source, [file for file, _ in loras]),
+        tuple(parse_adapter(text) for text in adapter or ()),
+        tiles,
     )
     pipe = open_pipeline(source, config)
     if vae:

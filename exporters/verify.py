@@ -12,12 +12,11 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ..assets.bundle import Bundle
-from ..assets.manifest import Words, grain_shape
+from ..assets.manifest import Words, grain_shape, input_shapes
 from ..runtime.engine.backends import BACKENDS, Graph, open_backend
 from ..runtime.engine.job import Job, start
 from ..runtime.engine.loop import loop_inputs
@@ -122,11 +121,11 @@ def _live(sampler: str, process: Process, prediction: str) -> Plan:
     return run_live(sampler, LEVELS, process, prediction, model, start, np.zeros_like, guidance=GUIDANCE)[1]
 
 
-def _asked(bundle: Bundle, rng: np.random.Generator, size: tuple[int, ...]) -> Array:
-    """A condition and what it is guided away from (2, 1, ...): numbers at random; of a vocabulary at most two words each,
+def _asked(bundle: Bundle, rng: np.random.Generator, name: str, size: tuple[int, ...]) -> Array:
+    """An input, and what it is guided away from (2, 1, ...): numbers at random; of a vocabulary at most two words each,
     since all words at once under guidance lead far out of what a decoder was made for."""
     given = rng.random((2, 1, *size), np.float32)
-    if isinstance(bundle.manifest.conditioning, Words):
+    if name == "condition" and isinstance(bundle.manifest.conditioning, Words):
         for one in given[:, 0]:
             one[rng.permutation(size[-1])[2:]] = 0.0
     return given
@@ -138,7 +137,7 @@ def _check(
     tolerance = tolerance_of(bundle)
     rng = np.random.default_rng(7)
     shape = (bundle.manifest.latent.channels, *smallest_cells(bundle))
-    given = {name: _asked(bundle, rng, size) for name, size in _conditions(bundle).items()}
+    given = {name: _asked(bundle, rng, name, size) for name, size in _conditions(bundle).items()}
     first = rng.standard_normal((1, *shape), np.float32)
     draws = rng.standard_normal((max(1, plan.noise_draws), 1, *shape), np.float32)
     step = graphs["step"]
@@ -249,13 +248,9 @@ def _bits(bundle: Bundle, backend: str, step: Graph) -> dict[str, bool]:
 
 
 def _conditions(bundle: Bundle) -> dict[str, tuple[int, ...]]:
-    """Conditions of the step graph by name, without the batch axis; an axis of any length gets 8."""
-    step = onnx.load(bundle.path("step"), load_external_data=False)
-    return {
-        value.name: tuple(dim.dim_value or 8 for dim in value.type.tensor_type.shape.dim[1:])
-        for value in step.graph.input
-        if value.name not in ("latent", "time")
-    }
+    """Conditions of the step graph by name, without the batch axis, beside the smallest latent."""
+    inputs = input_shapes(bundle.manifest, "step", *smallest_cells(bundle))
+    return {"condition": (bundle.condition_size,), **inputs}
 
 
 def smallest_cells(bundle: Bundle) -> tuple[int, int]:

@@ -23,6 +23,7 @@ CELLS = 32
 def trajectories(parts: Parts, manifest: Manifest) -> list[dict[str, Array]]:
     """Inputs of every row of every recommended table, for each prompt, one seed each; by torch."""
     conditions = [_condition(parts, prompt) for prompt in PROMPTS]
+    more, _ = parts.beside(field_of(parts, CELLS))
     seen: list[dict[str, Array]] = []
     for number, condition in enumerate(conditions):
         rng = np.random.default_rng(number)
@@ -35,7 +36,12 @@ def trajectories(parts: Parts, manifest: Manifest) -> list[dict[str, Array]]:
             draws = rng.standard_normal((plan.noise_draws, *shape), np.float32)
 
             def model(x: NDArray[Any], time: float, conditional: bool, condition: Array = condition) -> Array:
-                given = {"latent": x.astype(np.float32), "time": np.full(1, time, np.float32), "condition": condition}
+                given = {
+                    "latent": x.astype(np.float32),
+                    "time": np.full(1, time, np.float32),
+                    "condition": condition,
+                    **more,
+                }
                 seen.append(given)
                 raw: Array = parts.step(*map(torch.from_numpy, given.values())).numpy()
                 return raw

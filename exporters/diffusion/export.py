@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ import onnx
 import torch
 
 from ...assets.bundle import Bundle, add_files, load_bundle, write_bundle
+from ...assets.inputs import loop_of
 from ...assets.manifest import Manifest, Text, Tokenizer
 from ...assets.refusal import OutOfRange, Refusal, Unknown
 from ...runtime.solver import Plan
@@ -31,10 +32,12 @@ from ..texture import FIELD
 from ..unrolled import unroll
 from ..verify import TOLERANCE, check_bundle
 from ..weights import GraphFiles
+from .adapter import adapters_of
 from .audio import stable_audio
+from .beside import axes_of, examples
 from .calibrate import trajectories
 from .card import said_of
-from .control import against_controlled, graph_of, open_controls
+from .control import controls_of
 from .flow import flux, stable_diffusion_3
 from .flux_2 import flux_2_klein
 from .maps import channels_of, maps_of
@@ -45,12 +48,16 @@ from .pictures import side_by_side
 from .resume import KEPT_FROM, Kept, Stages, key_of
 from .seamless import AXES, make_seamless
 from .stable_diffusion import stable_diffusion, stable_diffusion_xl
+from .tiling import against_whole, finish_of, tiles_of
+from .variants import Variant, against_variants, encoder_of, step_of
 from .video import FRAMES, animate_diff
 
 ARCHITECTURES: dict[str, Callable[[Any], Parts]] = {
     "StableDiffusionPipeline": stable_diffusion,
     "LatentConsistencyModelPipeline": stable_diffusion,
+    "StableDiffusionInpaintPipeline": stable_diffusion,
     "StableDiffusionXLPipeline": stable_diffusion_xl,
+    "StableDiffusionXLInpaintPipeline": stable_diffusion_xl,
     "StableDiffusion3Pipeline": stable_diffusion_3,
     "FluxPipeline": flux,
     "Flux2KleinPipeline": flux_2_klein,
@@ -82,6 +89,8 @@ class Options:
     controls: tuple[tuple[str, str], ...] = ()  # name and source of ControlNets
     materials: bool = True  # guess height and roughness from colour; without, the surface is flat
     said: tuple[tuple[str, str], ...] = ()  # where and what names and cards say, of which `auto` takes the family
+    adapters: tuple[tuple[str, str], ...] = ()  # name and file of IP-Adapters
+    tiles: int = 0  # latent cells a side of the tiles in which large pictures are decoded; 0 for the whole at once
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -169,11 +178,19 @@ def export_pipeline(pipe: Any, out: Path, options: Options) -> Bundle:
     needed = bytes_of(parts.parameters, options)
     keeps = parts.parameters["step"] >= KEPT_FROM
     _check_space(out, needed + (4 * sum(parts.parameters.values()) if keeps else 0))
-    nets = open_controls(pipe, dict(options.controls))
+    variants = [
+        *controls_of(pipe, parts, dict(options.controls)),
+        *adapters_of(pipe, parts, dict(options.adapters)),
+    ]
+    if options.unrolled and parts.inputs:
+        raise Refusal(
+            "unsupported", "unrolled", "the network reads more than text", "leave it out; take the loop graph"
+        )
+    nets = {variant.name: net for variant in variants for net in variant.nets}
     key = key_of({**pipe.components, **nets}, asdict(options)) if keeps else None
     kept = Kept(out.with_name(f"{out.name}.unfinished"), key)
     try:
-        _export(pipe, nets, part, options, out.name, kept)
+        _export(pipe, parts, variants, part, options, out.name, kept)
         shutil.rmtree(out, ignore_errors=True)
         os.replace(part, out)
         kept.clear()
@@ -202,12 +219,12 @@ def _full(out: Path, needed: int) -> Refusal:
 
 
 def _export(
-    pipe: Any, nets: Mapping[str, torch.nn.Module], folder: Path, options: Options, name: str, kept: Kept
+    pipe: Any, parts: Parts, variants: Sequence[Variant], folder: Path, options: Options, name: str, kept: Kept
 ) -> None:
-    parts = parts_of(pipe, options)
     family, why = family_of(pipe, parts, options)
     if options.seamless:
-        make_seamless((parts.step, parts.decode, *nets.values()), options.seamless)
+        nets = [net for variant in variants for net in variant.nets]
+        make_seamless((parts.step, parts.decode, *nets), options.seamless)
     draw = torch.Generator().manual_seed(0)
     cells = parts.latent.multiple // parts.latent.factor
     rows = 1 if parts.kind == "sound" else 4 * cells
@@ -222,6 +239,9 @@ def _export(
     tokenizers = {
         f"tokenizer_{i}.json": tokenizer_file(t, n, parts.prepare) for i, (t, n) in enumerate(parts.tokenizers)
     }
+    tiles = tiles_of(parts, options.tiles, options.seamless)
+    reads = {"step": parts.inputs, **{variant.graph: variant.inputs for variant in variants}}
+    names = [*parts.graphs, *(["finish"] if tiles else []), *(graph for each in variants for graph in each.graphs)]
     manifest = Manifest(
         name=options.name or name,
         kind=parts.kind,
@@ -236,21 +256,24 @@ def _export(
         ),
         recommended=FAMILIES[family].tables(options.steps, options.size**2),
         channels=channels_of(parts),
-        graphs={graph: f"{graph}.onnx" for graph in parts.graphs},
+        graphs={graph: f"{graph}.onnx" for graph in names},
+        tiles=tiles,
+        inputs={name: each for inputs in reads.values() for name, each in inputs.items()},
+        reads={graph: list(names) for graph, names in reads.items() if names},
         samples=parts.samples,
         sheet=parts.sheet,
         licence=FAMILIES[family].licence,
         provenance=_provenance(pipe, parts, family, why, options),
     )
     precision = PRECISIONS[options.precision]
-
     axes = {"latent": field, "time": batch, "condition": batch}
 
     def denoiser() -> onnx.ModelProto:
-        step = trace(parts.step, given, ["raw"], axes)
+        more = examples(parts.inputs, latent, parts.latent.factor)
+        step = trace(parts.step, {**given, **more}, ["raw"], {**axes, **axes_of(parts.inputs)})
         return quantized(step, trajectories(parts, manifest)) if precision.static else step
 
-    with Stages(6 + (parts.encode is not None) + len(nets)) as stages:
+    with Stages(6 + (parts.encode is not None) + len(variants)) as stages:
         with GraphFiles(folder, precision.rest) as graphs:
             stages.begin("denoiser")
             step = kept.graph("step", denoiser)
@@ -258,14 +281,19 @@ def _export(
             graphs.add("loop", wrap_step(step))
             if options.unrolled:
                 graphs.add(unrolled_name(options.unrolled), unroll(step, _unrolled_plan(manifest, options.unrolled)))
-            for which, net in nets.items():
-                stages.begin(f"control {which}")
-                made = kept.graph(f"control_{which}", partial(graph_of, net, pipe, parts, given, axes))
-                graphs.add(f"step_control_{which}", made, precision.rest if precision.static else precision.step)
-                graphs.add(f"loop_control_{which}", wrap_step(made))
+            for variant in variants:
+                stages.begin(variant.title)
+                made = kept.graph(variant.name, partial(step_of, variant, parts, given, axes))
+                graphs.add(variant.graph, made, precision.rest if precision.static else precision.step)
+                graphs.add(loop_of(variant.graph), wrap_step(made))
+                for which, encoder in variant.encoders.items():
+                    graphs.add(which, kept.graph(which, partial(encoder_of, encoder)))
             stages.begin("decoder")
-            maps = {"latent": latent}
-            graphs.add("decode", kept.graph("decode", lambda: trace(maps_of(parts), maps, ["maps"], {"latent": field})))
+            maps, decoder = {"latent": latent}, maps_of(parts) if tiles is None else parts.decode
+            graphs.add("decode", kept.graph("decode", lambda: trace(decoder, maps, ["maps"], {"latent": field})))
+            if tiles is not None:
+                colours = {"colours": torch.rand(2, 3, 32, 48, generator=draw)}
+                graphs.add("finish", trace(finish_of(parts), colours, ["maps"], {"colours": FIELD}))
             encode = parts.encode
             if encode is not None:
                 stages.begin("picture encoder")
@@ -280,12 +308,13 @@ def _export(
         bundle = write_bundle(folder, manifest, tokenizers, graphs.names)
         stages.begin("against diffusers")
         compared = against_pipeline(pipe, bundle, parts)
-        errors = {**compared.errors, **against_controlled(pipe, nets, bundle, parts)}
+        errors = {**compared.errors, **against_variants(pipe, variants, bundle, parts)}
         if options.precision == "fp32":
             check(errors, TOLERANCE)
         stages.begin("verify")
         samplers = SAMPLERS if parts.parameters["step"] <= SMALL else ()
-        report = check_bundle(bundle, {"diffusers": errors}, samplers)
+        tiled = {} if tiles is None else {"tiles": against_whole(bundle, tiles)}
+        report = check_bundle(bundle, {**tiled, "diffusers": errors}, samplers)
         bundle = add_files(bundle, report_files(report))
         stages.begin("measure")
         files = {}

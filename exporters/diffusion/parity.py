@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ...runtime.engine.backends import Graph, open_backend
 from ...runtime.resolve import process_of
 from ...runtime.solver import Plan, compile_plan
 from ..verify import TOLERANCE, relative, short
+from .beside import Beside
 from .calibrate import field_of
 from .maps import maps_of
 from .parts import Parts
@@ -44,7 +45,10 @@ class Compared:
 def against_pipeline(pipe: Any, bundle: Bundle, parts: Parts, seed: int = 7, backend: str = "onnxruntime") -> Compared:
     """The condition; for each recommended step count what the network is given at each row, the latent and what is painted."""
     names = ("step", "encode_text", "decode")
-    graphs = {name: open_backend(backend)(bundle.path(name), 1) for name in names}
+    graphs: dict[str, Graph] = {name: open_backend(backend)(bundle.path(name), 1) for name in names}
+    more, call = parts.beside(field_of(parts, SIDE))
+    parts = replace(parts, call={**parts.call, **call})
+    graphs["step"] = Beside(graphs["step"], more)
     conditions = conditions_of(bundle, graphs["encode_text"], parts.told.numpy())
     text, arguments = own_text(pipe, parts, PROMPT)
     errors: dict[str, Any] = {"text": short(relative(conditions[0, :, : parts.size], text))}
@@ -72,7 +76,8 @@ def against_pipeline(pipe: Any, bundle: Bundle, parts: Parts, seed: int = 7, bac
     if parts.encode is not None:
         errors["encoded"] = _encoded(pipe, bundle, parts, backend)
     maps = graphs["decode"].run({"latent": ours})["maps"]
-    errors["decoded"] = short(relative(maps, _decoded(parts, ours)))
+    decoded = _decoded(parts, ours)[:, : maps.shape[1]]  # colours only, where tiles are put together first
+    errors["decoded"] = short(relative(maps, decoded))
     check_painted(maps, parts)
     theirs = None
     if picture is not None:
@@ -131,6 +136,11 @@ def noise_of(parts: Parts, plan: Plan, seed: int) -> tuple[Array, Array]:
     rng = np.random.default_rng(seed)
     shape = field_of(parts, SIDE)
     return rng.standard_normal(shape, np.float32), rng.standard_normal((plan.noise_draws, *shape), np.float32)
+
+
+def latent_of(step: Graph, plan: Plan, conditions: Array, start: Array, draws: Array) -> Array:
+    """What a step graph and a plan make of a start."""
+    return _ours(step, plan, conditions, start, draws, [])
 
 
 def _ours(step: Graph, plan: Plan, conditions: Array, start: Array, draws: Array, given: list[Array]) -> Array:

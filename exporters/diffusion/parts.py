@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ...assets.guidance import embedding
+from ...assets.inputs import Input
 from ...assets.manifest import Flow, GuidanceEmbedding, Latent, Samples, Sheet, Ve, Vp
+from .beside import Array, Example
 
 
 def _same(tensor: Tensor) -> Tensor:
@@ -21,13 +23,14 @@ def _same(tensor: Tensor) -> Tensor:
 class Parts:
     """Modules with the bundle's contracts, float32.
 
-    step         raw (B, C, h, w) from latent (B, C, h, w), time (B,), condition (B, K + what `guidance` adds)
+    step         raw (B, C, h, w) from latent (B, C, h, w), time (B,), condition (B, K + what `guidance` adds), and `inputs`
     decode       colours (B, 3, H, W) in [0, 1] from latent (B, C, h, w)
     encode       latent from colours (B, 3, H, W) in [0, 1], where there is one
     encode_text  condition (B, K) from tokens (B, T), which are whole numbers in float32
     tokenizers   of the `transformers` library, each with the length it pads to, in the order of T
     size         K
     empty        what stands for no negative prompt
+    inputs       what else the step reads, in the order of its arguments
     materials    guess height and roughness from the colours; else the surface is flat
     samples, sheet   how a sound or a flipbook is played
     guidance     numbers that come behind the condition, where the network is told a strength of guidance
@@ -37,6 +40,7 @@ class Parts:
     call         further arguments of its call
     given, made  its latents from ours and ours from its, where they are laid out differently
     seen         our model input from what its network is given; None where that is scaled
+    example      what its step reads of `inputs`, and arguments of the call that say the same
     prepare      changes a tokenizer of the `tokenizers` library as the pipeline treats a prompt
     """
 
@@ -63,6 +67,8 @@ class Parts:
     seen: Callable[[Tensor], Tensor] | None = _same
     prepare: Callable[[Any], None] | None = None
     encode: nn.Module | None = None
+    inputs: Mapping[str, Input] = field(default_factory=dict)
+    example: Example | None = None
 
     @property
     def tokens(self) -> int:
@@ -74,6 +80,10 @@ class Parts:
         if self.guidance is None:
             return torch.zeros(1, 0)
         return torch.from_numpy(embedding(self.guidance.default, self.guidance))[None]
+
+    def beside(self, shape: tuple[int, ...]) -> tuple[dict[str, Array], dict[str, Any]]:
+        """As `example`; nothing where the step reads no more."""
+        return ({}, {}) if self.example is None else self.example(shape)
 
     @property
     def parameters(self) -> dict[str, int]:

@@ -82,7 +82,7 @@ def own_result(
         height, width = (cells * manifest.latent.factor for cells in start.shape[2:])
         side = {"height": height, "width": width}
     asked = {"guidance_scale": 1.0, **parts.call, **side, **given, **arguments}
-    with _noise_of(pipe.scheduler, draws, parts), _watched(pipe, parts, seen):
+    with _noise_of(pipe.scheduler, draws, parts), _watched(pipe, parts, seen), modes():
         result = pipe(
             latents=parts.given(torch.from_numpy(start.copy())) * scale,
             num_inference_steps=table.steps,
@@ -142,6 +142,14 @@ def _start_scale(scheduler: Any, table: Recommended) -> float:
     scheduler.set_timesteps(table.steps)
     sigma = float(scheduler.sigmas[0])
     return float((1 + sigma**2) ** 0.5) / float(scheduler.init_noise_sigma)
+
+
+@contextmanager
+def modes() -> Iterator[None]:
+    """An autoencoder's latents are the mode of their posterior, as a bundle has them, and not drawn from it."""
+    posterior = sys.modules["diffusers.models.autoencoders.vae"].DiagonalGaussianDistribution
+    with patch.object(posterior, "sample", lambda self, generator=None: self.mode()):
+        yield
 
 
 @contextmanager

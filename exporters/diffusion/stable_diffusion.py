@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ...assets.manifest import GuidanceEmbedding, Vp
 from ...assets.refusal import Refusal
 from .autoencoder import encoder_of as pictures_encoder
+from .inpainting import painter, paints
 from .parts import Parts, Picture, factor, sizes, whole
 
 EMBEDDED_GUIDANCE = 8.5
@@ -23,13 +24,14 @@ PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v", "sample": "x0"}
 def stable_diffusion(pipe: Any) -> Parts:
     """One CLIP text encoder; its last hidden state is the condition."""
     length, width = pipe.tokenizer.model_max_length, pipe.text_encoder.config.hidden_size
-    return Parts(
+    parts = Parts(
         step=_Step(pipe.unet, (length, width)),
         encode_text=_Encoder(pipe.text_encoder),
         tokenizers=[(pipe.tokenizer, length)],
         size=length * width,
         **_common(pipe),
     )
+    return painter(parts) if paints(pipe) else parts
 
 
 def stable_diffusion_xl(pipe: Any) -> Parts:
@@ -40,7 +42,7 @@ def stable_diffusion_xl(pipe: Any) -> Parts:
     encoders, tokenizers = (pipe.text_encoder, pipe.text_encoder_2), (pipe.tokenizer, pipe.tokenizer_2)
     length = tokenizers[0].model_max_length
     width, pooled = sum(e.config.hidden_size for e in encoders), encoders[1].config.projection_dim
-    return Parts(
+    parts = Parts(
         step=_StepXL(pipe.unet, (length, width), pooled, factor(pipe.vae)),
         encode_text=_EncoderXL(*encoders, length),
         tokenizers=[(tokenizer, length) for tokenizer in tokenizers],
@@ -49,23 +51,17 @@ def stable_diffusion_xl(pipe: Any) -> Parts:
         names=("prompt_embeds", "pooled_prompt_embeds"),
         **_common(pipe),
     )
+    return painter(parts) if paints(pipe) else parts
 
 
 def _common(pipe: Any) -> dict[str, Any]:
     unet = pipe.unet.config
-    if unet.in_channels != pipe.vae.config.latent_channels:
-        raise Refusal(
-            "unsupported",
-            "unet",
-            f"reads {unet.in_channels} channels where latents have {pipe.vae.config.latent_channels}: an inpainting model",
-            "export its base model; the runtime inpaints with any",
-        )
-    read = {**READ, "addition_embed_type": "text_time" if type(pipe).__name__ == "StableDiffusionXLPipeline" else None}
+    read = {**READ, "addition_embed_type": "text_time" if "XL" in type(pipe).__name__ else None}
     for field, known in read.items():
         if unet.get(field) != known:
             sentence = f"has {field} {unet[field]!r}, an input that this exporter does not give"
             raise Refusal("unsupported", f"unet.{field}", sentence, f"export a model where it is {known!r}")
-    common = vp_of(pipe, unet.in_channels)
+    common = vp_of(pipe, pipe.vae.config.latent_channels)
     if not unet.time_cond_proj_dim:
         return common
     told = GuidanceEmbedding(unet.time_cond_proj_dim, EMBEDDED_GUIDANCE, scale=1000.0, offset=1.0)
@@ -104,18 +100,20 @@ class _Step(nn.Module):
         self.told = unet.config.time_cond_proj_dim or 0
 
     def forward(self, latent: Tensor, time: Tensor, condition: Tensor) -> Tensor:
+        raw: Tensor = self.unet(latent, time, return_dict=False, **self.arguments(latent, time, condition))[0]
+        return raw
+
+    def arguments(self, latent: Tensor, time: Tensor, condition: Tensor) -> dict[str, Any]:
+        """What the UNet is told beside latent and time."""
         states, told = self.split(condition, math.prod(self.states))
-        return self.evaluate(latent, time, states, told)
+        return self.text(states, told)
 
     def split(self, condition: Tensor, *lengths: int) -> tuple[Tensor, ...]:
         return condition.split([*lengths, self.told], 1) if self.told else (*condition.split(lengths, 1), condition)
 
-    def evaluate(self, latent: Tensor, time: Tensor, states: Tensor, told: Tensor, **added: Any) -> Tensor:
-        raw: Tensor = self.unet(
-            latent, time, encoder_hidden_states=states.reshape(-1, *self.states),
-            timestep_cond=told if self.told else None, return_dict=False, **added,
-        )[0]  # fmt: skip
-        return raw
+    def text(self, states: Tensor, told: Tensor) -> dict[str, Any]:
+        told_guidance = told if self.told else None
+        return {"encoder_hidden_states": states.reshape(-1, *self.states), "timestep_cond": told_guidance}
 
 
 class _StepXL(_Step):
@@ -123,13 +121,13 @@ class _StepXL(_Step):
         super().__init__(unet, states)
         self.pooled, self.factor = pooled, factor
 
-    def forward(self, latent: Tensor, time: Tensor, condition: Tensor) -> Tensor:
+    def arguments(self, latent: Tensor, time: Tensor, condition: Tensor) -> dict[str, Any]:
         states, pooled, told = self.split(condition, math.prod(self.states), self.pooled)
         one = torch.ones_like(time)
         height, width = (one * (side * self.factor) for side in latent.shape[2:])
         ids = torch.stack([height, width, 0 * one, 0 * one, height, width], 1)
         added = {"text_embeds": pooled, "time_ids": ids}
-        return self.evaluate(latent, time, states, told, added_cond_kwargs=added)
+        return {**self.text(states, told), "added_cond_kwargs": added}
 
 
 class _Encoder(nn.Module):

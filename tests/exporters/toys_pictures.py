@@ -1,0 +1,48 @@
+"""Toy pipelines and parts that read pictures: ControlNets, inpainting networks, IP-Adapters."""
+
+import diffusers
+import torch
+import toys
+from safetensors.torch import save_file
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+
+def control(unet):
+    """A ControlNet of a toy, its zero convolutions no longer zero, as after training."""
+    torch.manual_seed(1)
+    net = diffusers.ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16))
+    for layer in (*net.controlnet_down_blocks, net.controlnet_mid_block, net.controlnet_cond_embedding.conv_out):
+        torch.nn.init.normal_(layer.weight, std=0.2)
+    return net
+
+
+def inpainting(channels=9):
+    pipe = toys.stable_diffusion()
+    torch.manual_seed(2)
+    unet = diffusers.UNet2DConditionModel.from_config({**pipe.unet.config, "in_channels": channels})
+    components = {**pipe.components, "unet": unet.eval()}
+    return toys.quiet(diffusers.StableDiffusionInpaintPipeline(**components, requires_safety_checker=False))
+
+
+def adapter(unet, folder, plus=False, side=24, width=32):
+    """Writes an IP-Adapter's weights and its image encoder as their authors lay them out; gives the weights' file."""
+    torch.manual_seed(3)
+    config = CLIPVisionConfig(
+        hidden_size=width, intermediate_size=37, projection_dim=width, num_hidden_layers=2, num_attention_heads=4,
+        image_size=side, patch_size=8,
+    )  # fmt: skip
+    CLIPVisionModelWithProjection(config).save_pretrained(folder / "image_encoder")
+    across, tokens = unet.config.cross_attention_dim, 4
+    weights = {
+        "image_proj.proj.weight": torch.randn(tokens * across, width) / width**0.5,
+        "image_proj.proj.bias": torch.randn(tokens * across) / 4,
+        "image_proj.norm.weight": torch.ones(across),
+        "image_proj.norm.bias": torch.zeros(across),
+    }
+    places = [name for name in unet.attn_processors if "attn2" in name]
+    for number, name in enumerate(places):
+        inner = unet.get_submodule(name.removesuffix(".processor")).to_k.out_features
+        for which in ("to_k_ip", "to_v_ip"):
+            weights[f"ip_adapter.{2 * number + 1}.{which}.weight"] = torch.randn(inner, across) / across**0.5
+    save_file(weights, folder / "adapter.safetensors")
+    return folder / "adapter.safetensors"
