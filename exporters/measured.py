@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from ..assets.bundle import Bundle
-from ..runtime.engine.backends import BACKENDS, open_backend
+from ..runtime.engine.backends import open_backend
 from ..runtime.engine.loop import loop_inputs
 from ..runtime.resolve import process_of
 from ..runtime.solver import compile_plan
-from .verify import PROCESSORS, smallest_cells
+from .report import measured_page
+from .verify import installed, smallest_cells
 
 FOLDER = "measured"
 REPEATS = 3
@@ -30,17 +31,20 @@ def write_measured(
     files: Mapping[str, bytes] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes measured.json with `more` numbers, these files, and plots.png where matplotlib is there (the extra `plots`)."""
+    """Writes measured.json with `more` numbers, these files, plots.png where matplotlib is there (the extra `plots`), and the
+    whole report as report.md."""
     folder = bundle.folder / FOLDER
     folder.mkdir(exist_ok=True)
     numbers = {**measure(bundle), **(more or {})}
     (folder / "measured.json").write_text(json.dumps(numbers, indent=1) + "\n")
-    for name, data in (files or {}).items():
-        (folder / name).write_bytes(data)
+    pictures = dict(files or {})
     if find_spec("matplotlib") is not None:
         from .plots import plot
 
-        (folder / "plots.png").write_bytes(plot(report, numbers))
+        pictures["plots.png"] = plot(report, numbers)
+    for name, data in pictures.items():
+        (folder / name).write_bytes(data)
+    (folder / "report.md").write_text(measured_page(report, numbers, list(pictures)), encoding="utf-8")
 
 
 def measure(bundle: Bundle, threads: int = 1) -> dict[str, Any]:
@@ -67,7 +71,7 @@ def measure(bundle: Bundle, threads: int = 1) -> dict[str, Any]:
     if "loop" in manifest.graphs:
         given["loop"] = loop_inputs(plan, field, lambda k: field, {"condition": np.stack([condition, condition])})
     seconds: dict[str, dict[str, float]] = {}
-    for backend in (name for name in PROCESSORS if find_spec(BACKENDS[name][0]) is not None):
+    for backend in installed():
         seconds[backend] = {}
         for graph, inputs in given.items():
             began = time.perf_counter()

@@ -1,9 +1,9 @@
-"""The parity report of a bundle as files: report.json for programs, report.md for people."""
+"""The report of a bundle as files: parity, which the digest covers, and what a machine measured, which it does not."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..assets.refusal import Refusal
@@ -38,7 +38,7 @@ def page(report: Mapping[str, Any]) -> str:
     for backend, facts in report["bits"].items():
         said = ", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in facts.items() if key != "backend")
         lines.append(f"- {backend}: {said}")
-    lines += _stages(report.get("diffusers", {}), report["tolerance"])
+    lines += _stages(report)
     lines += [
         "",
         "| backend | sampler | rows | guidance | host loop | loop graph | decoded |",
@@ -53,8 +53,44 @@ def page(report: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _stages(errors: Mapping[str, Any], tolerance: float) -> list[str]:
+def measured_page(report: Mapping[str, Any], numbers: Mapping[str, Any], pictures: Sequence[str]) -> str:
+    """The whole report: seconds, sizes and precisions of this machine (`numbers` of measured.json), pictures, and parity."""
+    height, width = numbers["cells"]
+    lines = [f"# {report['bundle']}: report", ""]
+    lines += [f"![{name.removesuffix('.png')}]({name})" for name in pictures]
+    if numbers.get("export_seconds"):
+        lines += ["", "## Seconds of the export", "", "| stage | seconds |", "|---|---|"]
+        lines += [f"| {stage} | {seconds:g} |" for stage, seconds in numbers["export_seconds"].items()]
+    said = (
+        f"Latent {height} x {width}, {numbers['steps']} steps, threads: {numbers['threads']}; the least of some runs."
+    )
+    lines += ["", "## Seconds of the graphs", "", said, "", "| backend | graph | load | run |", "|---|---|---|---|"]
+    for backend, row in numbers["seconds"].items():
+        for graph, seconds in row.items():
+            if not graph.startswith("load "):
+                load = row.get(f"load {graph}")
+                lines.append(f"| {backend} | {graph} | {'-' if load is None else f'{load:g}'} | {seconds:g} |")
+    if numbers.get("precisions"):
+        said = "Errors of these weights against float32: single evaluations and the latent over the largest value, pictures in the mean."
+        lines += [
+            "",
+            "## Precisions",
+            "",
+            said,
+            "",
+            "| --precision | step | latent | picture | bytes |",
+            "|---|---|---|---|---|",
+        ]
+        for name, row in numbers["precisions"].items():
+            lines.append(
+                f"| {name} | {row['step']:.1e} | {row['latent']:.1e} | {row['picture']:.1e} | {row['bytes']} |"
+            )
+    return "\n".join(lines) + "\n\n" + page(report).replace("# ", "## ", 1).replace("\n## ", "\n### ")
+
+
+def _stages(report: Mapping[str, Any]) -> list[str]:
     """Lines of the comparison with diffusers: the largest first, then every stage in its order."""
+    errors, means, tolerance = report.get("diffusers", {}), report.get("diffusers_mean", {}), report["tolerance"]
     if not errors:
         return []
     numbers = {stage: error for stage, error in errors.items() if isinstance(error, float)}
@@ -64,10 +100,13 @@ def _stages(errors: Mapping[str, Any], tolerance: float) -> list[str]:
     if worst:
         said = f"first above {tolerance:g}: {above[0]}" if above else f"all within {tolerance:g}"
         lines += [f"Largest: {numbers[worst]:.1e} at {worst}; {said}.", ""]
+    seeds = len(report.get("seeds", (0,)))
     lines += [
-        "Pictures, ours, theirs and 20 times the difference: `measured/pictures.png`; seconds, sizes: `measured/plots.png`.",
+        f"Over {seeds} seed{'s' if seeds > 1 else ''}. Seconds, sizes, precisions, plots, pictures: `measured/report.md`.",
         "",
     ]
-    lines += ["| stage | largest error over range |", "|---|---|"]
-    shown = {stage: f"{error:.1e}" if isinstance(error, float) else str(error) for stage, error in errors.items()}
-    return [*lines, *(f"| {stage} | {error} |" for stage, error in shown.items()), "", "## Samplers"]
+    lines += ["| stage | largest error over range | mean error over range |", "|---|---|---|"]
+    for stage, error in errors.items():
+        largest, mean = (f"{e:.1e}" if isinstance(e, float) else str(e) for e in (error, means.get(stage, "-")))
+        lines.append(f"| {stage} | {largest} | {mean} |")
+    return [*lines, "", "## Samplers"]

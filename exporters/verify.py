@@ -56,7 +56,7 @@ def check_bundle(
     bundle: Bundle, more: Mapping[str, Any] | None = None, samplers: Iterable[str] = (*SAMPLERS, *LIVE)
 ) -> dict[str, Any]:
     """The report: a check for every recommended table, sampler and backend, the bits' independence of company, and `more`."""
-    backends = [name for name in PROCESSORS if find_spec(BACKENDS[name][0]) is not None]
+    backends = installed()
     plans = list(_plans(bundle, samplers))
     checks: list[Check] = []
     bits: dict[str, Any] = {}
@@ -78,6 +78,11 @@ def check_bundle(
         "checks": [asdict(check) for check in checks],
         "bytes": {name: (bundle.folder / name).stat().st_size for name in sorted(bundle.manifest.files)},
     }
+
+
+def installed() -> list[str]:
+    """The backends on this processor that are there."""
+    return [name for name in PROCESSORS if find_spec(BACKENDS[name][0]) is not None]
 
 
 def tolerance_of(bundle: Bundle) -> float:

@@ -30,7 +30,7 @@ from ..precision import PRECISIONS, quantized
 from ..report import report_files
 from ..texture import FIELD
 from ..unrolled import unroll
-from ..verify import TOLERANCE, check_bundle
+from ..verify import TOLERANCE, check_bundle, installed
 from ..weights import GraphFiles
 from .adapter import adapters_of
 from .audio import stable_audio
@@ -45,6 +45,7 @@ from .masked import pixart, sana_sprint
 from .parity import against_pipeline, check, plan_of_table, unrolled_name
 from .parts import Parts
 from .pictures import side_by_side
+from .precisions import SEEDS, precision_figures
 from .resume import KEPT_FROM, Kept, Stages, key_of
 from .seamless import AXES, make_seamless
 from .stable_diffusion import stable_diffusion, stable_diffusion_xl
@@ -307,20 +308,27 @@ def _export(
             graphs.add("encode_text", text)
         bundle = write_bundle(folder, manifest, tokenizers, graphs.names)
         stages.begin("against diffusers")
-        compared = against_pipeline(pipe, bundle, parts)
+        small = parts.parameters["step"] <= SMALL
+        backends = installed() if small else installed()[:1]
+        compared = against_pipeline(pipe, bundle, parts, SEEDS if small else SEEDS[:1], backends)
         errors = {**compared.errors, **against_variants(pipe, variants, bundle, parts)}
         if options.precision == "fp32":
             check(errors, TOLERANCE)
         stages.begin("verify")
-        samplers = SAMPLERS if parts.parameters["step"] <= SMALL else ()
         tiled = {} if tiles is None else {"tiles": against_whole(bundle, tiles)}
-        report = check_bundle(bundle, {**tiled, "diffusers": errors}, samplers)
+        samplers = SAMPLERS if small else ()
+        report = check_bundle(
+            bundle,
+            {**tiled, "seeds": SEEDS if small else SEEDS[:1], "diffusers": errors, "diffusers_mean": compared.means},
+            samplers,
+        )
         bundle = add_files(bundle, report_files(report))
         stages.begin("measure")
         files = {}
         if compared.theirs is not None and parts.kind != "sound":
             files["pictures.png"] = side_by_side(compared.ours, compared.theirs)
-        write_measured(bundle, report, files, {"export_seconds": stages.told()})
+        figures = precision_figures(bundle, parts) if small and options.precision == "fp32" else {}
+        write_measured(bundle, report, files, {"export_seconds": stages.told(), "precisions": figures})
         stages.begin("")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -34,69 +35,106 @@ PROMPT = "low wall of stones"
 
 @dataclass(frozen=True)
 class Compared:
-    """Relative errors by stage in the order of the computation, and the last picture of both, where there is one."""
+    """Relative errors by stage in the order of the computation, and the last picture of both, where there is one.
+
+    `errors` are the largest over all seeds, as sentences where diffusers cannot do the same; `means` those of the mean error.
+    """
 
     errors: dict[str, Any]
+    means: dict[str, float]
     ours: Array
     theirs: Array | None
 
 
+class Errors:
+    """Largest and mean errors over the largest value, gathered by stage in the order in which stages are first seen."""
+
+    def __init__(self) -> None:
+        self.largest: dict[str, Any] = {}
+        self._means: dict[str, list[float]] = {}
+
+    def add(self, stage: str, ours: NDArray[Any], theirs: NDArray[Any]) -> float:
+        """The largest error of these, to two digits."""
+        error = short(relative(ours, theirs))
+        self.largest[stage] = max(self.largest.get(stage, 0.0), error)
+        mean = float(np.abs(ours - theirs).mean() / max(float(np.abs(theirs).max()), 1e-30))
+        self._means.setdefault(stage, []).append(mean)
+        return error
+
+    @property
+    def means(self) -> dict[str, float]:
+        return {stage: short(sum(each) / len(each)) for stage, each in self._means.items()}
+
+
 @torch.no_grad()
-def against_pipeline(pipe: Any, bundle: Bundle, parts: Parts, seed: int = 7, backend: str = "onnxruntime") -> Compared:
-    """The condition; for each recommended step count what the network is given at each row, the latent and what is painted."""
+def against_pipeline(
+    pipe: Any, bundle: Bundle, parts: Parts, seeds: Sequence[int] = (7,), backends: Sequence[str] = ("onnxruntime",)
+) -> Compared:
+    """The condition; for each seed and recommended step count what the network is given at each row, the latent and what is
+    painted. Stages are of the first backend; of the others the condition, the latents and the maps have names of their own."""
     names = ("step", "encode_text", "decode")
-    graphs: dict[str, Graph] = {name: open_backend(backend)(bundle.path(name), 1) for name in names}
+    opened: dict[str, dict[str, Graph]] = {
+        b: {name: open_backend(b)(bundle.path(name), 1) for name in names} for b in backends
+    }
+    conditions = {b: conditions_of(bundle, graphs["encode_text"], parts.told.numpy()) for b, graphs in opened.items()}
+    first, *others = backends
     more, call = parts.beside(field_of(parts, SIDE))
     parts = replace(parts, call={**parts.call, **call})
-    graphs["step"] = Beside(graphs["step"], more)
-    conditions = conditions_of(bundle, graphs["encode_text"], parts.told.numpy())
+    for graphs in opened.values():
+        graphs["step"] = Beside(graphs["step"], more)
     text, arguments = own_text(pipe, parts, PROMPT)
-    errors: dict[str, Any] = {"text": short(relative(conditions[0, :, : parts.size], text))}
+    errors = Errors()
+    errors.add("text", conditions[first][0, :, : parts.size], text)
     picture = None
-    for table in bundle.manifest.recommended:
+    for table, seed in product(bundle.manifest.recommended, seeds):
         plan = plan_of_table(bundle.manifest, table)
         start, draws = noise_of(parts, plan, seed)
         given: list[Array] = []
-        ours = _ours(graphs["step"], plan, conditions, start, draws, given)
+        ours = _ours(opened[first]["step"], plan, conditions[first], start, draws, given)
         seen: list[Array] = []
         latent = own_result(pipe, parts, bundle.manifest, table, arguments, start, draws, seen=seen)
         stage = f"latent, {table.steps} steps"
         if latent is None:
-            errors[stage], picture = "no scheduler of diffusers takes this grid", None
+            errors.largest[stage], picture = "no scheduler of diffusers takes this grid", None
             continue
-        whole = short(relative(ours, latent))
-        if table.steps <= LISTED or not whole <= TOLERANCE:
+        if table.steps <= LISTED or not relative(ours, latent) <= TOLERANCE:
             for row, (mine, its) in enumerate(zip(given, seen, strict=False), 1):
-                errors[f"input of row {row} of {table.steps}"] = short(relative(mine, its))
-        errors[stage] = whole
+                errors.add(f"input of row {row} of {table.steps}", mine, its)
+        errors.add(stage, ours, latent)
+        for other in others:
+            made = latent_of(opened[other]["step"], plan, conditions[other], start, draws)
+            errors.add(f"{stage}, {other}", made, latent)
         picture = table, start, draws
         if f"{unrolled_name(table.steps)}.onnx" in bundle.manifest.files and table.guidance == 1.0:
-            once = _unrolled(bundle, table, conditions, start, draws, backend)
-            errors[f"unrolled, {table.steps} steps"] = short(relative(once, ours))
+            once = _unrolled(bundle, table, conditions[first], start, draws, first)
+            errors.add(f"unrolled, {table.steps} steps", once, ours)
     if parts.encode is not None:
-        errors["encoded"] = _encoded(pipe, bundle, parts, backend)
-    maps = graphs["decode"].run({"latent": ours})["maps"]
+        errors.add("encoded", *_encoded(pipe, bundle, parts, first))
+    maps = opened[first]["decode"].run({"latent": ours})["maps"]
     decoded = _decoded(parts, ours)[:, : maps.shape[1]]  # colours only, where tiles are put together first
-    errors["decoded"] = short(relative(maps, decoded))
+    errors.add("decoded", maps, decoded)
+    for other in others:
+        errors.add(f"text, {other}", conditions[other][0, :, : parts.size], text)
+        errors.add(f"decoded, {other}", opened[other]["decode"].run({"latent": ours})["maps"], decoded)
     check_painted(maps, parts)
     theirs = None
     if picture is not None:
         result = own_result(pipe, parts, bundle.manifest, picture[0], arguments, *picture[1:], output="np")
         assert result is not None
         theirs = as_maps(parts, result)
-        errors["painted"] = short(relative(maps[:, : theirs.shape[1]], theirs))
-    return Compared(errors, maps[:, :3], theirs)
+        errors.add("painted", maps[:, : theirs.shape[1]], theirs)
+    return Compared(errors.largest, errors.means, maps[:, :3], theirs)
 
 
-def _encoded(pipe: Any, bundle: Bundle, parts: Parts, backend: str) -> float:
-    """Error of the picture encoder on noise, against the autoencoder that the pipeline holds."""
+def _encoded(pipe: Any, bundle: Bundle, parts: Parts, backend: str) -> tuple[Array, Array]:
+    """What the picture encoder makes of noise, and the autoencoder that the pipeline holds."""
     side = 2 * parts.latent.multiple
     image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     made = open_backend(backend)(bundle.path("encode_image"), 1).run({"image": image.numpy()})["latent"]
     encoded = pipe.vae.encode(pipe.image_processor.normalize(image))
     latent = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
     shift = getattr(pipe.vae.config, "shift_factor", None) or 0.0
-    return short(relative(made, ((latent - shift) * pipe.vae.config.scaling_factor).numpy()))
+    return made, ((latent - shift) * pipe.vae.config.scaling_factor).numpy()
 
 
 def _decoded(parts: Parts, latent: Array) -> Array:

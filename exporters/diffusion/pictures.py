@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from ...assets.refusal import Refusal
 from .parts import Parts
@@ -15,6 +15,8 @@ from .video import sheet
 Array = NDArray[np.float32]
 LOUDER = 20.0
 """What a difference is multiplied by, to be seen."""
+SHOWN, TITLE = 256, 20
+"""Pixels a picture is high at least, and those of the words above it."""
 DARKEST = 1 / 255
 
 
@@ -40,9 +42,16 @@ def check_painted(maps: Array, parts: Parts) -> None:
 
 
 def side_by_side(ours: Array, theirs: Array) -> bytes:
-    """A PNG: ours, diffusers', and the difference of both, 20 times; (1, 3, H, W) in [0, 1]."""
+    """A PNG with a line of words above each: ours, diffusers', and the difference of both, 20 times; (1, 3, H, W) in [0, 1]."""
     apart = np.clip(LOUDER * np.abs(ours - theirs), 0.0, 1.0)
-    row = np.concatenate([ours[0], theirs[0], apart[0]], 2).transpose(1, 2, 0)
+    titles = ("this bundle", "diffusers", f"difference x {LOUDER:g}")
+    larger = max(1, -(-SHOWN // ours.shape[2]))
+    width, height = larger * ours.shape[3], larger * ours.shape[2]
+    sheet = Image.new("RGB", (3 * width, height + TITLE), "white")
+    for number, (title, picture) in enumerate(zip(titles, (ours, theirs, apart), strict=True)):
+        pixels = np.rint(255 * np.clip(picture[0].transpose(1, 2, 0), 0.0, 1.0)).astype(np.uint8)
+        sheet.paste(Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST), (number * width, TITLE))
+        ImageDraw.Draw(sheet).text((number * width + 4, 3), title, "black", ImageFont.load_default(13))
     file = io.BytesIO()
-    Image.fromarray(np.rint(255 * np.clip(row, 0.0, 1.0)).astype(np.uint8)).save(file, "PNG")
+    sheet.save(file, "PNG")
     return file.getvalue()

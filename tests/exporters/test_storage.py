@@ -26,10 +26,10 @@ def graph(seed=0, factor=1.0):
         "table": rng.standard_normal((96, 32)).astype(np.float32),
     }
     nodes = [
-        helper.make_node("Conv", ["latent", "conv"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["latent", "conv"], ["c"], "n0", pads=[1, 1, 1, 1]),
         helper.make_node("Transpose", ["c"], ["t"], perm=[0, 2, 3, 1]),
-        helper.make_node("MatMul", ["t", "product"], ["m"]),
-        helper.make_node("MatMul", ["m", "table"], ["n"]),
+        helper.make_node("MatMul", ["t", "product"], ["m"], "n2"),
+        helper.make_node("MatMul", ["m", "table"], ["n"], "n3"),
         helper.make_node("Transpose", ["n"], ["raw"], perm=[0, 3, 1, 2]),
     ]
     field = ["batch", 32, "height", "width"]
@@ -101,6 +101,18 @@ def test_static_int8_is_calibrated_on_what_it_is_given(latent):
     near = np.abs(run(model.SerializeToString(), latent) - expected).max() / np.abs(expected).max()
     far = quantized(graph(), [{"latent": 100 * latent}])
     assert near < 0.05 < np.abs(run(far.SerializeToString(), latent) - expected).max() / np.abs(expected).max()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_product_stays_float_where_one_range_would_drown_the_quietest_run(latent):
+    model = quantized(graph(), [{"latent": latent}, {"latent": 0.01 * latent}])
+    dequantized = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    assert not [
+        node for node in model.graph.node if node.op_type in ("Conv", "MatMul") and node.input[0] in dequantized
+    ]
+    quiet = run(model.SerializeToString(), 0.01 * latent)
+    expected = run(graph().SerializeToString(), 0.01 * latent)
+    np.testing.assert_allclose(quiet, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
 def test_every_precision_names_known_storage():
