@@ -66,13 +66,13 @@ def make_seamless(networks: Iterable[nn.Module], axes: str) -> int:
     return total
 
 
-def edge_ratio(maps: Array, stride: int) -> float:
-    """Mean step across the wrap over the mean step across the other borders of the stride (pixels), the larger of both axes.
+def edge_ratio(maps: Array, stride: int, axes: str = "xy") -> float:
+    """Mean step across the wrap over the mean step across the other borders of the stride (pixels), the largest of the axes.
 
     maps (N, M, H, W), sides multiples of `stride` and at least twice as long; about 1 is seamless.
     """
     ratios = []
-    for axis in (2, 3):
+    for axis in AXES[axes]:
         steps = np.abs(np.roll(maps, -1, axis) - maps).astype(np.float64).mean((0, 1, 5 - axis))
         borders = steps[stride - 1 :: stride]
         ratios.append(float(borders[-1] / max(borders[:-1].mean(), 1e-9)))

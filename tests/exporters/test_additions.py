@@ -6,12 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig
-from peft.utils import get_peft_model_state_dict
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import diffusers
 import toys
 
 from cadenza.assets.manifest import Text, Tokenizer
@@ -23,15 +20,6 @@ from cadenza.exporters.diffusion.export import tokenizer_file
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
 
-def save_lora(folder, seed):
-    """A LoRA with random weights for the toy's UNet, in diffusers' layout."""
-    pipe = toys.stable_diffusion()
-    torch.manual_seed(seed)
-    pipe.unet.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False))
-    diffusers.StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=get_peft_model_state_dict(pipe.unet))
-    return str(folder)
-
-
 def answer(pipe):
     torch.manual_seed(3)
     given = (torch.randn(1, 4, 16, 16), torch.tensor([500.0]), torch.randn(1, toys.LENGTH, 32))
@@ -40,7 +28,7 @@ def answer(pipe):
 
 
 def test_two_loras_at_two_strengths_equal_diffusers_with_both_active(tmp_path):
-    files = [save_lora(tmp_path / name, seed) for name, seed in (("one", 1), ("two", 2))]
+    files = [toys.save_lora(tmp_path / name, seed) for name, seed in (("one", 1), ("two", 2))]
     active = toys.stable_diffusion()
     for name, file in zip("ab", files, strict=True):
         active.load_lora_weights(file, adapter_name=name)

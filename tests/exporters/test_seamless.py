@@ -47,6 +47,14 @@ def test_the_wrap_is_an_edge_like_any_other_over_many_seeds():
     assert abs(edge_ratio(*paint("")) - 1) > 0.05
 
 
+@pytest.mark.parametrize(("axes", "other"), [("x", "y"), ("y", "x")])
+def test_one_axis_closes_and_the_other_stays_as_it_was(axes, other):
+    """x goes along a row: the last column meets the first."""
+    maps, stride = paint(axes)
+    assert 1 / 1.05 <= edge_ratio(maps, stride, axes) <= 1.05
+    assert abs(edge_ratio(maps, stride, other) - 1) > 0.05
+
+
 def test_a_transformer_of_patches_is_refused():
     parts = stable_diffusion_3(toys.stable_diffusion_3())
     with pytest.raises(Refusal, match="does not tile"):

@@ -129,3 +129,15 @@ def flux():
 def quiet(pipe):
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def save_lora(folder, seed):
+    """A LoRA with random weights for stable_diffusion's UNet, in diffusers' layout."""
+    from peft import LoraConfig
+    from peft.utils import get_peft_model_state_dict
+
+    pipe = stable_diffusion()
+    torch.manual_seed(seed)
+    pipe.unet.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False))
+    diffusers.StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=get_peft_model_state_dict(pipe.unet))
+    return str(folder)
