@@ -104,7 +104,9 @@ class Texture:
         return self._with(self.maps(names), self.milliseconds, self.digest) if names else self
 
     def timed(self, milliseconds: Mapping[str, float]) -> Texture:
-        return self._with(self._maps, milliseconds, self.__dict__.get("digest"))
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__, milliseconds=dict(milliseconds))
+        return made
 
     def _with(self, maps: Mapping[str, Bytes], milliseconds: Mapping[str, float], digest: str | None) -> Texture:
         return Texture(maps, self.recipe, self.id, self.ignored, self.made_by, milliseconds, digest)

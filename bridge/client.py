@@ -14,6 +14,8 @@ from .conversation import Conversation, Pending
 from .game import Game
 from .stream import Port, StreamPending
 
+# Sums of zmq's flags are slow while they are enums.
+EVENTS, POLLIN, NOBLOCK = int(zmq.EVENTS), int(zmq.POLLIN), int(zmq.NOBLOCK)
 Keys = tuple[bytes, bytes, bytes]
 """CURVE: the server's public key, the client's public and secret key; Z85 bytes."""
 
@@ -122,10 +124,8 @@ class SocketGame(Game):
 
     def _take_in(self) -> bool:
         came = False
-        while (
-            self._dealer.getsockopt(zmq.EVENTS) & zmq.POLLIN
-        ):  # asking costs less than an exception when nothing is there
-            frames = self._dealer.recv_multipart(zmq.NOBLOCK, copy=False)
+        while self._dealer.getsockopt(EVENTS) & POLLIN:  # asking costs less than an exception when nothing is there
+            frames = self._dealer.recv_multipart(NOBLOCK, copy=False)
             came = True
             self._talk.receive([frames[0].buffer, *frames[1:]])
         return came
@@ -135,9 +135,9 @@ class SocketGame(Game):
         while waiting:
             try:
                 if len(waiting[0]) == 1:  # nearly always, and quicker so
-                    self._dealer.send(waiting[0][0], zmq.NOBLOCK)
+                    self._dealer.send(waiting[0][0], NOBLOCK)
                 else:
-                    self._dealer.send_multipart(waiting[0], zmq.NOBLOCK)
+                    self._dealer.send_multipart(waiting[0], NOBLOCK)
             except zmq.Again:  # full: the rest goes with the next call
                 return
             del waiting[0]

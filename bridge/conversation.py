@@ -75,7 +75,7 @@ class Conversation:
         else:
             check_encoding(encoding, self.welcome.encodings)
         terms["maps"] = list(terms.get("maps", ()))
-        told, arrays = self._with_arrays(recipe)
+        told, arrays = self._with_arrays(recipe) if "image" in recipe or "inputs" in recipe else (dict(recipe), {})
         parts, payload = pack_arrays(arrays)
         check_payload(parts, self.limits)
         return self._sent(
@@ -158,6 +158,10 @@ class Conversation:
             return
         pending = self.open.get(getattr(message, "request", ""))
         match message:
+            case m.Result():
+                self.say(m.Received(request=message.request))
+                if pending is not None:
+                    self._result(message, frames[1:], pending)
             case m.Welcome():
                 self._welcomed(message)
             case m.Failed(code="hello"):
@@ -170,10 +174,6 @@ class Conversation:
                 pending.position, pending.expected_ms = message.position, message.expected_ms
             case m.Progress() if pending is not None:
                 pending.row, pending.rows = message.row, message.rows
-            case m.Result():
-                self.say(m.Received(request=message.request))
-                if pending is not None:
-                    self._result(message, frames[1:], pending)
             case m.Cancelled():
                 self._close(message.request, Refusal("cancelled", "request", "was cancelled", "submit it again"))
             case m.Opened() | m.Bar() | m.Closed() | m.Steered():

@@ -13,13 +13,13 @@ from msgspec import UNSET, to_builtins
 from numpy.typing import NDArray
 
 from ..assets.refusal import Corrupt, Unknown
+from ..assets.texture import Texture
 from ..runtime.pictures import DTYPES, digest_of
 from .messages import Part, Result
 
 if TYPE_CHECKING:
     from ..assets.flipbook import Flipbook
     from ..assets.sound import Sound
-    from ..assets.texture import Texture
     from ..runtime.music.piece import Piece
 
 COLOUR = ("albedo",)
@@ -182,8 +182,6 @@ def unpack(header: Result, frames: Sequence[Any], selected: bool = False) -> Tex
 
 
 def _texture(header: Result, maps: Mapping[str, NDArray[np.uint8]], selected: bool) -> Texture:
-    from ..assets.texture import Texture
-
     texture = Texture(
         maps=maps,
         recipe=header.recipe,

@@ -19,6 +19,9 @@ from .desk import Desk, Event, Frames, Session
 from .messages import Limits
 from .protocol import LIMITS, MAX_FRAME_BYTES
 
+# Sums of zmq's flags are slow while they are enums.
+EVENTS, POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)
+LAST, MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
 HEARTBEAT_MS = 20_000
 HEARTBEAT_TIMEOUT_MS = 60_000
 """A peer whose ZMTP layer does not answer a ping for this long is cut; it may come back and submit again."""
@@ -190,9 +193,9 @@ class _Loop:
 
     def _take_in(self) -> None:
         for _ in range(TURN):
-            if not int(self.router.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+            if not int(self.router.getsockopt(EVENTS)) & POLLIN:
                 return
-            route, *frames = self.router.recv_multipart(zmq.NOBLOCK)
+            route, *frames = self.router.recv_multipart(LAST)
             self.desk.receive(route, frames)
 
     def _send_out(self) -> bool:
@@ -220,7 +223,7 @@ class _Loop:
 
     def _send(self, route: bytes, frames: Frames) -> None:
         """Only the first frame can be refused: a ROUTER takes a message wholly once it has taken its address."""
-        self.router.send(route, zmq.SNDMORE | zmq.NOBLOCK)
-        for index, frame in enumerate(frames):
-            more = zmq.SNDMORE if index < len(frames) - 1 else 0
-            self.router.send(frame, more | zmq.NOBLOCK, copy=len(frame) < ZERO_COPY_BYTES)
+        self.router.send(route, MORE)
+        for frame in frames[:-1]:
+            self.router.send(frame, MORE, copy=len(frame) < ZERO_COPY_BYTES)
+        self.router.send(frames[-1], LAST, copy=len(frames[-1]) < ZERO_COPY_BYTES)

@@ -102,6 +102,8 @@ def given(resolved: Resolved, network: Network, source: Floats | None) -> dict[s
     given   what the recipe's step graph reads beside latent, time and condition: by name, float32 (2, ...)
     """
     recipe, known = resolved.recipe, resolved.bundle.manifest.inputs
+    if not known and recipe.image is None and recipe.mask is None:  # nearly always
+        return {"image": None, "mask": None, "given": {}}
     start = None if source is None else _laid(source, resolved)
     if isinstance(recipe.image, str):
         pixels = _planes(resolved.arrays[recipe.image], 3)

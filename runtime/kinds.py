@@ -13,6 +13,7 @@ from ..assets.bundle import Bundle
 from ..assets.manifest import FLIPBOOK, SOUND
 from ..assets.refusal import Refusal, Unknown
 from ..assets.sound import check_parts as check_sound
+from ..assets.texture import check_maps
 from . import bundles as latent_bundles
 from . import checks, sound
 from . import recipe as latent_recipe
@@ -134,8 +135,6 @@ def check_parts(kind: object, names: Sequence[str]) -> tuple[str, ...]:
         return piece.check_parts(names)
     if kind == SOUND:
         return check_sound(names)
-    from ..assets.texture import check_maps
-
     return check_maps(names)
 
 

@@ -35,12 +35,14 @@ SEEDS = 2**53
 _WORD = np.array(0xFFFFFFFF, np.uint64)
 _HALF = np.array(32, np.uint64)
 _MULTIPLIERS = np.array(0xD2511F53, np.uint64), np.array(0xCD9E8D57, np.uint64)
-_WEYL = 0x9E3779B9, 0xBB67AE85
-_ROUNDS = 10
+_ZERO, _MIDDLE, _SCALE, _INSIDE = map(np.array, (0.0, 2147483647.5, 2.0**-32, 0.180625))
 _LANES = 4  # words of one Philox output
 
 Words = NDArray[np.uint64]
 Reals = NDArray[np.float64]
+
+_SCHEDULE: Words = np.array([[turn * weyl for turn in range(10)] for weyl in (0x9E3779B9, 0xBB67AE85)], np.uint64)
+"""What each of the ten rounds adds to the two words of the key."""
 
 
 def check_seed(seed: object, field: str = "seed") -> int:
@@ -55,16 +57,16 @@ def check_seed(seed: object, field: str = "seed") -> int:
 def philox(counter: Sequence[Words], key: tuple[int, int]) -> tuple[Words, Words, Words, Words]:
     """Philox-4x32-10 on arrays of 32-bit words held in uint64; the four counter words broadcast against each other."""
     c0, c1, c2, c3 = counter
-    k0, k1 = key
-    for _ in range(_ROUNDS):
+    start: Words = np.array(key, np.uint64)[:, None]
+    keys: Words = (_SCHEDULE + start) & _WORD
+    for k0, k1 in zip(keys[0, :, None], keys[1, :, None], strict=True):
         p0, p1 = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
         c0, c2 = (p1 >> _HALF) ^ c1, (p0 >> _HALF) ^ c3
-        c0 ^= np.array(k0, np.uint64)
-        c2 ^= np.array(k1, np.uint64)
+        c0 ^= k0
+        c2 ^= k1
         p0 &= _WORD
         p1 &= _WORD
         c1, c3 = p1, p0
-        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
     return c0, c1, c2, c3
 
 
@@ -83,7 +85,7 @@ def words(
     """32-bit words (draws, channels, height, width) of the window whose top left corner is (x, y)."""
     first, last = x // _LANES, (x + width - 1) // _LANES
     column, row, layer = _address(first, last, y, height, channels, frame)
-    draw = np.array([draw + (domain << 24) for draw in draws], np.uint64)[:, None, None, None]
+    draw = _draws(domain, tuple(draws))
     lanes = np.empty((len(draws), channels, height, last + 1 - first, _LANES), np.uint64)
     for lane, word in enumerate(philox((column, row, layer, draw), (seed & 0xFFFFFFFF, seed >> 32))):
         lanes[..., lane] = word
@@ -98,6 +100,12 @@ def _address(first: int, last: int, y: int, height: int, channels: int, frame: i
     row = (np.arange(y, y + height).astype(np.uint64) & _WORD)[:, None]
     layer = (np.arange(channels, dtype=np.uint64) + np.uint64(frame << 16))[:, None, None]
     return column, row, layer
+
+
+@lru_cache(maxsize=64)
+def _draws(domain: int, draws: tuple[int, ...]) -> Words:
+    """The counter word of each draw."""
+    return np.array([draw + (domain << 24) for draw in draws], np.uint64)[:, None, None, None]
 
 
 def normals(
@@ -173,11 +181,11 @@ _BLOCK = 16384
 def normal_of(word: Words) -> Reals:
     """The normal quantile of p = (word + 0.5) / 2^32, float64; odd about the middle word, |value| at most 6.34."""
     q = word.reshape(-1).astype(np.float64)
-    q -= 2147483647.5
-    q *= 2.0**-32  # exact, as the division would be
+    q -= _MIDDLE
+    q *= _SCALE  # exact, as the division would be
     r = q * q
-    np.subtract(0.180625, r, out=r)
-    (outside,) = np.nonzero(r < 0.0)  # |q| > 0.425
+    np.subtract(_INSIDE, r, out=r)
+    (outside,) = (r < _ZERO).nonzero()  # |q| > 0.425
     edge = q[outside]
     for at in range(0, q.size, _BLOCK):
         q[at : at + _BLOCK] *= _ratio(_CENTRE, r[at : at + _BLOCK])

@@ -86,7 +86,7 @@ def run_rows(batch: list[Job], clock: Callable[[], float]) -> tuple[int, float]:
     samples = [*batch, *without]
     inputs = [job.inputs()[None] for job in batch]
     latents = _together(inputs + [inputs[at] for at in guided])
-    times = _together([np.asarray(job.table.time[job.row : job.row + 1], np.float32) for job in samples])
+    times = _together([job.time for job in samples])
     conditions = _together([job.condition[:1] for job in batch] + [job.condition[1:] for job in without])
     more = {
         name: _together([job.given[name][:1] for job in batch] + [job.given[name][1:] for job in without])

@@ -57,6 +57,11 @@ class Job:
         return self.row == self.plan.rows
 
     @property
+    def time(self) -> NDArray[np.float32]:
+        """What the model is told at its next row, (1,)."""
+        return self.table.time[self.row : self.row + 1]
+
+    @property
     def samples(self) -> int:
         """Model evaluations of its next row: 2 where the unconditional one is used."""
         return 1 + self.table.guided[self.row]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..solver import Plan
 from ..solver.live import LivePlan, LiveRun
@@ -32,6 +33,10 @@ class LiveJob(Job):
     @property
     def finished(self) -> bool:
         return self._run is not None and self._run.latent is not None
+
+    @property
+    def time(self) -> NDArray[np.float32]:
+        return np.array(self.table.time[-1:], np.float32)
 
     def inputs(self) -> Latent:
         if self._run is None:
