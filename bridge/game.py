@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from ..assets.refusal import Refusal
-from ..runtime.masks import digits_of
 from .conversation import Pending
 from .stream import KIND, MusicStream, Port, StreamPending, replayed
 
@@ -112,8 +111,6 @@ class Game(ABC):
 
         `maps` chooses what comes, such as ("albedo", "normal_directx", "orm"); without it all of the texture's own maps.
         """
-        if getattr(recipe.get("mask"), "ndim", 0) == 2:  # an array: as text it crosses any wire
-            recipe = {**recipe, "mask": digits_of(recipe["mask"])}
         terms = dict(
             priority=priority, deadline_ms=deadline_ms, late=late, encoding=encoding, maps=maps, preview=preview
         )

@@ -144,7 +144,11 @@ def unpack_arrays(parts: Sequence[Part], frames: Sequence[Any]) -> dict[str, NDA
     """Arrays by digest, each checked against its own."""
     arrays = {}
     for part, frame in zip(parts, frames, strict=True):
-        if part.dtype not in DTYPES or prod(part.shape) * np.dtype(part.dtype).itemsize != len(frame):
+        if (
+            part.dtype not in DTYPES
+            or not 1 <= len(part.shape) <= 3
+            or prod(part.shape) * np.dtype(part.dtype).itemsize != len(frame)
+        ):
             told = f"{part.dtype} {part.shape} in {len(frame)} bytes"
             raise Corrupt("payload", f"{told} is no array of uint8 or float32", "describe the frame as it is")
         array = np.frombuffer(frame, np.dtype(part.dtype).newbyteorder("<")).reshape(part.shape)

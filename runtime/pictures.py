@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..assets.refusal import OutOfRange, Refusal, WrongType
 from ..assets.store import Store
+from .masks import digits_of
 
 Array = NDArray[Any]
 LIMIT = 256 << 20
@@ -124,7 +125,7 @@ def shelf_beside(store: Store | None) -> Shelf:
 
 
 def detached(request: Mapping[str, Any], field: str = "") -> tuple[dict[str, Any], dict[str, Array]]:
-    """The request with digests in place of its arrays, and the arrays by digest."""
+    """The request with digests in place of its arrays, and the arrays by digest; a mask that is one becomes its digits."""
     arrays: dict[str, Array] = {}
 
     def named(value: Any, at: str) -> Any:
@@ -136,7 +137,9 @@ def detached(request: Mapping[str, Any], field: str = "") -> tuple[dict[str, Any
         return digest
 
     told = dict(request)
-    inputs, image = told.get("inputs"), told.get("image")
+    inputs, image, mask = told.get("inputs"), told.get("image"), told.get("mask")
+    if isinstance(mask, np.ndarray) and mask.ndim == 2:
+        told["mask"] = digits_of(mask)
     if isinstance(inputs, Mapping):
         told["inputs"] = {name: named(value, f"{field}inputs.{name}") for name, value in inputs.items()}
     if isinstance(image, Mapping):

@@ -78,9 +78,9 @@ def _process(process: Process) -> dict[str, Any]:
 
 
 def readable(bundle: dict[str, Any]) -> dict[str, Any]:
-    """For people: a line a style and a dial, and words without what they stand for."""
+    """For people: a line a style, a dial and an input, and words without what they stand for."""
     told = dict(bundle)
-    for name in ("styles", "dials"):
+    for name in ("styles", "dials", "inputs"):
         if isinstance(told.get(name), dict):
             told[name] = [f"{key:<14}{_brief(value)}" for key, value in told[name].items()]
     if isinstance(told.get("words"), dict):
@@ -90,7 +90,7 @@ def readable(bundle: dict[str, Any]) -> dict[str, Any]:
 
 def _brief(row: dict[str, Any]) -> str:
     if "minimum" in row:
-        return f"{row['minimum']:g} to {row['maximum']:g}, usual {row['usual']}"
+        return f"{row['minimum']:g} to {row['maximum']:g}, usual {row.get('usual', row.get('default'))}"
     if "of" in row:
         of = row["of"] if isinstance(row["of"], str) else ", ".join(map(str, row["of"]))
         return f"{of}; usual {row['usual']}"

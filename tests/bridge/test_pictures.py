@@ -142,6 +142,7 @@ def answer(address, *frames):
         ({"name": "0" * 64}, 1, "corrupt", "an array has the digest"),
         ({"shape": (64, 32)}, 1, "corrupt", "is no array of uint8 or float32"),
         ({"dtype": "object"}, 1, "corrupt", "is no array of uint8 or float32"),
+        ({"shape": (1,) * 80 + (4096,)}, 1, "corrupt", "is no array of uint8 or float32"),
         ({"shape": (4096,)}, 1, "corrupt", "an array has the digest"),
     ],
 )

@@ -81,6 +81,14 @@ def test_what_is_no_picture_is_one_sentence(run, home, tmp_path, monkeypatch):
         assert (status, sentence in err) == (2, True), err
 
 
+def test_bundles_say_what_they_read_beside_text(home, monkeypatch, capsys):
+    monkeypatch.setenv("CADENZA_HOME", str(home))
+    assert app.run(["bundles", "--bundle", str(home / "reader")]) == 0
+    told = capsys.readouterr().out
+    assert "depth         type picture, channels 3" in told
+    assert "0 to 2, usual 1" in told
+
+
 def test_deep_grey_keeps_its_sixteen_bits(tmp_path):
     deep = np.array([[0, 257], [32768, 65535]], np.uint16)
     Image.fromarray(deep).save(tmp_path / "deep.png")
