@@ -130,11 +130,11 @@ class _Weighed(nn.Module):
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
         self.layer = layer
-        self.value: Tensor | None = None
+        self.value: Tensor | None = None  # (B,)
 
     def forward(self, states: Tensor) -> Tensor:
         values: Tensor = self.layer(states)
-        return values if self.value is None else values * self.value
+        return values if self.value is None else values * self.value.reshape(-1, *[1] * (values.dim() - 1))
 
 
 def _strengths(unet: Any) -> Iterator[_Weighed]:
@@ -157,6 +157,6 @@ class _Adapted(nn.Module):
         text = self.step.arguments(latent, time, condition)
         text["added_cond_kwargs"] = {**(text.get("added_cond_kwargs") or {}), "image_embeds": [picture[:, None]]}
         for place in _strengths(self.step.unet):
-            place.value = strength[:, None, None]
+            place.value = strength
         raw: Tensor = self.step.unet(latent, time, return_dict=False, **text)[0]
         return raw

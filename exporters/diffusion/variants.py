@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from ...assets.bundle import Bundle
 from ...assets.inputs import Input, loop_of
-from ...runtime.engine.backends import open_backend
+from ...runtime.engine.backends import Graph, open_backend
 from ...runtime.engine.loop import loop_inputs
 from ..graph import trace
 from ..verify import relative, short
-from .beside import Beside, Example, axes_of, examples
+from .beside import Array, Beside, Example, axes_of, examples
 from .parity import PROMPT, conditions_of, latent_of, noise_of, plan_of_table
 from .parts import Parts
 from .pipeline_call import own_result, own_text
@@ -107,9 +107,25 @@ def against_variants(
             twice = {"condition": conditions, **{name: np.stack([array] * 2) for name, array in more.items()}}
             looped = loop.run(loop_inputs(plan, start, lambda k, draws=draws: draws[k], twice))["latent"]  # type: ignore[misc]
             errors[f"{stage}, loop graph"] = short(relative(looped, ours))
+        errors[f"{variant.title}, in a batch"] = _batched(step, start, conditions[0], more)
         for name, (module, side) in variant.encoders.items():
             image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(3))
             made = load(bundle.path(name), 1).run({"image": image.numpy()})
             for output, expected in zip(("embedding", "unconditional"), module(image), strict=True):
                 errors[f"{variant.title}, {output}"] = short(relative(made[output], expected.numpy()))
     return errors
+
+
+def _batched(step: Graph, start: Array, condition: Array, more: Mapping[str, Array]) -> float:
+    """Error of two samples in one call, the second with half of every input, against each alone."""
+    alone = [
+        {
+            "latent": x,
+            "time": np.full(1, time, np.float32),
+            "condition": condition,
+            **{n: a * much for n, a in more.items()},
+        }
+        for x, time, much in ((start, 0.9, np.float32(1.0)), (start[..., ::-1].copy(), 0.1, np.float32(0.5)))
+    ]
+    together = {name: np.concatenate([each[name] for each in alone]) for name in alone[0]}
+    return short(relative(step.run(together)["raw"], np.concatenate([step.run(each)["raw"] for each in alone])))

@@ -47,7 +47,7 @@ def test_an_adapted_latent_is_equal_to_diffusers_in_graphs_and_over_the_socket(r
     picture = Image.fromarray(PICTURE)
     (embedding,) = own.prepare_ip_adapter_image_embeds(picture, None, "cpu", 1, False)
     shown = {**ASKED, "inputs": {"style": PICTURE, "style_strength": 0.7}}
-    told = {**ASKED, "inputs": {"style": embedding[0, 0].numpy(), "style_strength": 0.7}}
+    told = {**ASKED, "inputs": {"style": embedding[0, 0].detach().numpy(), "style_strength": 0.7}}
     with at_work(made.folder, tmp_path) as game:
         by_picture, by_numbers, plain = (game.submit(each).result(60) for each in (shown, told, ASKED))
         off = game.submit({**shown, "inputs": {"style": PICTURE, "style_strength": 0.0}}).result(60)
