@@ -15,8 +15,8 @@ from .instruments import INSTRUMENTS
 from .signal import Wave
 from .tone import Tone
 
-CAPACITY = 160 << 20
-"""Bytes of waves that a bank keeps; the ones unused for longest go first. Eight styles at once use about two thirds of it."""
+CAPACITY = 112 << 20
+"""Bytes of waves that a bank keeps; the ones unused for longest go first. Eight styles at once sound of about as much."""
 
 
 class Bank:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -162,11 +163,11 @@ class Stage:
         if note.pitch not in KICKS:
             at += late(chance, TIGHT["drums"], self.kit, self.rate)
         layer, variant = layer_of(note.velocity), chance % VARIANTS
-        until = self._choked(note)
+        bank, rate, until = self.bank, self.rate, self._choked(note)
 
-        def tone() -> Tone:
-            whole = self.bank.stroke(part.voice, note.pitch, layer, variant, self.rate)
-            return whole if until is None else whole.ended(until, int(CHOKE * self.rate))
+        def tone() -> Tone:  # does not know the stage: what it holds is free when nobody plays on it
+            whole = bank.stroke(part.voice, note.pitch, layer, variant, rate)
+            return whole if until is None else whole.ended(until, int(CHOKE * rate))
 
         gain = strength(note.velocity, chance) * 10 ** (part.gain / 20)
         return Event(at, tone, np.float32(gain), np.float32(gain))
@@ -177,11 +178,7 @@ class Stage:
         held = sample_of(note.start + note.length, self.score, self.rate) - start
         at = start + late(chance, TIGHT.get(stream, 1.0), self.kit, self.rate)
         at += int(number * part.strum * 1e-3 * self.rate)
-        layer = layer_of(note.velocity)
-
-        def tone() -> Tone:
-            return self.bank.note(part.voice, note.pitch, layer, held, self.rate)
-
+        tone = partial(self.bank.note, part.voice, note.pitch, layer_of(note.velocity), held, self.rate)
         gain = strength(note.velocity, chance) * 10 ** (part.gain / 20)
         left, right = sides(part, note.pitch)
         kind = INSTRUMENTS[part.voice]

@@ -1,11 +1,11 @@
-"""Training data: pieces of the composer as arrays; and batches of them in the delay pattern.
+"""Training data: pieces of the composer and of Freedoom as arrays; and batches of them in the delay pattern.
 
 A loop is rolled by whole bars, its places in bar and phrase with it: so the model learns its end from what follows it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ...runtime.music.conditions import GROUPS, SIZE, STATIC, Conditions, places, vector
-from ...runtime.music.tokens import CHORDS, DELAYS, LEAD, SIZES, Tokens
+from ...runtime.music.tokens import CHORDS, DELAYS, FIRST, LEAD, SHAPES, SIZES, Tokens
+from . import freedoom
 from .composer import piece
 from .network import NOT_YET, UNSEEN
 
@@ -28,6 +29,8 @@ SPINE = (CHORDS, LEAD)
 SPINE_DEAF = ("intensity",)
 PARTIAL = ("style", "section", "scale", "beats")
 """What double guidance's middle evaluation hears."""
+FEWEST = 3
+"""Chords of a real piece, at least: a model that hears many pieces that stand still does so itself."""
 SIZES_ = torch.tensor(SIZES)
 
 
@@ -57,7 +60,8 @@ def load(path: Path) -> Pool:
         return Pool(**arrays)
 
 
-def gather(pieces: Iterable[tuple[Conditions, Tokens]]) -> Pool:
+def gather(pieces: Iterable[tuple[Conditions, Tokens]], loops: bool = True) -> Pool:
+    """`loops`: those of the section loop go round; else all are heard from their start on, and no end is taught."""
     found = list(pieces)
     frames = np.array([tokens.shape[1] for _, tokens in found])
     return Pool(
@@ -65,7 +69,7 @@ def gather(pieces: Iterable[tuple[Conditions, Tokens]]) -> Pool:
         first=np.cumsum(frames) - frames,
         frames=frames,
         beats=np.array([conditions.beats for conditions, _ in found]),
-        loop=np.array([conditions.section == "loop" for conditions, _ in found]),
+        loop=np.array([loops and conditions.section == "loop" for conditions, _ in found]),
         static=np.stack([vector(conditions) for conditions, _ in found]),
     )
 
@@ -88,6 +92,18 @@ def composed(seeds: range, path: Path) -> Pool:
     if not path.is_file():
         gather(piece(seed) for seed in tqdm(seeds, desc="composing", unit="piece")).save(path)
     return load(path)
+
+
+def of_freedoom(names: Sequence[str], path: Path) -> Pool:
+    """Freedoom's pieces of these songs, or of all that are trained on, kept in a file; those of fewer than FEWEST chords are left out."""
+    if not path.is_file():
+        found = [each for each in freedoom.pieces(names) if _chords(each[1]) >= FEWEST]
+        gather(found, loops=False).save(path)
+    return load(path)
+
+
+def _chords(tokens: Tokens) -> int:
+    return len({(word - FIRST) // len(SHAPES) for word in tokens[CHORDS].tolist() if word >= FIRST})
 
 
 @dataclass(frozen=True)

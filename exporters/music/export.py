@@ -6,6 +6,7 @@ python -m cadenza.exporters.music.export
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
@@ -28,23 +29,32 @@ from .train import trained
 
 TOLERANCE = 1e-3
 REPORT = "report.json"
-LICENCE = "MIT"
+LICENCE = "MIT; trained in part on Freedoom's music, BSD-3-Clause, see NOTICE"
+NOTICE = "NOTICE"
 OUTPUTS = ("logits", "key", "value")
 RECOMMENDED = Recommended(temperature=0.95, top_k=24, guidance=2.0)
 
 
-def export(model: Decoder, folder: Path) -> Bundle:
-    """Writes and seals the bundle; one whose graph differs from torch is refused and gets no manifest."""
+def export(model: Decoder, folder: Path, pieces: int) -> Bundle:
+    """Writes and seals the bundle; one whose graph differs from torch is refused and gets no manifest. `pieces`: heard in training."""
     inputs = examples(model)
     step = trace(model, inputs, OUTPUTS, {name: {0: "batch"} for name in inputs})
     report = parity(model, step, inputs)
     with GraphFiles(folder) as graphs:
         graphs.add("step", step)
     (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    return seal(folder, manifest(model), [*graphs.names, REPORT])  # type: ignore[arg-type]
+    (folder / NOTICE).write_text(notice(), encoding="utf-8")
+    return seal(folder, manifest(model, pieces), [*graphs.names, REPORT, NOTICE])  # type: ignore[arg-type]
 
 
-def manifest(model: Decoder) -> MusicManifest:
+def notice() -> str:
+    """Freedoom's licence, behind what was made with its music."""
+    licence = (files("cadenza.exporters.embedded") / "NOTICE").read_text(encoding="utf-8").partition("\n\n")[2]
+    made = "The network of this bundle was trained on pieces of exporters/music/composer and on music of\n"
+    return made + "the Freedoom project (https://freedoom.github.io), which comes under this licence:\n\n" + licence
+
+
+def manifest(model: Decoder, pieces: int) -> MusicManifest:
     s = model.shape
     return MusicManifest(
         name="music",
@@ -55,7 +65,11 @@ def manifest(model: Decoder) -> MusicManifest:
         cache=Cache(s.layers, s.shared, s.window, s.head),
         recommended=RECOMMENDED,
         licence=LICENCE,
-        provenance={"made_by": "exporters/music", "data": "pieces of the rule-based composer"},
+        provenance={
+            "made_by": "exporters/music",
+            "data": "the rule-based composer, Freedoom's music",
+            "pieces": pieces,
+        },
     )
 
 
@@ -104,7 +118,8 @@ def main(
     training: Annotated[Path, typer.Option(help="where the trained network is")] = Path("training"),
     out: Annotated[Path, typer.Option(help="folder of the bundle")] = EMBEDDED / "music",
 ) -> None:
-    bundle = export(trained(training), out)
+    model, pieces = trained(training)
+    bundle = export(model, out, pieces)
     print(f"{bundle.folder}: {bundle.digest}")
 
 

@@ -80,7 +80,7 @@ def pad(patch: Pad, release: float = 0.6) -> Voice:
     return Voice(make, release)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def _loop(timbre: str, cents: float, darker: float, pitch: int, rate: int) -> Wave:
     """(2, LOOP) at the level of `signal.LEVEL`."""
     frequency = hertz(pitch)
