@@ -37,8 +37,8 @@ def check_mask(value: Any, size: tuple[int, int], factor: int) -> Mask | None:
 
 
 def digits_of(rows: ArrayLike) -> str:
-    """Rows (height, width) of what is made anew, not zero, as hexadecimal digits."""
-    bits = (np.asarray(rows) != 0).reshape(-1)
+    """Rows (height, width), 1 where something is made anew, as hexadecimal digits."""
+    bits = (_truths(np.asarray(rows)) != 0).reshape(-1)
     return np.packbits(bits).tobytes().hex()[: -(-bits.size // 4)]
 
 
@@ -73,10 +73,7 @@ def _of_digits(digits: str, size: tuple[int, int], factor: int) -> str:
 
 
 def _of_rows(rows: NDArray[Any], size: tuple[int, int], factor: int) -> str:
-    if rows.dtype.kind not in "buif" or not np.all((rows == 0) | (rows == 1)):
-        raise WrongType(
-            "mask", f"rows of {rows.dtype}", "zeros and ones, or truth values: a cell is made anew or is not"
-        )
+    rows = _truths(rows)
     pixels, cells = (size[1], size[0]), (size[1] // factor, size[0] // factor)
     if rows.shape == pixels:
         rows = np.asarray(rows.reshape(cells[0], factor, cells[1], factor).any(axis=(1, 3)))
@@ -88,6 +85,14 @@ def _of_rows(rows: NDArray[Any], size: tuple[int, int], factor: int) -> str:
             "contradiction", "mask", "makes nothing anew", "set what is to change to 1, or leave the mask out"
         )
     return digits_of(rows)
+
+
+def _truths(rows: NDArray[Any]) -> NDArray[Any]:
+    """The rows, if all of them are 0 or 1."""
+    if rows.dtype.kind not in "buif" or not np.all((rows == 0) | (rows == 1)):
+        expected = "zeros and ones, or truth values: a cell is made anew or is not"
+        raise WrongType("mask", f"rows of {rows.dtype}", expected)
+    return rows
 
 
 def _is_regular(value: Any) -> bool:
