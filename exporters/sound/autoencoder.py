@@ -21,6 +21,10 @@ FILE = "autoencoder.npz"
 WEIGHTS = np.concatenate([np.full(PARTIALS, 2.0), np.full(FEATURES - PARTIALS - GATES, 0.7), np.full(GATES, 2.0)])
 
 
+AVERAGED = 4.0
+"""Powers of noise that `codec.smoothed` averages, for each bin of a band."""
+
+
 @dataclass(frozen=True)
 class Autoencoder:
     """latent = inward @ (features - centre), features = outward @ latent + centre + louder; all float64."""
@@ -65,5 +69,6 @@ def _louder() -> NDArray[np.float64]:
 
     Of the mean of n powers of noise: (log n - digamma(n)) / 2, where digamma(n) is the sum of 1 / k to n - 1 less Euler's number.
     """
-    bands = [0.5 * (np.log(n) + np.euler_gamma - sum(1 / k for k in range(1, n))) for n in WIDTHS]
+    counted = [max(1, round(AVERAGED * n)) for n in WIDTHS]
+    bands = [0.5 * (np.log(n) + np.euler_gamma - sum(1 / k for k in range(1, n))) for n in counted]
     return np.concatenate([np.zeros(PARTIALS), np.tile(bands, SUBFRAMES), np.zeros(GATES)])

@@ -20,7 +20,7 @@ from .codec import CELL, PERIOD
 from .dataset import LENGTHS
 from .networks import LATENT, Decoder, Denoiser, fold
 from .signal import RATE
-from .train_student import GUIDANCE, denoiser_of
+from .train_student import denoiser_of
 from .vocabulary import SOUNDS, SYNONYMS, WORDS
 
 STEPS = (8, 4)
@@ -46,7 +46,7 @@ def manifest() -> Manifest:
         reads={"step": ["held"]},
         graphs=GRAPHS,
         licence="MIT; trained on sounds of our own synthesiser",
-        provenance={"made_by": "exporters/sound", "data": "exporters/sound", "guidance_distilled": GUIDANCE},
+        provenance={"made_by": "exporters/sound", "data": "exporters/sound"},
     )
 
 

@@ -101,8 +101,23 @@ def analyse(wave: Array) -> Array:
     wider = np.maximum(around, LEAK * np.maximum(_beside(around, 1), _beside(around, -1)))
     rest = np.sqrt(np.maximum(whole - 2.0 * wider, 0.0))  # (4 cells, BANDS)
     noise = scaled(rest).reshape(cells, SUBFRAMES * BANDS).T
-    features = np.concatenate([scaled(amplitudes), noise, _gates(exact).reshape(cells, GATES).T])
+    features = smoothed(np.concatenate([scaled(amplitudes), noise, _gates(exact).reshape(cells, GATES).T]))
     return features.astype(np.float32)
+
+
+def smoothed(features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same with the power of noise averaged over neighbouring frames and bands.
+
+    Power of noise is random from frame to frame; kept as it is, that would be heard twice, as the decoder's noise is random too.
+    """
+    levels = features[PARTIALS:-GATES].T.reshape(-1, BANDS)
+    power = np.expm1(levels) ** 2
+    power = (np.roll(power, 1, 0) + 2 * power + np.roll(power, -1, 0)) / 4
+    beside = np.pad(power, ((0, 0), (1, 1)), "edge")
+    power = (beside[:, :-2] + 2 * power + beside[:, 2:]) / 4
+    made = features.copy()
+    made[PARTIALS:-GATES] = np.log1p(np.sqrt(power)).reshape(-1, SUBFRAMES * BANDS).T
+    return made
 
 
 def _beside(energies: NDArray[np.float64], by: int) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from ..embedded.networks import MPConv, mp_cat, mp_silu, mp_sum
 from . import codec
 from .codec import BANDS, BINS, CELL, FLOOR, GATES, PARTIALS, PERIOD, SUBFRAMES
+from .guess import Guess
 from .signal import RATE
 from .vocabulary import LOOPS, SHOTS, WORDS
 
@@ -115,9 +116,13 @@ class Synthesis(nn.Module):
         gates = features[:, -GATES:].clamp(0.0, 1.0).transpose(1, 2).reshape(batch, length * GATES, 1)
         ramp = torch.arange(CELL // GATES) / (CELL // GATES)
         after = torch.cat([gates[:, 1:], gates[:, :1]], 1)
-        return made * (gates + (after - gates) * ramp).reshape(batch, -1)
+        made = made * (gates + (after - gates) * ramp).reshape(batch, -1)
+        straight = made.clamp(-BENDS, BENDS)
+        return straight + (1 - BENDS) * torch.tanh((made - straight) / (1 - BENDS))
 
 
+BENDS = 0.6
+"""Amplitude from which on peaks bend, so that none is above 1."""
 HIGHEST = 10.5
 """A little above what the coefficients of a full-scale transient reach."""
 
@@ -157,9 +162,11 @@ class Denoiser(nn.Module):
     `held` (B, 1 + LATENT, 1, L) is 1 where a part of a sound stays, and that part's latent; 0 where it is to be made. A U-Net of three scales; L is a multiple of 4. How long the sound is to be it reads off the latent.
     """
 
-    def __init__(self, shape: DenoiserShape | None = None) -> None:
+    def __init__(self, shape: DenoiserShape | None = None, few: bool = False) -> None:
         super().__init__()
         self.shape = shape = shape or DenoiserShape()
+        self.few = few
+        self.guess = Guess(LATENT)
         outer, middle, inner, e = shape.outer, shape.middle, shape.inner, shape.embedding
         self.register_buffer("frequency", torch.randn(e // 2) * 1.5)
         self.register_buffer("phase", torch.rand(e // 2) * 2 * math.pi)
@@ -208,7 +215,14 @@ class Denoiser(nn.Module):
         x = doubled(self.grow(x))
         for block in self.up:
             x = block(mp_cat(x, kept.pop()), embedding)
-        return self.leave(mp_silu(x), self.gain).float()
+        return self.leave(mp_silu(x), self.gain).float() + self._base(latent, time, condition, held)
+
+    def _base(self, latent: Tensor, time: Tensor, condition: Tensor, held: Tensor) -> Tensor:
+        with torch.autocast("cpu", enabled=False):
+            if not self.few:
+                return self.guess.flow(latent, time, condition, held)
+            end = self.guess.end(latent, time, condition, held)
+            return (latent - end) / time[:, None, None, None]
 
 
 def _seconds(length: int, like: Tensor) -> Tensor:

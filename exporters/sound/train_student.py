@@ -3,7 +3,7 @@ teacher's path ends.
 
     python -m cadenza.exporters.sound.train_student --minutes 12
 
-Consistency distillation with guidance inside; see `exporters.embedded.train_student` for its sources.
+Consistency distillation, without guidance: what a class sounds like the guess knows; see `exporters.embedded.train_student` for its sources.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from .latents import SET, latents_of
 from .networks import Denoiser
 from .train_teacher import CELLS
 
-GUIDANCE = 2.0
-"""Of the teacher inside the distillation; the student needs no second evaluation."""
 STRIDE = 1 / 16
 """How far along the teacher's path the student's target lies, in time."""
 GRID = 8
@@ -49,12 +47,9 @@ def consistency(
     held, anew = draw_held(clean)
     with torch.autocast("cpu", torch.bfloat16):
         x = noised(clean, time, torch.randn_like(clean))
-        earlier = (time - STRIDE).clamp(min=0.0)
+        earlier = (time - STRIDE).clamp(min=1e-3)
         with torch.no_grad():
-            conditional = teacher(x, time, condition, held)
-            unconditional = teacher(x, time, condition * 0, held)
-            flow = unconditional + GUIDANCE * (conditional - unconditional)
-            x_earlier = x + (earlier - time)[:, None, None, None] * flow
+            x_earlier = x + (earlier - time)[:, None, None, None] * teacher(x, time, condition, held)
             wanted = clean_estimate(target, x_earlier, earlier, condition, held)
         made = clean_estimate(student, x, time, condition, held)
     numbers = clean[0].numel()
@@ -65,7 +60,7 @@ def consistency(
 
 def train(folder: Path, teacher: Denoiser, data: list[Example], minutes: float, rate: float = 0.003) -> None:
     torch.manual_seed(0)
-    student = Denoiser(teacher.shape)
+    student = Denoiser(teacher.shape, few=True)
     student.load_state_dict(teacher.state_dict())
     run = Run(folder, {"denoiser": student}, minutes, rate, batch=CELLS // 64, half_life_images=1000)
     target = run.averages["denoiser"]
@@ -78,7 +73,7 @@ def train(folder: Path, teacher: Denoiser, data: list[Example], minutes: float, 
 
 def denoiser_of(out: Path, training: str) -> Denoiser:
     """The averaged denoiser of a training, "teacher" or "student"."""
-    model = averaged(out / training, "denoiser", Denoiser())
+    model = averaged(out / training, "denoiser", Denoiser(few=training == "student"))
     assert isinstance(model, Denoiser)
     return model
 

@@ -25,6 +25,7 @@ CELLS = 1024
 def train(folder: Path, data: list[Example], minutes: float, rate: float = 0.01) -> None:
     torch.manual_seed(0)
     model = Denoiser()
+    model.guess.fit(data)
     run = Run(folder, {"denoiser": model}, minutes, rate, batch=CELLS // 64, half_life_images=6000)
     for note, (clean, condition) in zip(run.steps(), batches(data, CELLS, run.images), strict=False):
         time, noise = draw_times(len(clean)), torch.randn_like(clean)
