@@ -10,12 +10,12 @@ import numpy as np
 from ..refusal import OutOfRange, Refusal, Unknown
 from .grid import sample_of
 from .kits import KITS
-from .limiter import MARGIN, around
+from .limiter import MARGIN, bordered
 from .music import Music, summed
 from .render import Master, font_bank, interleaved
 from .score import STREAMS, Note, Score
 from .signal import Wave, fade_out, rise
-from .stage import Stage
+from .stage import Stage, longest_ring
 
 QUANTA = ("beat", "bar", "end")
 """Where a transition may happen, beside markers."""
@@ -35,14 +35,14 @@ def layers(style: str, intensity: float, streams: tuple[str, ...] = STREAMS) -> 
 
 
 def blend(music: Music, gains: Mapping[str, float], ceiling_db: float = -1.0) -> Wave:
-    """The stems at gains 0 to 2 (streams not named keep theirs, 1), limited: float32 (frames, 2), still a loop."""
+    """The stems at gains 0 to 2 (streams not named keep theirs, 1), limited: float32 (frames, 2), a loop if it was one."""
     for name, gain in gains.items():
         if name not in music.stems:
             raise Unknown("gains", name, music.stems)
         if isinstance(gain, bool) or not 0 <= gain <= 2:
             raise OutOfRange(f"gains.{name}", gain, "a number from 0 to 2")
     mix = summed([stem * np.float32(gains.get(name, 1.0)) for name, stem in music.stems.items()])
-    wide = around(np.ascontiguousarray(mix.T), -MARGIN, music.frames + MARGIN)
+    wide = bordered(np.ascontiguousarray(mix.T), music.score.loops)
     return interleaved(Master((), 0.0, ceiling_db).limit(wide)[0])
 
 
@@ -87,6 +87,10 @@ def transition(
     """
     if kind not in KINDS:
         raise Unknown("kind", kind, KINDS)
+    for name, music in (("a", a), ("b", b)):
+        if not music.score.loops:
+            remedy = 'play it as it is: its bars end at sample `body`; or make it with section="loop"'
+            raise Refusal("unsupported", name, "is heard once, so there is no place in it to leave or to enter", remedy)
     if a.rate != b.rate:
         raise Refusal("differs", "b.rate", f"a has {a.rate} samples a second and b {b.rate}", "render both at one rate")
     if isinstance(position, bool) or not 0 <= position < a.frames:
@@ -129,7 +133,7 @@ class _Crossing:
 
     def ring_out(self, at: int, without: tuple[str, ...] = ()) -> Wave:
         """(2, frames) of a's streams from sample `at` on, at its gain, until they are silent."""
-        length = int(min(6.0, KITS[self.a.score.style].room.seconds + 3.0) * self.a.rate)
+        length = int(longest_ring(KITS[self.a.score.style]) * self.a.rate)
         stems = [self.stage.ring_out(s, at % self.a.frames, length) for s in self.a.stems if s not in without]
         total = summed(stems) if stems else np.zeros((2, length), np.float32)
         total *= np.float32(10 ** (self.a.gain_db / 20))

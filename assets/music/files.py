@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,29 +22,40 @@ LOOP = "LOOPSTART"
 
 
 def encode(
-    sound: Wave, rate: int, format: str, bits: int | None = None, bpm: float | None = None, loop: bool = True
+    sound: Wave,
+    rate: int,
+    format: str,
+    bits: int | None = None,
+    bpm: float | None = None,
+    loop: bool = True,
+    cues: Sequence[int] = (),
 ) -> bytes:
     """Samples float32 (frames, channels) as a file of FORMATS; `bits` 32 (float, WAV only), 24 or 16; OGG has no bits.
 
-    What loops says so in its tags or `smpl` chunk, and its loop is the whole.
+    What loops says so in its tags or `smpl` chunk, and its loop is the whole; a WAV file has a cue point at each of `cues`.
     """
     if format not in FORMATS:
         raise Unknown("format", format, FORMATS)
     tags: dict[str, object] = {LOOP: 0, "LOOPLENGTH": len(sound)} if loop else {}
-    return FORMATS[format](sound, rate, bits, tags | ({"BPM": f"{bpm:g}"} if bpm else {}))
+    tags |= {"BPM": f"{bpm:g}"} if bpm else {}
+    return FORMATS[format](sound, rate, bits, tags, cues)
 
 
 def save(
     music: Music, path: str | Path, *, bits: int | None = None, stems: bool = False, sidecar: bool = True
 ) -> list[Path]:
-    """Writes the loop in the format that the file's suffix names, on request its stems (name.drums.wav, ...), and the facts
+    """Writes it in the format that the file's suffix names, on request its stems (name.drums.wav, ...), and the facts
     (name.json). Returns the paths."""
     path = Path(path)
     format = path.suffix[1:].lower()
+    score = music.score
     sounds: dict[Path, Wave] = {path: music.audio}
     if stems:
         sounds |= {path.with_suffix(f".{name}{path.suffix}"): stem for name, stem in music.stems.items()}
-    encoded = {p: encode(sound, music.rate, format, bits, music.score.bpm) for p, sound in sounds.items()}
+    encoded = {
+        p: encode(sound, music.rate, format, bits, score.bpm, score.loops, music.downbeats)
+        for p, sound in sounds.items()
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     for each, data in encoded.items():
         each.write_bytes(data)
@@ -58,7 +69,8 @@ def save(
 
 
 def facts(music: Music, file: str = "", stems: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """What the JSON file says; all places are samples from the loop's start."""
+    """What the JSON file says; all places are samples from the start. `body` is where the last bar ends: music that is heard once
+    rings on after it, a loop does not."""
     score = music.score
     starts = [sample_of(chord.start, score, music.rate) for chord in score.chords]
     return {
@@ -67,7 +79,8 @@ def facts(music: Music, file: str = "", stems: Mapping[str, str] | None = None) 
         "rate": music.rate,
         "frames": music.frames,
         "seconds": music.seconds,
-        "loop": {"start": 0, "end": music.frames},
+        "loop": {"start": 0, "end": music.frames} if score.loops else None,
+        "body": music.body,
         "bpm": score.bpm,
         "bars": score.bars,
         "beats_per_bar": score.beats,
@@ -90,11 +103,11 @@ def facts(music: Music, file: str = "", stems: Mapping[str, str] | None = None) 
     }
 
 
-def _wav(sound: Wave, rate: int, bits: int | None, tags: Mapping[str, object]) -> bytes:
-    return wav(sound, rate, 32 if bits is None else bits, loop=LOOP in tags)
+def _wav(sound: Wave, rate: int, bits: int | None, tags: Mapping[str, object], cues: Sequence[int]) -> bytes:
+    return wav(sound, rate, 32 if bits is None else bits, loop=LOOP in tags, cues=cues)
 
 
-def _flac(sound: Wave, rate: int, bits: int | None, tags: Mapping[str, object]) -> bytes:
+def _flac(sound: Wave, rate: int, bits: int | None, tags: Mapping[str, object], cues: Sequence[int]) -> bytes:
     bits = 24 if bits is None else bits
     if bits not in (24, 16):
         raise OutOfRange("bits", bits, "24 or 16 in FLAC", "write WAV for float")
@@ -106,7 +119,7 @@ def _flac(sound: Wave, rate: int, bits: int | None, tags: Mapping[str, object]) 
     return flac_with(_encoded(whole, rate, "FLAC", f"PCM_{bits}"), tags)
 
 
-def _ogg(sound: Wave, rate: int, bits: int | None, tags: Mapping[str, object]) -> bytes:
+def _ogg(sound: Wave, rate: int, bits: int | None, tags: Mapping[str, object], cues: Sequence[int]) -> bytes:
     if bits is not None:
         raise OutOfRange("bits", bits, "nothing in OGG, which has none")
     return ogg_with(_encoded(sound, rate, "OGG", "VORBIS"), tags)
@@ -126,7 +139,7 @@ def _encoded(sound: Any, rate: int, format: str, subtype: str) -> bytes:
     return out.getvalue()
 
 
-FORMATS: dict[str, Callable[[Wave, int, int | None, Mapping[str, object]], bytes]] = {
+FORMATS: dict[str, Callable[[Wave, int, int | None, Mapping[str, object], Sequence[int]], bytes]] = {
     "wav": _wav,
     "flac": _flac,
     "ogg": _ogg,

@@ -76,6 +76,13 @@ def around(sound: Wave, start: int, end: int) -> Wave:
     return sound[:, start:end] if start >= 0 and end <= frames else sound[:, np.arange(start, end) % frames]
 
 
+def bordered(sound: Wave, loops: bool) -> Wave:
+    """The whole with MARGIN samples more on each side: of a loop its other end, else silence."""
+    if loops:
+        return around(sound, -MARGIN, sound.shape[1] + MARGIN)
+    return np.pad(sound, ((0, 0), (MARGIN, MARGIN)))
+
+
 def true_peak(sound: Wave) -> float:
     """The highest peak of a loop (2, frames), also between samples, as a factor of full scale."""
     ends = around(sound, -(TAPS // 2) + 1, sound.shape[1] + TAPS // 2)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .grid import beats_of
+from .grid import beats_of, loop_samples
 from .limiter import decibels, true_peak
 from .loudness import loudness
 from .score import Score
@@ -20,7 +20,7 @@ from .signal import Wave
 
 @dataclass(frozen=True)
 class Music:
-    """A loop: after its last sample comes its first, tails included.
+    """A loop: after its last sample comes its first, tails included; or, where the score does not loop, music that is heard once.
 
     score     what is played
     rate      samples a second
@@ -49,6 +49,11 @@ class Music:
     @property
     def seconds(self) -> float:
         return self.frames / self.rate
+
+    @property
+    def body(self) -> int:
+        """The sample where the last bar ends, and what comes next may begin; of a loop its length."""
+        return loop_samples(self.score, self.rate)
 
     @property
     def mix(self) -> Wave:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,11 +13,11 @@ import numpy as np
 from ..refusal import OutOfRange, Refusal, Unknown
 from .grid import check_rate, check_score
 from .kits import STYLES
-from .limiter import MARGIN, around, decibels, gain_for
+from .limiter import MARGIN, bordered, decibels, gain_for
 from .loudness import loudness as measured
 from .music import Music, summed
 from .score import STREAMS, Score
-from .signal import Wave
+from .signal import Wave, fade_out
 from .soundfont import FontBank
 from .stage import Stage
 
@@ -25,6 +25,10 @@ PRESETS = {"broadcast": -23.0, "game": -16.0, "loud": -14.0}
 """LUFS by name: EBU R 128's; what console makers ask of games for handhelds and rooms (-16 is usual); what music services play at."""
 GUARD = 0.1
 """dB that the limiter stays below the ceiling: meters that look closer than four times find up to this much more."""
+
+
+AUDIBLE = 3e-4
+"""Part of the peak, -70 dB, below which the end of what is heard once is cut off."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def render(
     mute: Sequence[str] = (),
     soundfont: str | None = None,
 ) -> Music:
-    """The loop of a score.
+    """The music of a score: a loop, or where it does not loop its bars and what rings after them.
 
     rate        48000 or 44100 samples a second
     loudness    LUFS, -40 to -10, or a name of PRESETS; of what sounds, around the loop
@@ -71,14 +75,16 @@ def render(
     streams = sounding(score, only, mute)
     check_ceiling(ceiling_db)
     raw = {stream: stage.stem(stream, 0, stage.samples) for stream in streams}
+    if not score.loops:
+        raw = heard_once(raw, stage)
     if gain_db is None:
-        gain_db = gain_to(summed(list(raw.values())), rate, check_loudness(loudness), ceiling_db)
+        gain_db = gain_to(summed(list(raw.values())), rate, check_loudness(loudness), ceiling_db, score.loops)
     master = Master(streams, gain_db, ceiling_db)
     factor = np.float32(10 ** (gain_db / 20))
     for stem in raw.values():
         stem *= factor
     mix = summed(list(raw.values()))
-    audio, limited = master.limit(around(mix, -MARGIN, stage.samples + MARGIN))
+    audio, limited = master.limit(bordered(mix, score.loops))
     return Music(
         score, rate, interleaved(audio), {k: interleaved(v) for k, v in raw.items()}, gain_db, limited, soundfont
     )
@@ -116,14 +122,23 @@ def sounding(score: Score, only: Sequence[str], mute: Sequence[str]) -> tuple[st
     return wanted
 
 
-def gain_to(mix: Wave, rate: int, target: float, ceiling_db: float) -> float:
+def heard_once(stems: Mapping[str, Wave], stage: Stage) -> dict[str, Wave]:
+    """The stems up to where nothing is heard any more, at the earliest the end of the last bar."""
+    loud = np.abs(summed(list(stems.values()))).max(axis=0)
+    end = (
+        max(stage.body, int(np.flatnonzero(loud > AUDIBLE * loud.max(initial=0))[-1]) + 1) if loud.any() else stage.body
+    )
+    return {name: fade_out(stem[:, :end].copy(), stage.rate // 20) for name, stem in stems.items()}
+
+
+def gain_to(mix: Wave, rate: int, target: float, ceiling_db: float, loops: bool = True) -> float:
     """The gain in dB by which the mix (2, frames), limited, has the target's loudness, within 0.1 LU where the limiter lets it."""
     loud = measured(mix, rate)
     if loud == -math.inf:
         raise Refusal("silent", "score.notes", "what sounds is too quiet to measure", "give it notes that last longer")
     gain = target - loud
     for _ in range(6):
-        trial = around(mix, -MARGIN, mix.shape[1] + MARGIN) * np.float32(10 ** (gain / 20))
+        trial = bordered(mix, loops) * np.float32(10 ** (gain / 20))
         audio, limited = Master((), gain, ceiling_db).limit(trial)
         if limited == 0:
             break

@@ -43,7 +43,10 @@ class Chord:
 
 @dataclass(frozen=True)
 class Score:
-    """A loop of `bars` bars of `beats` quarter notes at `bpm`, in the key of `tonic` (0 = C) and `scale` (a name of SCALES)."""
+    """A loop of `bars` bars of `beats` quarter notes at `bpm`, in the key of `tonic` (0 = C) and `scale` (a name of SCALES).
+
+    loops  else it is heard once, as an intro or an ending is: nothing wraps, and what rings after the last bar is part of it
+    """
 
     notes: tuple[Note, ...]
     chords: tuple[Chord, ...]
@@ -53,6 +56,7 @@ class Score:
     tonic: int
     scale: str
     style: str
+    loops: bool = True
 
     @property
     def frames(self) -> int:

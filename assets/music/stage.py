@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -44,13 +44,18 @@ class Event:
 
 
 class Stage:
-    """The score being played by the kit of its style (or another), at a rate."""
+    """The score being played by the kit of its style (or another), at a rate.
+
+    `samples` is its length; `body` where its last bar ends, which for a loop is the same.
+    """
 
     def __init__(self, score: Score, rate: int, kit: Kit | None = None, bank: Bank | None = None) -> None:
         self.score, self.rate = score, rate
         self.kit = kit or KITS[score.style]
         self.bank = bank or BANK
-        self.samples = loop_samples(score, rate)
+        self.body = loop_samples(score, rate)
+        self.samples = self.body if score.loops else self.body + int(longest_ring(self.kit) * rate)
+        self.turn = self.samples if score.loops else 1 << 62  # when it comes round again
         self.blocks = -(-self.samples // BLOCK)
         self.kicks = sorted(sample_of(n.start, score, rate) for n in score.notes if n.stream == 0 and n.pitch in KICKS)
         self._dry: dict[str, Wave] = {}
@@ -71,7 +76,7 @@ class Stage:
         room = self._rooms.setdefault(stream, Reverb(self.kit.room, self.rate, self.blocks))
         send = np.float32(part.send * 0.5)
         for output in range(room.outputs):
-            places = _turns(output * BLOCK, 2 * BLOCK, self.samples, start, end)
+            places = _turns(output * BLOCK, 2 * BLOCK, self.turn, start, end)
             if not places:
                 continue
             if not room.has(output):
@@ -94,7 +99,7 @@ class Stage:
             out = self._dry[stream][:, start:end]
             for event in self._events[stream]:
                 tone = event.tone()
-                for at, low, high in _turns(event.at, tone.frames, self.samples, start, end):
+                for at, low, high in _turns(event.at, tone.frames, self.turn, start, end):
                     piece = tone.piece(low - at, high - at)
                     out[0, low - start : high - start] += piece[0] * event.left
                     out[1, low - start : high - start] += piece[1] * event.right
@@ -137,7 +142,7 @@ class Stage:
         shape = duck_shape(depth, float(self.score.bpm), self.rate)
         gain = np.ones(end - start, np.float32)
         for kick in self.kicks:
-            for at, low, high in _turns(kick, len(shape), self.samples, start, end):
+            for at, low, high in _turns(kick, len(shape), self.turn, start, end):
                 if before is not None and at >= before:
                     continue
                 np.minimum(
@@ -155,7 +160,7 @@ class Stage:
         for note in notes:
             number = together[note.start] = together.get(note.start, -1) + 1
             events.append(self._drum(note, part) if index == 0 else self._note(note, part, stream, number))
-        return events
+        return events if self.score.loops else [replace(event, at=max(0, event.at)) for event in events]
 
     def _drum(self, note: Note, part: Part) -> Event:
         chance = dice(note)
@@ -191,11 +196,16 @@ class Stage:
         if not stops:
             return None
         frames = self.score.frames
-        gaps = [(n.start - note.start) % frames for n in self.score.notes if n.stream == 0 and n.pitch in stops]
-        gap = min((g for g in gaps if g), default=None)
+        gaps = [n.start - note.start for n in self.score.notes if n.stream == 0 and n.pitch in stops]
+        gap = min((g for g in (gap % frames if self.score.loops else gap for gap in gaps) if g > 0), default=None)
         if gap is None:
             return None
         return sample_of(note.start + gap, self.score, self.rate) - sample_of(note.start, self.score, self.rate)
+
+
+def longest_ring(kit: Kit) -> float:
+    """Seconds after which nothing of a kit is heard that was not struck meanwhile."""
+    return min(6.0, kit.room.seconds + 3.0)
 
 
 def duck_shape(depth: float, bpm: float, rate: int) -> Wave:

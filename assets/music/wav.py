@@ -1,4 +1,4 @@
-"""WAV files that say where they loop: float32, 24 or 16 bit, two channels.
+"""WAV files that say where they loop and where their bars begin: float32, 24 or 16 bit, two channels.
 
 RIFF by Microsoft and IBM, Multimedia Programming Interface and Data Specifications 1.0, 1991; the `smpl` chunk is in its addition
 New Multimedia Data Types and Data Techniques, 1994. Engines and samplers read the loop from `smpl`.
@@ -7,6 +7,7 @@ New Multimedia Data Types and Data Techniques, 1994. Engines and samplers read t
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ BITS = (32, 24, 16)
 """32 is float32, the samples as they are; 24 and 16 are integers."""
 
 
-def wav(sound: Wave, rate: int, bits: int = 32, loop: bool = True) -> bytes:
-    """A file of float32 (frames, channels); what loops says so, and its loop is the whole."""
+def wav(sound: Wave, rate: int, bits: int = 32, loop: bool = True, cues: Sequence[int] = ()) -> bytes:
+    """A file of float32 (frames, channels); what loops says so, and its loop is the whole. `cues` are samples with a cue point."""
     frames, channels = sound.shape
     payload = samples(sound, bits).tobytes()
     form = 3 if bits == 32 else 1
@@ -35,6 +36,9 @@ def wav(sound: Wave, rate: int, bits: int = 32, loop: bool = True) -> bytes:
         chunks += _chunk(b"fact", struct.pack("<I", frames))
     if loop:
         chunks += _chunk(b"smpl", sampler)
+    if cues:
+        points = [struct.pack("<II4sIII", k + 1, at, b"data", 0, 0, at) for k, at in enumerate(cues)]
+        chunks += _chunk(b"cue ", struct.pack("<I", len(cues)) + b"".join(points))
     chunks += _chunk(b"data", payload)
     return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
 

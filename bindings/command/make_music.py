@@ -95,14 +95,11 @@ def write(piece: Piece, path: Path, stems: bool, preview: bool, json: bool) -> N
 
 
 def pictures(piece: Piece, path: Path) -> list[Path]:
-    """NAME-roll.png, NAME-spectrogram.png and NAME-seam.png."""
+    """NAME-roll.png, NAME-spectrogram.png and, of a loop, NAME-seam.png."""
     if find_spec("matplotlib") is None:
         raise Refusal("missing", "preview", "pictures need matplotlib", "pip install 'cadenza[plots]'")
     from ...assets.music.pictures import piano_roll, seam, spectrogram
 
     names = {kind: path.with_name(f"{path.stem}-{kind}.png") for kind in ("roll", "spectrogram", "seam")}
-    return [
-        piano_roll(piece.score, names["roll"]),
-        spectrogram(piece.music, names["spectrogram"]),
-        seam(piece.music, names["seam"]),
-    ]
+    drawn = [piano_roll(piece.score, names["roll"]), spectrogram(piece.music, names["spectrogram"])]
+    return [*drawn, seam(piece.music, names["seam"])] if piece.score.loops else drawn

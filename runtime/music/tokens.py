@@ -81,13 +81,14 @@ def struck(words: Tokens, before: int) -> NDArray[np.int64]:
 
 
 def to_score(tokens: Tokens, conditions: Conditions) -> Score:
-    """The notes of tokens (5, frames) in the key and tempo of the conditions."""
+    """The notes of tokens (5, frames) in the key and tempo of the conditions; of the sections only a loop goes round."""
+    loops = conditions.section == "loop"
     governing = harmony(tokens)
     tonic, scale = conditions.tonic, SCALES[conditions.scale]
     notes = [*drum_notes(tokens[DRUM], conditions.beats)]
-    notes += _chord_notes(tokens[CHORDS], tonic, scale, conditions.beats)
+    notes += _chord_notes(tokens[CHORDS], tonic, scale, conditions.beats, loops)
     for stream in (BASS, ARPEGGIO, LEAD):
-        for start, length, word in _sounding(tokens[stream]):
+        for start, length, word in _sounding(tokens[stream], loops):
             notes.append(melodic_note(stream, start, length, word, int(governing[start]), conditions))
     notes.sort(key=lambda note: (note.start, note.stream, note.pitch))
     return Score(
@@ -99,6 +100,7 @@ def to_score(tokens: Tokens, conditions: Conditions) -> Score:
         tonic=tonic,
         scale=conditions.scale,
         style=conditions.styles[-1],
+        loops=loops,
     )
 
 
@@ -191,14 +193,15 @@ def _origin(stream: int, word: int) -> int:
     return root - 14 if stream == BASS else root
 
 
-def _sounding(words: Tokens) -> list[tuple[int, int, int]]:
-    """(start, length, word) of every onset of a stream; holds go round the loop."""
+def _sounding(words: Tokens, loops: bool) -> list[tuple[int, int, int]]:
+    """(start, length, word) of every onset of a stream; holds go round a loop."""
     frames = len(words)
     starts = np.nonzero(words >= FIRST)[0].tolist()
     found = []
     for start in starts:
         length = 1
-        while length < frames and words[(start + length) % frames] == HOLD:
+        longest = frames if loops else frames - start
+        while length < longest and words[(start + length) % frames] == HOLD:
             length += 1
         found.append((start, length, int(words[start])))
     return found
@@ -232,10 +235,10 @@ def drum_strokes() -> list[tuple[int, int]]:
     return [(pitch, loud - softer) for pitch, loud in zip(DRUMS, _DRUM_VELOCITY, strict=True) for softer in _SOFTER]
 
 
-def _chord_notes(words: Tokens, tonic: int, scale: Sequence[int], beats: int) -> list[Note]:
+def _chord_notes(words: Tokens, tonic: int, scale: Sequence[int], beats: int, loops: bool) -> list[Note]:
     notes: list[Note] = []
     before: tuple[int, ...] | None = None
-    for start, length, word in _sounding(words):
+    for start, length, word in _sounding(words, loops):
         before = voicing(word, before)
         velocity = velocity_of(CHORDS, start, beats, False)
         notes += [Note(CHORDS, start, length, pitch_of(step, tonic, scale), velocity) for step in before]

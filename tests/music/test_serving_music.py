@@ -82,6 +82,19 @@ def test_the_loop_is_as_long_as_its_bars_to_the_sample(piece):
     assert all(stem.shape == piece.audio.shape for stem in piece.stems.values())
 
 
+@pytest.mark.parametrize("section", ["intro", "ending", "stinger", "fill"])
+def test_a_section_that_does_not_go_round_rings_out_and_says_so(section, address, tmp_path):
+    with connect(address) as game:
+        piece = game.music("combat, E minor", stems=True, section=section, **WANTED)
+        assert game.replay(piece).digest == piece.digest
+    assert piece.sidecar["loop"] is None
+    assert len(piece.audio) > piece.sidecar["body"] == round(48000 * 4 * 60 / 150)
+    assert not piece.score.loops
+    written = piece.save(tmp_path / f"{section}.wav", stems=True)
+    assert json.loads(written[-1].read_text())["loop"] is None
+    assert all(b"smpl" not in path.read_bytes()[:200] for path in written[:-1])
+
+
 def test_stems_come_on_request_only_and_the_digest_is_of_all(piece, address):
     with connect(address) as game:
         light = game.music("calm town, G major", **WANTED)
