@@ -84,13 +84,6 @@ def test_a_network_that_reads_more_than_text_and_time_is_refused_by_the_setting(
         parts_of(pipe, Options())
 
 
-def test_a_network_that_reads_a_mask_is_refused():
-    pipe = toys.stable_diffusion()
-    pipe.unet.register_to_config(in_channels=9)
-    with pytest.raises(Refusal, match="reads 9 channels where latents have 4: an inpainting model"):
-        parts_of(pipe, Options())
-
-
 def test_another_pipeline_is_refused_by_its_class():
     with pytest.raises(Refusal, match="'StableDiffusionControlNetPipeline'"):
         parts_of(type("StableDiffusionControlNetPipeline", (), {"components": {}})(), Options())
