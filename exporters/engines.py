@@ -16,8 +16,8 @@ import msgspec
 from tqdm import tqdm
 
 from ..assets.bundle import Bundle, add_files
-from ..assets.manifest import Engine
-from ..assets.refusal import Refusal, Unknown
+from ..assets.manifest import SOUND, Engine, grain_shape, input_shapes
+from ..assets.refusal import OutOfRange, Refusal, Unknown
 from ..runtime.resolve import process_of
 from ..runtime.solver import compile_plan
 
@@ -28,13 +28,18 @@ GRAPHS = ("step", "loop", "decode")
 
 
 def add_engines(bundle: Bundle, size: int, batches: Sequence[int] = (1,), targets: Sequence[str] = USUAL) -> Bundle:
-    """The bundle with an engine of each graph for this size (pixels) and these batch sizes, each for all targets.
+    """The bundle with an engine of each graph for this size (pixels, of a sound samples) and these batch sizes, each for all
+    targets.
 
     The loop's engine runs the plan of the bundle's last recommended table, unguided.
     """
     for target in targets:
         if target not in TARGETS:
             raise Unknown("target", target, TARGETS)
+    latent = bundle.manifest.latent
+    if not latent.minimum <= size <= latent.maximum or size % latent.multiple:
+        valid = f"a multiple of {latent.multiple} from {latent.minimum} to {latent.maximum} for this bundle"
+        raise OutOfRange("size", size, valid)
     if find_spec("tensorrt_rtx") is None:
         raise Refusal("missing", "engines", "needs the package tensorrt_rtx", "pip install tensorrt-rtx")
     jobs = [(graph, batch) for graph in GRAPHS if graph in bundle.manifest.graphs for batch in batches]
@@ -54,11 +59,14 @@ def shapes_of(bundle: Bundle, graph: str, size: int, batch: int) -> dict[str, tu
     """The static shape of each input of a graph."""
     manifest = bundle.manifest
     side = size // manifest.latent.factor
-    field = (batch, manifest.latent.channels, side, side)
+    rows = 1 if manifest.kind == SOUND else side
+    field = (batch, manifest.latent.channels, rows, side)
     if graph == "decode":
-        return {"latent": field}
+        grain = grain_shape(manifest, rows, side)
+        return {"latent": field, **({} if grain is None else {"noise": (batch, *grain)})}
+    given = {"condition": (bundle.condition_size,), **input_shapes(manifest, "step", rows, side)}
     if graph == "step":
-        return {"latent": field, "time": (batch,), "condition": (batch, bundle.condition_size)}
+        return {"latent": field, "time": (batch,), **{name: (batch, *shape) for name, shape in given.items()}}
     table = manifest.recommended[-1]
     plan = compile_plan(
         table.sampler, {"times": table.times}, table.steps, process_of(manifest), manifest.prediction,
@@ -72,7 +80,7 @@ def shapes_of(bundle: Bundle, graph: str, size: int, batch: int) -> dict[str, tu
         "time": (plan.rows,),
         "mix": (plan.rows, plan.slots, plan.slots + 1 + noises),
         "noise": (plan.rows, noises, *field),
-        "condition": (1, batch, bundle.condition_size),
+        **{name: (1, batch, *shape) for name, shape in given.items()},
     }
 
 
