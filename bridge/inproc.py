@@ -50,10 +50,11 @@ class InprocGame(Game):
     def pump(self, timeout: float) -> None:
         if self._closed:
             raise Refusal("closed", "game", "the connection is closed", "connect again")
-        try:
-            self._take(*self._ended.get(timeout > 0, timeout if timeout > 0 else None))
-        except queue.Empty:
-            return
+        if timeout > 0:
+            try:
+                self._take(*self._ended.get(timeout=timeout))
+            except queue.Empty:
+                return
         while not self._ended.empty():  # this thread alone takes from it
             self._take(*self._ended.get())
 

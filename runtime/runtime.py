@@ -213,13 +213,14 @@ class Runtime:
         if flight is None:
             flight = Flight(resolved, self.networks[resolved.bundle.digest], [work])
             self._flights[work.recipe.id] = flight
-            self._commands.put(partial(self._take_off, flight))
+            begin = self._take_off
         else:
             flight.works.append(work)
             self._counts["joined"] += 1
-            self._commands.put(partial(self._hurry, flight))
+            begin = self._hurry
         self._unfinished += 1
         self._backlog.file(flight)
+        self._commands.put(partial(begin, flight))  # last: the engine's thread wakes, and can go on when this one waits
 
     # Below here, on the engine's thread only.
 
