@@ -55,6 +55,8 @@ def quantized(step: onnx.ModelProto, runs: Sequence[Inputs]) -> onnx.ModelProto:
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
+    for number, node in enumerate(step.graph.node):
+        node.name = node.name or f"node_{number}"  # nodes are left out by name
     with tempfile.TemporaryDirectory() as folder:
         source, made = Path(folder) / "step.onnx", Path(folder) / "int8.onnx"
         onnx.save_model(step, source, save_as_external_data=True, all_tensors_to_one_file=True, location="step.bin")

@@ -22,6 +22,7 @@ from cadenza.exporters.diffusion import export
 from cadenza.exporters.diffusion.autoencoder import replace_vae
 from cadenza.exporters.diffusion.export import Options, export_pipeline, plan_export
 from cadenza.exporters.diffusion.opening import open_pipeline
+from cadenza.exporters.families import FAMILIES
 from cadenza.runtime.runtime import Runtime
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # diffusers' own
@@ -52,31 +53,25 @@ def test_a_saved_pipeline_is_equal_to_diffusers_at_each_step_count(bundle):
 
 
 VP = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+TRAILING = dict(timestep_spacing="trailing")
 OTHERS = {
-    "lcm": (lambda: toys.stable_diffusion(embeds_guidance=True), (1, 4)),
-    "lightning": (
-        lambda: toys.stable_diffusion_xl(diffusers.EulerDiscreteScheduler(**VP, timestep_spacing="trailing")),
-        (2, 4, 8),
-    ),
-    "turbo": (
-        lambda: toys.stable_diffusion_xl(diffusers.EulerAncestralDiscreteScheduler(**VP, timestep_spacing="trailing")),
-        (1, 4),
-    ),
-    "sd3": (toys.stable_diffusion_3, (4,)),
-    "schnell": (toys.flux, (1, 4)),
+    "lcm": lambda: toys.stable_diffusion(embeds_guidance=True),
+    "lightning": lambda: toys.stable_diffusion_xl(diffusers.EulerDiscreteScheduler(**VP, **TRAILING)),
+    "turbo": lambda: toys.stable_diffusion_xl(diffusers.EulerAncestralDiscreteScheduler(**VP, **TRAILING)),
+    "sd3": toys.stable_diffusion_3,
+    "schnell": toys.flux,
 }
-"""What `--family auto` must choose, by the pipeline and the step counts tried."""
+"""Pipelines by what `--family auto` must choose for them."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", OTHERS)
-def test_every_architecture_is_equal_to_diffusers_at_each_step_count_and_is_served(family, tmp_path, quick):
-    make, steps = OTHERS[family]
-    make().save_pretrained(tmp_path / "pipeline")
-    made = export_pipeline(open_pipeline(str(tmp_path / "pipeline")), tmp_path / "bundle", Options(steps=steps))
+def test_every_architecture_is_equal_to_diffusers_at_each_recommended_step_count_and_is_served(family, tmp_path, quick):
+    OTHERS[family]().save_pretrained(tmp_path / "pipeline")
+    made = export_pipeline(open_pipeline(str(tmp_path / "pipeline")), tmp_path / "bundle", Options())
     errors = json.loads((made.folder / "report.json").read_text())["diffusers"]
     assert made.manifest.provenance["family"] == family
-    assert {"text", *(f"latent, {n} steps" for n in steps), "decoded", "painted"} <= set(errors)
+    assert {"text", *(f"latent, {n} steps" for n in FAMILIES[family].steps), "decoded", "painted"} <= set(errors)
     assert all(error <= 1e-5 for error in errors.values())
     given = served(made.folder, tmp_path / "home", size=64)
     assert given["again"] == given["digest"]

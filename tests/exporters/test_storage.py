@@ -26,10 +26,10 @@ def graph(seed=0, factor=1.0):
         "table": rng.standard_normal((96, 32)).astype(np.float32),
     }
     nodes = [
-        helper.make_node("Conv", ["latent", "conv"], ["c"], "n0", pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["latent", "conv"], ["c"], pads=[1, 1, 1, 1]),
         helper.make_node("Transpose", ["c"], ["t"], perm=[0, 2, 3, 1]),
-        helper.make_node("MatMul", ["t", "product"], ["m"], "n2"),
-        helper.make_node("MatMul", ["m", "table"], ["n"], "n3"),
+        helper.make_node("MatMul", ["t", "product"], ["m"]),
+        helper.make_node("MatMul", ["m", "table"], ["n"]),
         helper.make_node("Transpose", ["n"], ["raw"], perm=[0, 3, 1, 2]),
     ]
     field = ["batch", 32, "height", "width"]
