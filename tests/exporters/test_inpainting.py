@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch as patched
 
@@ -17,9 +18,13 @@ import toys_pictures
 from against import assert_painted, at_work
 from conftest import hurry
 
+from cadenza.assets.manifest import Manifest, Text
 from cadenza.assets.refusal import Refusal
 from cadenza.exporters.diffusion.export import Options, export_pipeline, parts_of
-from cadenza.exporters.diffusion.pipeline_call import own_result
+from cadenza.exporters.diffusion.parity import plan_of_table
+from cadenza.exporters.diffusion.pipeline_call import own_result, own_text
+from cadenza.exporters.families import FAMILIES
+from cadenza.exporters.verify import relative
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # diffusers' own
 PICTURE = np.random.default_rng(5).integers(0, 256, (64, 64, 3), np.uint8)
@@ -64,6 +69,34 @@ def test_a_network_that_reads_a_mask_is_equal_to_diffusers_in_graphs_and_over_th
     assert_painted(pipe, pipe, made, ASKED, whole, told)
 
 
+@pytest.mark.parametrize("of", [toys_pictures.inpainting, toys_pictures.inpainting_xl])
+def test_the_step_that_is_traced_is_the_one_of_diffusers(of):
+    pipe = of()
+    parts = parts_of(pipe, Options())
+    manifest = Manifest(
+        name="x", kind="texture", process=parts.process, prediction=parts.prediction, latent=parts.latent, channels=[],
+        conditioning=Text(tokenizers=[], size=parts.size), recommended=FAMILIES["lightning"].tables((2,), 1), graphs={},
+    )  # fmt: skip
+    (table,) = manifest.recommended
+    plan, rng = plan_of_table(manifest, table), np.random.default_rng(1)
+    start = rng.standard_normal((1, 4, 16, 24)).astype(np.float32)
+    text, arguments = own_text(pipe, parts, "low wall")
+    given, call = parts.beside(start.shape)
+
+    def model(x, time, conditional):
+        told = [
+            torch.from_numpy(each)
+            for each in (x.astype(np.float32), np.full(1, time, np.float32), text, *given.values())
+        ]
+        with torch.no_grad():
+            return parts.step(*told).numpy()
+
+    ours = plan.run(model, start, None)
+    told = replace(parts, call={**parts.call, **call})
+    theirs = own_result(pipe, told, manifest, table, arguments, start, np.zeros((0, *start.shape), np.float32))
+    assert relative(ours, theirs) <= 1e-5
+
+
 def test_a_network_of_other_channels_than_its_pipeline_gives_is_refused():
     components = {**toys.stable_diffusion().components, "unet": toys_pictures.inpainting().unet}
     plain = diffusers.StableDiffusionPipeline(**components, requires_safety_checker=False)
@@ -92,7 +125,7 @@ def test_a_run_from_a_picture_is_equal_to_diffusers_image_to_image(reading, tmp_
     with at_work(made.folder, tmp_path) as game:
         texture = game.submit(asked).result(60)
         assert game.replay(texture).digest == texture.digest
-        with pytest.raises(Refusal, match="image: an array of shape"):
+        with pytest.raises(Refusal, match="image: .an array of shape"):
             game.submit({**asked, "image": PICTURE[:32]}).result(60)
     told = {"image": tensor(PICTURE), "strength": denoise}
     assert_painted(pipe, own, made, asked, texture, told, from_picture)

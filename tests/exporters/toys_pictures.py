@@ -24,6 +24,14 @@ def inpainting(channels=9):
     return toys.quiet(diffusers.StableDiffusionInpaintPipeline(**components, requires_safety_checker=False))
 
 
+def inpainting_xl():
+    pipe = toys.stable_diffusion_xl(diffusers.EulerDiscreteScheduler(timestep_spacing="trailing"))
+    torch.manual_seed(2)
+    unet = diffusers.UNet2DConditionModel.from_config({**pipe.unet.config, "in_channels": 9})
+    components = {**pipe.components, "unet": unet.eval()}
+    return toys.quiet(diffusers.StableDiffusionXLInpaintPipeline(**components, add_watermarker=False))
+
+
 def adapter(unet, folder, plus=False, side=24, width=32):
     """Writes an IP-Adapter's weights and its image encoder as their authors lay them out; gives the weights' file."""
     torch.manual_seed(3)
