@@ -180,6 +180,8 @@ def _size(asked: Mapping[str, Any], manifest: Manifest) -> tuple[int, int]:
     ):
         if isinstance(value, bool) or not isinstance(value, int):
             raise WrongType(side, value, "a whole number of pixels")
+        if manifest.kind == SOUND and side == "height" and value == latent.factor:
+            continue  # one cell, whatever lengths are multiples of
         if not latent.minimum <= value <= latent.maximum or value % latent.multiple:
             raise OutOfRange(
                 side, value, f"a multiple of {latent.multiple} from {latent.minimum} to {latent.maximum} pixels"

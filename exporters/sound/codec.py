@@ -120,6 +120,22 @@ def smoothed(features: NDArray[np.float64]) -> NDArray[np.float64]:
     return made
 
 
+def steadied(features: Array) -> Array:
+    """The same with the power of partials averaged over five cells of the ring: of an ambience, whose partials beat and are
+    found now in one semitone, now in the next."""
+    power = np.expm1(features[:PARTIALS].astype(np.float64)) ** 2
+    power = (
+        sum(
+            (weight * np.roll(power, by, 1) for by, weight in zip(range(-2, 3), (1, 2, 3, 2, 1), strict=True)),
+            np.zeros(1),
+        )
+        / 9
+    )
+    made = features.copy()
+    made[:PARTIALS] = np.log1p(np.sqrt(power))
+    return made
+
+
 def _beside(energies: NDArray[np.float64], by: int) -> NDArray[np.float64]:
     moved = np.roll(energies, by, 1)
     moved[:, 0 if by > 0 else -1] = 0.0

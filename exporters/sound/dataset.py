@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from .codec import CELL, GATES, analyse
+from .codec import CELL, GATES, analyse, steadied
 from .synthesiser import make
 from .vocabulary import EXCLUSIVE, LOOPS, MODIFIERS, SOUNDS, WORDS
 
@@ -71,7 +71,7 @@ def wave_of(
 
 def features_of(wave: NDArray[np.float32], sound: str) -> NDArray[np.float32]:
     if sound in LOOPS:
-        return analyse(wave)
+        return steadied(analyse(wave))
     return faded(analyse(np.concatenate([wave, np.zeros(SILENT * CELL, np.float32)]))[:, :-SILENT])
 
 

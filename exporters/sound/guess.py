@@ -29,9 +29,11 @@ EXAMPLES = 64
 """Of what sounds of a class have in common."""
 AROUND = 0.1
 """Of the variance that whole sounds have in common, how much lies around the examples."""
-BOLDNESS = 8.0
+BOLDNESS = 12.0
 """Of a few-step network: how surely it chooses the example that is nearest by angle. By distance, noise is nearest to the
 smallest examples, and every chord would be a faint one."""
+CALM = 0.7
+"""Of a few-step network: how much of what is new from cell to cell it makes; all of it is heard as a flutter."""
 BOLD = 0.2
 """Of a few-step network: the part of the signal that is assumed at least, so that even pure noise chooses an example."""
 
@@ -92,7 +94,7 @@ class Guess(nn.Module):
         """Where the path from x (B, C, 1, L) at `time` ends: an example is chosen, what is new from cell to cell is scaled."""
         clean, rest, alpha, sigma, own = self._parted(x, time, condition, held, BOLD)
         for band, power, white in zip(self._in_bands(rest), own, self.white, strict=True):
-            clean = clean + band * (power / (alpha.square() * power + sigma.square() * white)).sqrt()
+            clean = clean + CALM * band * (power / (alpha.square() * power + sigma.square() * white)).sqrt()
         return clean[:, :, None]
 
     def _parted(
@@ -101,6 +103,7 @@ class Guess(nn.Module):
         """What is expected of the whole sound, what x has beside it, the signal's and the noise's part, and by band the
         variance of what is new from cell to cell; (B, C, L) or broadcast to that."""
         sounds = condition[:, : len(SOUNDS)]
+        sounds = sounds / sounds.sum(1, keepdim=True).clamp(min=1.0)
         rows = torch.cat([sounds, (1 - sounds.sum(1, keepdim=True)).clamp(min=0.0)], 1)
         both = (sounds[:, :, None] * condition[:, None, len(SOUNDS) :]).flatten(1)
         mean = self._laid(rows @ self.mean + both @ self.shift, x.shape[3])
@@ -120,7 +123,7 @@ class Guess(nn.Module):
         fit = BOLDNESS * fit * torch.rsqrt(size + 1e-6) if bold else fit - 0.5 * size
         chances = sounds.clamp(min=1e-9).log().repeat_interleave(EXAMPLES, 1)
         common = torch.softmax(fit + chances, 1) @ self.examples
-        common = common + around * blurred * (told - precision * common)
+        common = common + around * blurred * (told - (weight * alpha * deviation).sum(2) * common)
         whole = deviation * common[:, :, None]
         own = [variance * (rows @ band)[:, :, None] for band in self.bands]
         return mean + whole, y - alpha * whole, alpha, sigma, own

@@ -106,6 +106,7 @@ class Synthesis(nn.Module):
     def forward(self, features: Tensor, noise: Tensor) -> Tensor:
         batch, _, length = features.shape
         levels = features.clamp(0.0, HIGHEST)
+        levels = levels * ((levels - SILENT[0]) / (SILENT[1] - SILENT[0])).clamp(0.0, 1.0)
         amplitudes = FLOOR * torch.expm1(levels[:, :PARTIALS])
         turns = self.turned.index_select(2, torch.arange(length) % PERIOD)
         both = torch.cat([amplitudes * turns[0], amplitudes * turns[1]], 1).transpose(1, 2)
@@ -121,6 +122,8 @@ class Synthesis(nn.Module):
         return straight + (1 - BENDS) * torch.tanh((made - straight) / (1 - BENDS))
 
 
+SILENT = (0.4, 1.2)
+"""Levels that are silence, and from which on they are what they say: -81 and -68 dB. What a sampler leaves in a tail is less."""
 BENDS = 0.6
 """Amplitude from which on peaks bend, so that none is above 1."""
 HIGHEST = 10.5
@@ -159,7 +162,9 @@ def marks(length: int, shot: Tensor) -> Tensor:
 class Denoiser(nn.Module):
     """The flow of latents: latent (B, LATENT, 1, L), time (B,) in [0, 1], condition (B, words) to noise - clean.
 
-    `held` (B, 1 + LATENT, 1, L) is 1 where a part of a sound stays, and that part's latent; 0 where it is to be made. A U-Net of three scales; L is a multiple of 4. How long the sound is to be it reads off the latent.
+    `held` (B, 1 + LATENT, 1, L) is 1 where a part of a sound stays, and that part's latent; 0 where it is to be made. A U-Net
+    of three scales adds to what `guess` says: of the flow, or with `few` of where its path ends, which few steps ask for. L is
+    a multiple of 4; how long the sound is to be it reads off the latent.
     """
 
     def __init__(self, shape: DenoiserShape | None = None, few: bool = False) -> None:

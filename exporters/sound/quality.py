@@ -94,9 +94,9 @@ def judge(per_class: int) -> tuple[torch.nn.Sequential, float]:
 
 
 def report(bundle: Path, steps: Sequence[int], count: int, out: Path) -> dict[str, Any]:
-    model, accuracy = judge(30)
+    model, accuracy = judge(14)
     figures: dict[str, Any] = {"classifier_on_data": accuracy}
-    real = {sound: (data(sound, 0, 16), data(sound, 100, 16)) for sound in SOUNDS}
+    real = {sound: (data(sound, 0, 8), data(sound, 100, 8)) for sound in SOUNDS}
     with Runtime([bundle], "onnxruntime") as runtime:
         for number in steps:
             made = {sound: served(runtime, sound, number, range(count)) for sound in tqdm(SOUNDS, f"{number} steps")}
@@ -158,7 +158,7 @@ def main(
     bundle: Annotated[Path, typer.Option(help="the bundle that is judged")] = EMBEDDED / "sound",
     out: Annotated[Path, typer.Option(help="where the figures and sheets go")] = Path("training/sound"),
     steps: Annotated[list[int], typer.Option(help="numbers of steps")] = [8, 4],  # noqa: B006
-    count: Annotated[int, typer.Option(help="sounds a class")] = 8,
+    count: Annotated[int, typer.Option(help="sounds a class")] = 6,
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
