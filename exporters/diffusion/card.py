@@ -13,10 +13,16 @@ TOLD = ("model_name", "base_model", "tags", "library_name")
 
 
 def said_of(source: str, loras: Sequence[str] = ()) -> tuple[tuple[str, str], ...]:
-    """(where, text) pairs, the most telling first: a LoRA changes what a model is, its card may be its base model's."""
+    """(where, text) pairs, the most telling first: a LoRA changes what a model is, its card may be its base model's.
+
+    source  folder, file or hub id; empty of a pipeline that was made in Python
+    """
+    added = tuple((f"the name of the LoRA {Path(file).name}", Path(file).stem) for file in loras)
+    if not source:
+        return added
     card = metadata(source)
     return (
-        *((f"the name of the LoRA {Path(file).name}", Path(file).stem) for file in loras),
+        *added,
         ("its name", name_of(source)),
         ("its model card", " ".join(str(card[field]) for field in TOLD if card.get(field))),
     )

@@ -195,6 +195,13 @@ def test_a_lora_says_more_than_the_model_it_is_for_and_the_card_less(tmp_path):
     assert metadata(str(plain)) == {}
 
 
+def test_a_pipeline_made_in_python_says_nothing_wherever_it_is_made(tmp_path, monkeypatch):
+    (tmp_path / "README.md").write_text("---\ntags: [turbo]\n---\n")
+    monkeypatch.chdir(tmp_path)
+    assert said_of("") == ()
+    assert said_of("", ["x/lcm.safetensors"]) == (("the name of the LoRA lcm.safetensors", "lcm"),)
+
+
 def test_a_folder_of_the_hubs_cache_has_the_name_of_its_model(tmp_path):
     snapshot = tmp_path / "turbo" / "models--someone--wall" / "snapshots" / "0123"
     snapshot.mkdir(parents=True)

@@ -10,12 +10,17 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
 import onnx
 import toy
+import toys
 from onnx import helper
 
 from cadenza.assets.bundle import write_bundle
 from cadenza.assets.manifest import Channel
+from cadenza.exporters.diffusion.export import Options, _provenance, parts_of
+from cadenza.exporters.diffusion.maps import maps_of as decoder_of
 from cadenza.exporters.graph import trace
 from cadenza.exporters.materials import CHANNELS, LUMINANCE, RADIUS, ROUGH, Flat, Materials
 from cadenza.runtime.runtime import Runtime
@@ -70,6 +75,17 @@ def test_the_guess_moves_with_the_picture(colours):
     """So it adds no seam to a picture that has none."""
     there = maps_of(Materials, np.roll(colours, (5, -9), (2, 3)))
     np.testing.assert_allclose(there, np.roll(maps_of(Materials, colours), (5, -9), (2, 3)), atol=2e-5)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("option", "made", "said"), [(True, Materials, "are guessed"), (False, Flat, "the same every")]
+)
+def test_the_option_chooses_the_guess_or_a_flat_surface_and_the_manifest_says_so(option, made, said):
+    options = Options(materials=option)
+    parts = parts_of(toys.stable_diffusion(), options)
+    assert type(decoder_of(parts)) is made
+    assert said in _provenance(toys.stable_diffusion(), parts, "lcm_lora", "asked for", options)["materials"]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
