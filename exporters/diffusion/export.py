@@ -119,7 +119,8 @@ def plan_export(pipe: Any, options: Options) -> dict[str, Any]:
     """What an export would make, and how large: for --dry-run."""
     parts = parts_of(pipe, options)
     family, why = family_of(pipe, parts, options)
-    graphs = dict(parts.parameters)
+    graphs = graphs_of(parts, variants_of(pipe, parts, options))
+    tiles_of(parts, options.tiles, options.seamless)
     return {
         "pipeline": type(pipe).__name__,
         "family": family,
@@ -132,6 +133,20 @@ def plan_export(pipe: Any, options: Options) -> dict[str, Any]:
         "memory_bytes": int(MEMORY * 4 * max(graphs.values())),
         "sizes": [parts.latent.minimum, parts.latent.maximum, parts.latent.multiple],
     }
+
+
+def variants_of(pipe: Any, parts: Parts, options: Options) -> list[Variant]:
+    """What is exported beside the plain step."""
+    if options.unrolled and parts.inputs:
+        sentence = "the network reads more than text"
+        raise Refusal("unsupported", "unrolled", sentence, "leave it out; take the loop graph")
+    controls = controls_of(pipe, parts, dict(options.controls))
+    return [*controls, *adapters_of(pipe, parts, dict(options.adapters))]
+
+
+def graphs_of(parts: Parts, variants: Sequence[Variant]) -> dict[str, int]:
+    """Numbers in the weights of each graph that no other has."""
+    return {**parts.parameters, **{variant.graph: variant.parameters(parts.step) for variant in variants}}
 
 
 def bytes_of(graphs: Mapping[str, int], options: Options) -> int:
@@ -176,17 +191,11 @@ def export_pipeline(pipe: Any, out: Path, options: Options) -> Bundle:
     part = out.with_name(f"{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     parts = parts_of(pipe, options)
-    needed = bytes_of(parts.parameters, options)
+    variants = variants_of(pipe, parts, options)
+    graphs = graphs_of(parts, variants)
+    needed = bytes_of(graphs, options)
     keeps = parts.parameters["step"] >= KEPT_FROM
-    _check_space(out, needed + (4 * sum(parts.parameters.values()) if keeps else 0))
-    variants = [
-        *controls_of(pipe, parts, dict(options.controls)),
-        *adapters_of(pipe, parts, dict(options.adapters)),
-    ]
-    if options.unrolled and parts.inputs:
-        raise Refusal(
-            "unsupported", "unrolled", "the network reads more than text", "leave it out; take the loop graph"
-        )
+    _check_space(out, needed + (4 * sum(graphs.values()) if keeps else 0))
     nets = {variant.name: net for variant in variants for net in variant.nets}
     key = key_of({**pipe.components, **nets}, asdict(options)) if keeps else None
     kept = Kept(out.with_name(f"{out.name}.unfinished"), key)

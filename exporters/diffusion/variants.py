@@ -55,6 +55,13 @@ class Variant:
     def graph(self) -> str:
         return f"step_{self.name}"
 
+    def parameters(self, step: nn.Module) -> int:
+        """Numbers in its weights that the plain step has not."""
+        known = {weight.data_ptr() for weight in step.parameters()}
+        modules = [*self.nets, *(module for module, _ in self.encoders.values())]
+        weights = {w.data_ptr(): w.numel() for module in modules for w in module.parameters()}
+        return sum(count for at, count in weights.items() if at not in known)
+
     @property
     def graphs(self) -> list[str]:
         """Names of the graphs of a bundle that it adds."""

@@ -16,7 +16,7 @@ from against import assert_painted, at_work
 
 from cadenza.assets.refusal import Refusal
 from cadenza.exporters.diffusion.adapter import adapters_of, parse_adapter, shared
-from cadenza.exporters.diffusion.export import Options, parts_of
+from cadenza.exporters.diffusion.export import Options, parts_of, plan_export
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # diffusers' own
 PICTURE = np.random.default_rng(5).integers(0, 256, (40, 56, 3), np.uint8)
@@ -66,6 +66,10 @@ def test_a_pipeline_is_what_it_was_after_an_adapter_was_read(pipe, file):
     assert pipe.unet.encoder_hid_proj is None
     theirs = {p.data_ptr() for p in variant.own.unet.parameters()}
     assert {p.data_ptr() for p in pipe.unet.parameters()} <= theirs, "the weights are shared"
+    encoder = sum(p.numel() for p in variant.own.image_encoder.parameters())
+    added = sum(p.numel() for p in variant.own.unet.parameters()) - sum(p.numel() for p in pipe.unet.parameters())
+    planned = plan_export(pipe, Options(adapters=(("style", str(file)),)))
+    assert planned["graphs"]["step_adapter_style"] == encoder + added
 
 
 def test_what_is_no_adapter_of_this_pipeline_is_refused(pipe, file, tmp_path):

@@ -125,7 +125,7 @@ def test_a_run_from_a_picture_is_equal_to_diffusers_image_to_image(reading, tmp_
     with at_work(made.folder, tmp_path) as game:
         texture = game.submit(asked).result(60)
         assert game.replay(texture).digest == texture.digest
-        with pytest.raises(Refusal, match="image: .an array of shape"):
+        with pytest.raises(Refusal, match="an array of shape"):
             game.submit({**asked, "image": PICTURE[:32]}).result(60)
     told = {"image": tensor(PICTURE), "strength": denoise}
     assert_painted(pipe, own, made, asked, texture, told, from_picture)
