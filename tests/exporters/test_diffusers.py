@@ -65,6 +65,7 @@ OTHERS = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("family", OTHERS)
 def test_every_architecture_is_equal_to_diffusers_at_each_recommended_step_count_and_is_served(family, tmp_path, quick):
     OTHERS[family]().save_pretrained(tmp_path / "pipeline")
@@ -79,6 +80,7 @@ def test_every_architecture_is_equal_to_diffusers_at_each_recommended_step_count
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("precision", "latent", "share"),
     [
