@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from . import manifest as manifest_format
 from . import tokens, words
 from .manifest import GuidanceEmbedding, Manifest, Words
+from .music.codes import CodesManifest
 from .music.manifest import MusicManifest
 from .refusal import Corrupt, Refusal
 
@@ -79,6 +80,10 @@ class Bundle:
         if isinstance(given, MusicManifest):
             told = {"name": m.name, "digest": self.digest, "kind": m.kind, "licence": m.licence, "prompt": "words"}
             return {**told, "recommended": [msgspec.to_builtins(given.recommended)]}
+        if isinstance(given, CodesManifest):
+            told = {"name": m.name, "digest": self.digest, "kind": m.kind, "licence": m.licence, "prompt": "text"}
+            length = {"sample_rate_hz": given.rate_hz, "seconds": {"minimum": given.seconds, "maximum": given.seconds}}
+            return {**told, **length, "recommended": [msgspec.to_builtins(given.recommended)]}
         known = m.conditioning if isinstance(m.conditioning, Words) else None
         return {
             "name": m.name,

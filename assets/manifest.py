@@ -9,7 +9,9 @@ import msgspec
 
 from . import inputs as named_inputs
 from .inputs import Input
+from .music import codes
 from .music import manifest as music
+from .music.codes import CodesManifest
 from .music.manifest import MusicManifest
 from .refusal import Corrupt, OutOfRange, Unknown
 
@@ -186,10 +188,14 @@ def input_shapes(manifest: Manifest, step: str, height: int, width: int) -> dict
     return {name: named_inputs.shape_of(each, field, latent.factor) for name, each in given.items()}
 
 
+OF_TOKENS: dict[object, Any] = {"music": MusicManifest, codes.KIND: CodesManifest}
+"""Manifests of models that say tokens, by kind."""
+
+
 def read(data: bytes) -> Manifest:
     """The manifest in these bytes of JSON, or a refusal with the path of what is wrong.
 
-    Where the kind is music it is a MusicManifest, which only what serves music reads; the others share Manifest.
+    Where the kind is one of OF_TOKENS it is a manifest that only what serves that kind reads; the others share Manifest.
     """
     try:
         told = msgspec.json.decode(data)
@@ -201,7 +207,7 @@ def read(data: bytes) -> Manifest:
             "bundle.json.format", f"is {number!r}, this build reads format {FORMAT}", "export it with this build"
         )
     try:
-        manifest = cast(Manifest, msgspec.convert(_moved(told), MusicManifest if kind == "music" else Manifest))
+        manifest = cast(Manifest, msgspec.convert(_moved(told), OF_TOKENS.get(kind, Manifest)))
     except msgspec.ValidationError as error:
         raise Corrupt("bundle.json", str(error), "export the bundle again") from error
     check(manifest)
@@ -228,6 +234,9 @@ def check(manifest: Manifest) -> None:
     given: object = manifest
     if isinstance(given, MusicManifest):
         music.check(given)
+        return
+    if isinstance(given, CodesManifest):
+        codes.check(given)
         return
     latent = manifest.latent
     if not (

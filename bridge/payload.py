@@ -180,7 +180,7 @@ def unpack(header: Result, frames: Sequence[Any], selected: bool = False) -> Tex
         )
     if header.recipe.get("kind") == "music":
         return _piece(header, frames, selected)
-    if header.recipe.get("kind") in ("sound", "flipbook"):
+    if header.recipe.get("kind") in ("sound", "flipbook", "musicgen"):
         return _with_facts(header, frames, selected)
     return _texture(header, {p.name: _array(p, f) for p, f in zip(header.payload, frames, strict=True)}, selected)
 

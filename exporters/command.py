@@ -15,7 +15,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 def export(
     source: Annotated[
-        str, typer.Argument(help="Folder or hub id of a diffusers pipeline, or a single-file checkpoint.")
+        str,
+        typer.Argument(help="Folder or hub id of a diffusers pipeline or of MusicGen, or a single-file checkpoint."),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
     family: Annotated[
@@ -27,6 +28,7 @@ def export(
     ] = "fp32",
     seamless: Annotated[str, typer.Option(help="Circular padding: x, y or xy.")] = "",
     size: Annotated[int, typer.Option(help="Pixels a side, for families whose grid follows from it.")] = 1024,
+    seconds: Annotated[float, typer.Option(help="Of a piece, where the model is MusicGen.")] = 10.0,
     frames: Annotated[int, typer.Option(help="Of a clip, where the pipeline makes clips.")] = 16,
     unrolled: Annotated[int, typer.Option(help="Write this step count as a graph without a loop, too.")] = 0,
     name: Annotated[str, typer.Option(help="Of the bundle; without it the folder's.")] = "",
@@ -63,6 +65,13 @@ def export(
         _say({"folder": str(bundle.folder), "digest": bundle.digest, "files": sorted(bundle.manifest.files)}, json)
         return
     _needs("onnx", "onnxscript", "torch", "diffusers", "transformers")
+    if is_musicgen(source):
+        from .music.musicgen import export_folder
+
+        bundle = export_folder(source, out, seconds, precision, name)
+        told = {"family": "musicgen", "folder": str(bundle.folder), "digest": bundle.digest}
+        _say({**told, "files": sorted(bundle.manifest.files)}, json)
+        return
     from .diffusion.adapter import parse_adapter
     from .diffusion.additions import add_inversions, fuse_loras, parse_lora
     from .diffusion.autoencoder import replace_vae
@@ -98,6 +107,14 @@ def export(
         bundle = export_pipeline(pipe, out, options)
         made |= {"folder": str(bundle.folder), "digest": bundle.digest, "files": sorted(bundle.manifest.files)}
     _say(made, json)
+
+
+def is_musicgen(source: str) -> bool:
+    """Whether the folder's configuration is that of transformers' MusicGen; a hub id is one by its name."""
+    path = Path(source) / "config.json"
+    if not path.is_file():
+        return "musicgen" in source.lower() and not Path(source).exists()
+    return json_format.loads(path.read_text(encoding="utf-8")).get("model_type") == "musicgen"
 
 
 def verify(

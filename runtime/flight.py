@@ -15,7 +15,7 @@ from .draws import StepDraws, grain
 from .engine.job import Job
 from .engine.tokens.job import TokenJob
 from .kinds import AnyResolved
-from .music.resolve import MusicResolved
+from .music.resolve import TokensResolved
 from .resolve import Resolved
 from .work import Work
 
@@ -99,7 +99,7 @@ def grain_of(resolved: Resolved) -> NDArray[np.float32] | None:
 
 def cells(resolved: AnyResolved) -> int:
     """Latent cells that are decoded; music has none, its cost is in its evaluations."""
-    if isinstance(resolved, MusicResolved):
+    if isinstance(resolved, TokensResolved):
         return 1
     _, height, width = shape(resolved)
     return height * width

@@ -11,7 +11,9 @@ from typing import Any
 
 from ..assets.bundle import Bundle
 from ..assets.manifest import FLIPBOOK, SOUND
+from ..assets.music.codes import KIND as MUSICGEN
 from ..assets.refusal import Refusal, Unknown
+from ..assets.sound import Sound
 from ..assets.sound import check_parts as check_sound
 from ..assets.texture import check_maps
 from . import bundles as latent_bundles
@@ -21,7 +23,7 @@ from . import resolve as latents
 from .engine.network import Network
 from .engine.tokens.job import TokenJob
 from .engine.tokens.network import TokenNetwork
-from .music import piece
+from .music import codes, piece
 from .music import recipe as music_recipe
 from .music import resolve as music
 from .music.live import PRIORITY, Event, Hall, LiveStream
@@ -29,7 +31,7 @@ from .music.offers import offers
 from .music.opened import open_tokens, token_job
 from .music.piece import Piece
 from .music.recipe import MusicRecipe
-from .music.resolve import MusicResolved, manifest_of
+from .music.resolve import MusicResolved, TokensResolved, manifest_of
 from .music.steering import LONGEST, Course, Turn, check_ahead
 from .music.steering import read_recipe as read_stream
 from .pictures import Shelf
@@ -37,8 +39,8 @@ from .recipe import Recipe
 from .resolve import Resolved
 from .work import PRIORITIES
 
-AnyRecipe = Recipe | MusicRecipe
-AnyResolved = Resolved | MusicResolved
+AnyRecipe = Recipe | MusicRecipe | codes.CodesRecipe
+AnyResolved = Resolved | TokensResolved
 AnyNetwork = Network | TokenNetwork
 MUSIC = "music"
 
@@ -52,6 +54,8 @@ def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle], shelf: Sh
     bundle = latents.choose_bundle(asked, bundles)
     if bundle.manifest.kind == MUSIC:
         return music.resolve(request, bundle)
+    if bundle.manifest.kind == MUSICGEN:
+        return codes.resolve(request, bundle)
     if bundle.manifest.kind == SOUND:
         return sound.resolve(request, bundle)
     return latents.resolve(request, bundles, shelf=shelf)
@@ -59,6 +63,8 @@ def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle], shelf: Sh
 
 def read_recipe(fields: Mapping[str, Any]) -> AnyRecipe:
     """A complete recipe of any kind."""
+    if fields.get("kind") == MUSICGEN:
+        return codes.from_dict(fields)
     if fields.get("kind") == MUSIC:
         return music_recipe.from_dict(fields)
     return latent_recipe.from_dict(fields)
@@ -66,6 +72,8 @@ def read_recipe(fields: Mapping[str, Any]) -> AnyRecipe:
 
 def open_bundle(bundle: Bundle, backend: str, threads: int, cache: Path) -> AnyNetwork:
     """A bundle's graphs on a backend, proved."""
+    if bundle.manifest.kind == MUSICGEN:
+        return codes.open_codes(bundle, backend, cache)
     opening = open_tokens if bundle.manifest.kind == MUSIC else latent_bundles.open_network
     return opening(bundle, backend, threads, cache)
 
@@ -78,14 +86,18 @@ def describe(bundle: Bundle) -> dict[str, Any]:
 
 def fewer_steps(resolved: AnyResolved) -> list[int]:
     """Step counts to which a request may be degraded, longest first; music has none."""
-    if isinstance(resolved, MusicResolved):
+    if isinstance(resolved, TokensResolved):
         return []
     tables = {table.steps for table in resolved.bundle.manifest.recommended}
     return sorted((steps for steps in tables if steps < resolved.recipe.steps), reverse=True)
 
 
-def tokens_job(network: AnyNetwork, resolved: MusicResolved) -> TokenJob:
+def tokens_job(network: AnyNetwork, resolved: TokensResolved) -> TokenJob:
+    if isinstance(resolved, codes.CodesResolved):
+        assert isinstance(network, codes.CodesNetwork)
+        return codes.codes_job(network, resolved)
     assert isinstance(network, TokenNetwork)
+    assert isinstance(resolved, MusicResolved)
     return token_job(network, resolved)
 
 
@@ -124,8 +136,11 @@ def stream(
     return hall.begin(network, course, length=whole, on_event=on_event, **terms)
 
 
-def play(job: TokenJob, resolved: MusicResolved) -> Piece:
+def play(job: TokenJob, resolved: TokensResolved) -> Piece | Sound:
     """The sound of a finished job; takes longer than a tick should."""
+    if isinstance(resolved, codes.CodesResolved):
+        return codes.finish(job, resolved)
+    assert isinstance(resolved, MusicResolved)
     return piece.finish(job.tokens, resolved.conditions, resolved.recipe, resolved.ignored, job.network.made_by)
 
 
@@ -133,12 +148,12 @@ def check_parts(kind: object, names: Sequence[str]) -> tuple[str, ...]:
     """The parts of an asset that a request chooses, or a refusal."""
     if kind == MUSIC:
         return piece.check_parts(names)
-    if kind == SOUND:
+    if kind in (SOUND, MUSICGEN):
         return check_sound(names)
     return check_maps(names)
 
 
 def check_encoding(kind: object, encoding: str) -> None:
     """Sounds travel as samples; files of them are written where they are wanted."""
-    if kind in (MUSIC, SOUND, FLIPBOOK) and encoding != "raw":
+    if kind in (MUSIC, MUSICGEN, SOUND, FLIPBOOK) and encoding != "raw":
         raise Unknown("encoding", encoding, ("raw",))

@@ -36,7 +36,7 @@ from .inputs import given
 from .kinds import AnyResolved
 from .music.live import Hall, LiveStream
 from .music.piece import Piece
-from .music.resolve import MusicResolved
+from .music.resolve import TokensResolved
 from .pictures import shelf_beside
 from .resolve import Resolved
 from .solver import Plan
@@ -232,7 +232,7 @@ class Runtime:
                 self._commands.get()()
 
     def _take_off(self, flight: Flight) -> None:
-        if isinstance(flight.resolved, MusicResolved):
+        if isinstance(flight.resolved, TokensResolved):
             self._strike_up(flight, flight.resolved)
             return
         self._prepare(flight, flight.resolved, partial(self._row, flight), partial(self._done, flight))
@@ -275,7 +275,7 @@ class Runtime:
         if flight.works:  # else cancelled before it began
             self._engine.add(flight.job)
 
-    def _strike_up(self, flight: Flight, resolved: MusicResolved) -> None:
+    def _strike_up(self, flight: Flight, resolved: TokensResolved) -> None:
         """Enters the job of a piece of music; when all is said it is played on the player's thread."""
         job = kinds.tokens_job(flight.network, resolved)
         job.priority, job.deadline = flight.priority, flight.deadline
@@ -286,10 +286,10 @@ class Runtime:
         if flight.works:  # else cancelled before it began
             self._engine.add(job)
 
-    def _to_player(self, flight: Flight, resolved: MusicResolved, job: TokenJob) -> None:
+    def _to_player(self, flight: Flight, resolved: TokensResolved, job: TokenJob) -> None:
         self._player.submit(self._play, flight, resolved, job)
 
-    def _play(self, flight: Flight, resolved: MusicResolved, job: TokenJob) -> None:
+    def _play(self, flight: Flight, resolved: TokensResolved, job: TokenJob) -> None:
         """On the player's thread, as it takes longer than a tick should."""
         clock = self._engine.clock
         began = clock()

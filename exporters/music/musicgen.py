@@ -9,49 +9,27 @@ is masked is 0. Copet et al. 2023, https://arxiv.org/abs/2306.05284; Defossez et
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.models.encodec.modeling_encodec import EncodecConv1d, EncodecConvTranspose1d
 
-from ...assets.refusal import Refusal
-from ...runtime.engine.backends import open_backend
-from ...runtime.engine.tokens.job import TokenJob
-from ...runtime.engine.tokens.network import NEVER, Cache, TokenNetwork, prove
-from ...runtime.engine.tokens.plan import TokenPlan
-from ...runtime.engine.tokens.sampling import Sampling, guided
-from ...runtime.noise import TOKENS, gumbels
+from ...assets.bundle import Bundle, seal
+from ...assets.music.codes import GRAPHS, CodesManifest
+from ...assets.music.manifest import Cache, Recommended
+from ...assets.refusal import OutOfRange, Refusal
+from ...runtime.engine.tokens.network import NEVER
+from ..diffusion.export import tokenizer_file
 from ..graph import trace
 from ..weights import GraphFiles
 
-FACTS = "musicgen.json"
+TEXT = 64
+"""Tokens of a prompt that the graphs are made for."""
 OUTPUTS = ("logits", "key", "value")
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is in a folder: words of each codebook, how many codebooks, frames of the decoder and text tokens that the graphs were
-    made for, the cache (layers, heads, window, head), numbers of a condition, samples a second and a frame."""
-
-    words: int
-    codebooks: int
-    frames: int
-    text: int
-    cache: tuple[int, int, int, int]
-    condition: int
-    rate: int
-    hop: int
-
-    @property
-    def delays(self) -> tuple[int, ...]:
-        return tuple(range(self.codebooks))
+TOKENIZER = "tokenizer.json"
 
 
 class TextEncoder(nn.Module):
@@ -166,8 +144,21 @@ class Sound(nn.Module):
         return self.decoder(self.quantizer.decode(codes.long().transpose(0, 1)))
 
 
-def export(model: Any, folder: Path, frames: int, text: int, store: str = "fp16") -> Facts:
-    """Writes encode_text, step and decode for pieces of `frames` frames and prompts of `text` tokens; `store` as weights are kept.
+def export_folder(source: str, out: Path, seconds: float, store: str = "fp16", name: str = "") -> Bundle:
+    """Exports a checkpoint (a folder or hub id that transformers reads) for pieces of `seconds`."""
+    from transformers import AutoTokenizer, MusicgenForConditionalGeneration
+
+    model = MusicgenForConditionalGeneration.from_pretrained(source)
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    codec = model.audio_encoder.config
+    frames = round(seconds * codec.sampling_rate / float(np.prod(codec.upsampling_ratios)))
+    return export(model, tokenizer, out, frames, TEXT, store, name or out.name)
+
+
+def export(
+    model: Any, tokenizer: Any, folder: Path, frames: int, text: int, store: str = "fp16", name: str = ""
+) -> Bundle:
+    """Writes a bundle for pieces of `frames` frames and prompts of `text` tokens; `store` as weights are kept.
 
     A codec that splits or normalises its sound is refused: MusicGen's does neither.
     """
@@ -177,87 +168,54 @@ def export(model: Any, folder: Path, frames: int, text: int, store: str = "fp16"
         raise Refusal("unsupported", "audio_encoder", "splits or normalises its sound", "export a MusicGen checkpoint")
     if config.audio_channels != 1:
         raise Refusal("unsupported", "decoder", f"has {config.audio_channels} channels", "export a mono checkpoint")
-    facts = facts_of(model, frames, text)
-    step, encoder, sound = Step(model, text, facts.cache[2]), TextEncoder(model), Sound(codec)
+    if frames < 1:
+        raise OutOfRange("seconds", frames, "at least a frame of the codec")
+    manifest = manifest_for(model, frames, text, name or folder.name)
+    window = manifest.cache.window
+    step, encoder, sound = Step(model, text, window), TextEncoder(model), Sound(codec)
     rows = 3
     draw = torch.Generator().manual_seed(0)
-    cache = (rows, *facts.cache)
+    cache = (rows, manifest.cache.layers, manifest.cache.heads, window, manifest.cache.head)
     inputs = {
-        "tokens": torch.randint(0, facts.words, (rows, facts.codebooks), generator=draw).float(),
-        "condition": torch.rand(rows, facts.condition, generator=draw),
+        "tokens": torch.randint(0, manifest.words, (rows, manifest.codebooks), generator=draw).float(),
+        "condition": torch.rand(rows, manifest.condition, generator=draw),
         "time": torch.full((rows,), 5.0),
         "keys": torch.randn(cache, generator=draw),
         "values": torch.randn(cache, generator=draw),
-        "mask": torch.where(torch.arange(facts.cache[2]) < 5, 0.0, float(NEVER)).expand(rows, -1).contiguous(),
+        "mask": torch.where(torch.arange(window) < 5, 0.0, float(NEVER)).expand(rows, -1).contiguous(),
     }
     words = {"tokens": torch.ones(rows, text), "mask": torch.ones(rows, text)}
-    codes = {"codes": torch.randint(0, facts.words, (rows, facts.codebooks, frames), generator=draw).float()}
+    codes = {"codes": torch.randint(0, manifest.words, (rows, manifest.codebooks, frames), generator=draw).float()}
     with GraphFiles(folder, store) as graphs:
         graphs.add("step", trace(step, inputs, OUTPUTS, {name: {0: "batch"} for name in inputs}))
         graphs.add("encode_text", trace(encoder, words, ["condition"], {name: {0: "batch"} for name in words}))
         graphs.add("decode", trace(sound, codes, ["audio"], {"codes": {0: "batch"}}))
-    (folder / FACTS).write_text(json.dumps(asdict(facts), indent=1) + "\n", encoding="utf-8")
-    return facts
+    (folder / TOKENIZER).write_bytes(tokenizer_file(tokenizer, text))
+    return seal(folder, manifest, [*graphs.names, TOKENIZER])  # type: ignore[arg-type]
 
 
-def facts_of(model: Any, frames: int, text: int) -> Facts:
+def manifest_for(model: Any, frames: int, text: int, name: str) -> CodesManifest:
     config, codec = model.decoder.config, model.audio_encoder.config
     layers, heads = config.num_hidden_layers, config.num_attention_heads
-    window = frames + config.num_codebooks
-    return Facts(
+    how = model.generation_config
+    return CodesManifest(
+        name=name,
+        graphs={each: f"{each}.onnx" for each in GRAPHS},
         words=config.vocab_size,
         codebooks=config.num_codebooks,
         frames=frames,
         text=text,
-        cache=(layers, heads, window, config.hidden_size // heads),
+        pad=model.config.text_encoder.pad_token_id,
+        tokenizer=TOKENIZER,
         condition=layers * 2 * text * config.hidden_size + text,
-        rate=codec.sampling_rate,
+        cache=Cache(layers, heads, frames + config.num_codebooks, config.hidden_size // heads),
+        rate_hz=codec.sampling_rate,
         hop=int(np.prod(codec.upsampling_ratios)),
+        recommended=Recommended(
+            temperature=float(how.temperature or 1.0),
+            top_k=int(how.top_k or 250),
+            guidance=float(how.guidance_scale or 3.0),
+        ),
+        licence="cc-by-nc-4.0 (Meta's weights); see the model card",
+        provenance={"made_by": "exporters/music/musicgen", "source": str(model.config._name_or_path)},
     )
-
-
-class MusicGen:
-    """An exported folder on a backend; it makes jobs for the engine, and sound of what they said."""
-
-    def __init__(self, folder: Path, backend: str = "onnxruntime", proofs: Path | None = None) -> None:
-        known = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        self.facts = Facts(**{**known, "cache": tuple(known["cache"])})
-        opened = open_backend(backend)
-        step, self._text, self._decode = (opened(folder / f"{n}.onnx", 1) for n in ("step", "encode_text", "decode"))
-        cache = Cache(*self.facts.cache)
-        digest = hashlib.sha256((folder / "step.onnx").read_bytes()).hexdigest()
-        fixed = prove(step, cache, self.facts.codebooks, self.facts.condition, digest, proofs or folder)
-        self.network = TokenNetwork(None, step, cache, fixed)  # type: ignore[arg-type]
-
-    def condition(self, tokens: NDArray[Any]) -> NDArray[np.float32]:
-        """(C,) of a prompt's tokens (n,), at most `text` of them."""
-        if not 0 < len(tokens) <= self.facts.text:
-            sentence = f"has {len(tokens)} tokens, the graphs were made for 1 to {self.facts.text}"
-            raise Refusal("too_large", "prompt", sentence, "shorten it, or export with more `text`")
-        mask = (np.arange(self.facts.text) < len(tokens)).astype(np.float32)[None]
-        padded = np.zeros((1, self.facts.text), np.float32)
-        padded[0, : len(tokens)] = tokens
-        found: NDArray[np.float32] = self._text.run({"tokens": padded, "mask": mask})["condition"][0]
-        return found
-
-    def job(self, condition: NDArray[np.float32], seed: int, how: Sampling, guidance: float = 3.0) -> TokenJob:
-        """A piece of `frames` frames; its tokens are (codebooks, frames)."""
-        f = self.facts
-        weights = [w for w in guided(guidance) if w]
-        steps = f.frames + max(f.delays)
-        heard = np.stack([condition, np.zeros_like(condition)])[: len(weights), None]
-        plan = TokenPlan(
-            sizes=(f.words,) * f.codebooks,
-            delays=f.delays,
-            frames=f.frames,
-            conditions=np.broadcast_to(heard, (len(weights), steps, f.condition)),
-            sees=np.ones((len(weights), f.codebooks), np.bool_),
-            mix=np.tile(np.array(weights), (f.codebooks, 1)),
-            sampling=(how,) * f.codebooks,
-        )
-        return TokenJob(self.network, plan, lambda: gumbels(seed, TOKENS, 0, f.codebooks, f.frames, f.words))
-
-    def sound(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
-        """(channels, samples) of tokens (codebooks, frames)."""
-        audio: NDArray[np.float32] = self._decode.run({"codes": tokens[None].astype(np.float32)})["audio"][0]
-        return audio

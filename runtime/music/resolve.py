@@ -35,18 +35,25 @@ PROGRESSION_LIMIT = 64
 
 
 @dataclass(frozen=True, eq=False)
-class MusicResolved:
-    """A recipe with what the engine needs to make it."""
+class TokensResolved:
+    """A recipe of what is said in tokens, with what the engine needs to make it."""
 
-    recipe: MusicRecipe
+    recipe: Any
     bundle: Bundle
-    conditions: Conditions
     plan: TokenPlan
     ignored: tuple[str, ...]
 
     @property
     def evaluations(self) -> int:
         return self.plan.evaluations
+
+
+@dataclass(frozen=True, eq=False)
+class MusicResolved(TokensResolved):
+    """Of a piece of music, or of what a stream plays."""
+
+    recipe: MusicRecipe
+    conditions: Conditions
 
 
 def manifest_of(bundle: Bundle) -> MusicManifest:
@@ -90,7 +97,7 @@ def resolve(request: Mapping[str, Any], bundle: Bundle) -> MusicResolved:
         }
     )
     _check_audible(only, mute, recipe.featuring)
-    return MusicResolved(recipe, bundle, conditions, plan_of(recipe, conditions, manifest), tuple(said.ignored))
+    return MusicResolved(recipe, bundle, plan_of(recipe, conditions, manifest), tuple(said.ignored), conditions)
 
 
 def conditions_of(asked: Mapping[str, Any], said: Said) -> Conditions:

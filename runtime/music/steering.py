@@ -135,7 +135,7 @@ def merged(now: MusicResolved, fields: Mapping[str, Any]) -> MusicResolved:
     whole = {**now.recipe.to_dict(), **fields, "prompt": ""}
     found = resolve(whole, now.bundle)
     recipe = msgspec.structs.replace(found.recipe, prompt=now.recipe.prompt)
-    return MusicResolved(recipe, found.bundle, found.conditions, found.plan, now.ignored)
+    return MusicResolved(recipe, found.bundle, found.plan, now.ignored, found.conditions)
 
 
 def _key(now: MusicResolved, fixed: Mapping[str, Any]) -> str:

@@ -1,18 +1,36 @@
 """MusicGen at toy size through the token engine, against transformers' own loop on the same weights."""
 
+import json
+import threading
 import time
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-from transformers import EncodecConfig, MusicgenConfig, MusicgenForConditionalGeneration, T5Config  # noqa: E402
+from tokenizers import Tokenizer  # noqa: E402
+from tokenizers.models import WordLevel  # noqa: E402
+from tokenizers.pre_tokenizers import Whitespace  # noqa: E402
+from tokenizers.processors import TemplateProcessing  # noqa: E402
+from transformers import (  # noqa: E402
+    EncodecConfig,
+    MusicgenConfig,
+    MusicgenForConditionalGeneration,
+    PreTrainedTokenizerFast,
+    T5Config,
+)
 from transformers.models.musicgen.configuration_musicgen import MusicgenDecoderConfig  # noqa: E402
 
+from cadenza.assets.bundle import load_bundle  # noqa: E402
 from cadenza.assets.refusal import Refusal  # noqa: E402
-from cadenza.exporters.music.musicgen import MusicGen, export  # noqa: E402
+from cadenza.bindings.command.app import run  # noqa: E402
+from cadenza.bridge import connect  # noqa: E402
+from cadenza.bridge.server import serve  # noqa: E402
+from cadenza.exporters.music.musicgen import export  # noqa: E402
 from cadenza.runtime.engine.engine import Engine  # noqa: E402
 from cadenza.runtime.engine.tokens.sampling import Sampling  # noqa: E402
+from cadenza.runtime.music.codes import job_of, open_codes  # noqa: E402
+from cadenza.runtime.runtime import Runtime  # noqa: E402
 
 FRAMES, TEXT, WORDS = 40, 12, 64
 PROMPTS = [np.array([5, 9, 2, 7, 1]), np.array([11, 3, 1]), np.arange(2, 14)]
@@ -51,6 +69,8 @@ def toy(width=32, layers=3):
         for name, weight in model.named_parameters():
             if weight.ndim > 1 and not name.startswith("audio_encoder"):
                 weight.normal_(0, 1.5 * weight.shape[-1] ** -0.5)
+        for layer in model.audio_encoder.quantizer.layers:  # which begin as zeros: every code would sound alike
+            layer.codebook.embed.normal_(0, 1.0)
     model.generation_config.update(decoder_start_token_id=WORDS, pad_token_id=WORDS, bos_token_id=WORDS)
     return model.eval()
 
@@ -60,11 +80,29 @@ def model():
     return toy()
 
 
+VOCABULARY = ["<pad>", "</s>", "<unk>", "tense", "calm", "drums", "strings", "a", "piano", "with", "slow", "fast"]
+
+
+def tokenizer():
+    """One that cuts at spaces and ends with </s>, as T5's does."""
+    raw = Tokenizer(WordLevel({word: at for at, word in enumerate(VOCABULARY)}, unk_token="<unk>"))
+    raw.pre_tokenizer = Whitespace()
+    raw.post_processor = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return PreTrainedTokenizerFast(tokenizer_object=raw, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
+
+
 @pytest.fixture(scope="module")
-def exported(model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("musicgen")
-    export(model, folder, FRAMES, TEXT, store="fp32")
-    return MusicGen(folder)
+def folder(model, tmp_path_factory):
+    return export(model, tokenizer(), tmp_path_factory.mktemp("musicgen"), FRAMES, TEXT, store="fp32").folder
+
+
+@pytest.fixture(scope="module")
+def exported(folder, tmp_path_factory):
+    return open_codes(load_bundle(folder), "auto", tmp_path_factory.mktemp("proofs"))
+
+
+def job(network, condition, seed, how, guidance=3.0):
+    return job_of(network, condition, seed, how, guidance)
 
 
 def theirs(model, tokens, guidance, **sampling):
@@ -106,29 +144,29 @@ def finished(*jobs):
 def test_greedy_codes_and_their_sound_are_those_of_transformers(model, exported, prompt, guidance):
     codes, sound = theirs(model, PROMPTS[prompt], guidance, do_sample=False)
     condition = exported.condition(PROMPTS[prompt])
-    (tokens,) = finished(exported.job(condition, 0, Sampling(temperature=0.0), guidance))
+    (tokens,) = finished(job(exported, condition, 0, Sampling(temperature=0.0), guidance))
     assert codes.shape[1] == FRAMES
     assert len(np.unique(codes)) > 4
     np.testing.assert_array_equal(tokens, codes)
-    np.testing.assert_allclose(exported.sound(tokens)[0], sound, atol=1e-4 * np.abs(sound).max())
+    np.testing.assert_allclose(exported.heard(tokens)[0], sound, atol=1e-4 * np.abs(sound).max())
 
 
 def test_the_prompt_is_heard(exported):
     how = Sampling(temperature=0.0)
-    one, other = finished(*(exported.job(exported.condition(each), 0, how) for each in PROMPTS[:2]))
+    one, other = finished(*(job(exported, exported.condition(each), 0, how) for each in PROMPTS[:2]))
     assert (one != other).mean() > 0.2
 
 
 def test_a_piece_is_the_same_alone_and_beside_others(exported):
     jobs = [
-        lambda seed=seed: exported.job(
-            exported.condition(PROMPTS[seed % 3]), seed, Sampling(1.0, 20, 0.0), 1.0 + seed % 3
+        lambda seed=seed: job(
+            exported, exported.condition(PROMPTS[seed % 3]), seed, Sampling(1.0, 20, 0.0), 1.0 + seed % 3
         )
         for seed in range(6)
     ]
-    together = finished(*(job() for job in jobs))
-    for job, expected in zip(jobs, together, strict=True):
-        np.testing.assert_array_equal(finished(job())[0], expected)
+    together = finished(*(make() for make in jobs))
+    for make, expected in zip(jobs, together, strict=True):
+        np.testing.assert_array_equal(finished(make())[0], expected)
     assert (together[0] != together[3]).any()
 
 
@@ -141,9 +179,61 @@ def test_a_codec_that_splits_its_sound_is_refused(model, tmp_path):
     model.audio_encoder.config.chunk_length_s = 1.0
     try:
         with pytest.raises(Refusal, match="splits or normalises"):
-            export(model, tmp_path, FRAMES, TEXT)
+            export(model, tokenizer(), tmp_path, FRAMES, TEXT)
     finally:
         model.audio_encoder.config.chunk_length_s = None
+
+
+def test_over_a_socket_a_prompt_gives_the_sound_that_transformers_makes_of_it_and_its_recipe_replays(
+    model, folder, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("CADENZA_HOME", str(tmp_path))
+    bound, ready, stop = [], threading.Event(), threading.Event()
+    wanted = {"kind": "musicgen", "prompt": "tense drums with strings", "seed": 4}
+    ids = np.array(tokenizer()(wanted["prompt"]).input_ids)
+    _, expected = theirs(model, ids, 3.0, do_sample=False)
+    with Runtime([folder], "onnxruntime", threads=1) as runtime:
+        told = dict(ready=lambda at: (bound.append(at), ready.set()), stop=stop)
+        thread = threading.Thread(target=serve, args=(runtime, "tcp://127.0.0.1:*"), kwargs=told)
+        thread.start()
+        assert ready.wait(20)
+        try:
+            with connect(bound[0]) as game:
+                (offer,) = game.describe()["bundles"]
+                assert (offer["kind"], offer["sample_rate_hz"]) == ("musicgen", 3200)
+                greedy = game.submit({**wanted, "temperature": 0.0, "guidance": 3.0}).result(60)
+                drawn = [game.submit({**wanted, "seed": seed, "top_k": 20, "guidance": 1.0}) for seed in (4, 5)]
+                drawn = [ticket.result(60) for ticket in drawn]
+                assert game.replay(drawn[0]).digest == drawn[0].digest != drawn[1].digest
+                assert drawn[0].recipe["top_k"] == 20
+                for field, value in (
+                    ("temperature", -1.0),
+                    ("top_k", -1),
+                    ("guidance", 99.0),
+                    ("bars", 4),
+                    ("seed", -1),
+                ):
+                    with pytest.raises(Refusal) as refused:
+                        game.submit({**wanted, field: value}).result(60)
+                    assert refused.value.field == field
+        finally:
+            stop.set()
+            thread.join()
+    np.testing.assert_allclose(greedy.audio[:, 0], expected, atol=1e-4 * np.abs(expected).max())
+    assert (greedy.rate, greedy.seconds) == (3200, FRAMES * 8 / 3200)
+
+
+def test_a_checkpoint_is_exported_by_the_command_that_exports_everything(model, tmp_path, capsys):
+    model.save_pretrained(tmp_path / "checkpoint")
+    tokenizer().save_pretrained(tmp_path / "checkpoint")
+    assert (
+        run(["export", str(tmp_path / "checkpoint"), "--out", str(tmp_path / "out"), "--seconds", "0.1", "--json"]) == 0
+    )
+    said = json.loads(capsys.readouterr().out)
+    bundle = load_bundle(tmp_path / "out")
+    assert (bundle.digest, bundle.manifest.kind) == (said["digest"], "musicgen")
+    assert bundle.manifest.frames == 40
+    assert said["family"] == "musicgen"
 
 
 @pytest.mark.slow
@@ -160,7 +250,7 @@ def test_tokens_come_at_least_three_times_as_quickly_as_from_transformers_loop(m
             took.append(time.perf_counter() - began)
         return sorted(took)[2]
 
-    ours = seconds(lambda: finished(exported.job(condition, 1, Sampling(1.0, 20, 0.0))))
+    ours = seconds(lambda: finished(job(exported, condition, 1, Sampling(1.0, 20, 0.0))))
     loop = seconds(lambda: theirs(model, prompt, 3.0, **sampling))
     print(f"{4 * FRAMES / ours:.0f} tokens/s, transformers {4 * FRAMES / loop:.0f}, ratio {loop / ours:.2f}")
     assert loop / ours >= 3
