@@ -24,7 +24,7 @@ from .train_student import denoiser_of
 from .vocabulary import SOUNDS, SYNONYMS, WORDS
 
 STEPS = (8, 4)
-"""The first is what a request gets that names no number."""
+"""The last is what a request gets that names no number."""
 SIDES, AXES = (1, 24), {0: "batch", 3: "width"}
 
 
