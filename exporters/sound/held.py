@@ -23,8 +23,3 @@ def draw_held(clean: Tensor) -> tuple[Tensor, Tensor]:
         kept = torch.maximum(kept, inside[:, None, None].float())
     kept = kept * (torch.rand(batch, 1, 1, 1) < SHARE)
     return torch.cat([kept, clean * kept], 1), 1 - kept
-
-
-def nothing(clean: Tensor) -> Tensor:
-    """What a network is told where nothing is held."""
-    return torch.cat([torch.zeros_like(clean[:, :1]), torch.zeros_like(clean)], 1)

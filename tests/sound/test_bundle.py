@@ -9,6 +9,7 @@ from cadenza.exporters.sound.codec import CELL, PERIOD
 from cadenza.exporters.sound.signal import RATE
 from cadenza.exporters.sound.vocabulary import LOOPS, SHOTS
 from cadenza.runtime.bundles import EMBEDDED
+from cadenza.runtime.inputs import given
 from cadenza.runtime.runtime import Runtime
 
 FOLDER = EMBEDDED / "sound"
@@ -129,3 +130,19 @@ def test_a_sound_that_starts_from_another_is_nearer_to_it_the_less_it_is_denoise
         levels = [np.log(1e-4 + (s.audio.reshape(-1, 512) ** 2).mean(1)) for s in (first, other)]
         apart.append(np.abs(levels[0] - levels[1]).mean())
     assert apart[0] < apart[1]
+
+
+def test_a_network_is_told_what_is_held_and_nothing_without_a_mask(runtime):
+    latent = np.random.default_rng(0).standard_normal((112, 1, 64)).astype(np.float32)
+    asked = {"kind": "sound", "prompt": "rain", "seconds": TWO, "seed": 2}
+    plain = given(runtime.resolve(asked), None, None)
+    assert plain["mask"] is None
+    assert plain["given"]["held"].shape == (2, 113, 1, 64)
+    assert not plain["given"]["held"].any()
+    image = {"prompt": "rain", "seed": 1, "seconds": TWO}
+    told = given(runtime.resolve({**asked, "image": image, "anew": [[1.0, 1.5], [2.0, 0.1]]}), None, latent)
+    anew = np.zeros(64)
+    anew[31:47] = anew[62:] = anew[:4] = 1.0
+    assert np.array_equal(told["mask"][0, 0], anew)
+    assert np.array_equal(told["given"]["held"][0, 0, 0], 1 - anew)
+    assert np.array_equal(told["given"]["held"][1, 1:, 0], latent[:, 0] * (1 - anew).astype(np.float32))
