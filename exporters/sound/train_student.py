@@ -3,7 +3,8 @@ teacher's path ends.
 
     python -m cadenza.exporters.sound.train_student --minutes 12
 
-Consistency distillation, without guidance: what a class sounds like the guess knows; see `exporters.embedded.train_student` for its sources.
+Consistency distillation, without guidance: what a class sounds like the guess knows. Its sources stand in
+`exporters.embedded.train_student`.
 """
 
 from __future__ import annotations
