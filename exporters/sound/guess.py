@@ -29,7 +29,7 @@ EXAMPLES = 64
 """Of what sounds of a class have in common."""
 AROUND = 0.1
 """Of the variance that whole sounds have in common, how much lies around the examples."""
-BOLDNESS = 12.0
+BOLDNESS = 8.0
 """Of a few-step network: how surely it chooses the example that is nearest by angle. By distance, noise is nearest to the
 smallest examples, and every chord would be a faint one."""
 CALM = 0.7
