@@ -120,7 +120,11 @@ def test_bad_terms_are_refused_in_the_same_way(address, field, terms, words):
 FRAMES = {
     "truncated": ([encode(m.Submit(request="a", recipe={"prompt": "stone"}))[:-3]], "header", ["no msgpack map"]),
     "over the limit": ([b"\x00" * 70_000], "header", ["70000 bytes", "65536"]),
-    "two frames": ([encode(m.Ping(request="a")), b"pixels"], "payload", ["0 frames of payload were announced", "1 came"]),
+    "two frames": (
+        [encode(m.Ping(request="a")), b"pixels"],
+        "payload",
+        ["0 frames of payload were announced", "1 came"],
+    ),
     "wrong type": ([msgspec.msgpack.encode({"type": "ping", "request": 5})], "request", ["str", "int"]),
     "unknown type": ([msgspec.msgpack.encode({"type": "dance"})], "type", ["'dance' is not known", "submit"]),
 }
