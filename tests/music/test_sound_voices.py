@@ -106,4 +106,5 @@ def test_a_bank_forgets_what_was_not_used_for_longest():
     for pitch in range(61, 70):
         bank.note("flute", pitch, 1, RATE // 2, RATE)
     assert bank.held <= bank.capacity
-    assert bank.note("flute", 60, 1, RATE // 2, RATE).tobytes() == first.tobytes()
+    again = bank.note("flute", 60, 1, RATE // 2, RATE)
+    assert again.piece(0, again.frames).tobytes() == first.piece(0, first.frames).tobytes()
