@@ -35,7 +35,7 @@ def main(
         stage(f"train_{name}", "--minutes", budget[name], *where)
     stage("keep", *where)
     stage("bundle", "--training", str(out), "--out", str(bundle))
-    stage("quality", "--training", str(out), "--bundle", str(bundle))
+    stage("quality", "--training", str(out), "--bundle", str(bundle), "--write")
 
 
 def stage(module: str, *arguments: str) -> None:

@@ -17,6 +17,9 @@ SCALES = {1: 0.5, 2: 1.0, 4: 1.0}
 FILTERS = 8
 KERNEL = 9
 WINDOW = 16
+RATIO = 0.2
+FAINT = 0.004
+"""Strength of an answer, in maps of [0, 1], below which nothing is told apart: that of a step of 8 bits."""
 
 
 def weights(complete: Tensor) -> Tensor:
@@ -61,7 +64,8 @@ def draw_filters(count: int = FILTERS) -> Tensor:
 def detail(made: Tensor, true: Tensor, weight: Tensor, filters: Tensor) -> Tensor:
     """How far the strength of the filters' answers in windows of 16 pixels is from the data's, in full and in half size.
 
-    Where a grain lies does not matter here, how much of it there is, how coarse, and how the maps go together does.
+    Where a grain lies does not matter here, how much of it there is, how coarse, and how the maps go together does. The
+    difference alone would forgive the loss of what is faint, the finest grain first; so the ratio counts as well.
     """
     total = made.new_zeros(())
     both = (torch.cat([made, true]) - 0.5) * weight.sqrt().repeat(2, 1, 1, 1)
@@ -71,6 +75,7 @@ def detail(made: Tensor, true: Tensor, weight: Tensor, filters: Tensor) -> Tenso
         strength = torch.sqrt(F.avg_pool2d(answers.float().square(), WINDOW, WINDOW // 2) + 1e-6)
         a, b = strength.chunk(2)
         total = total + ((a - b).abs() / torch.sqrt(b + 0.01)).mean()
+        total = total + RATIO * ((a + FAINT).log() - (b + FAINT).log()).abs().mean()
     return total
 
 

@@ -1,6 +1,7 @@
 """Says how good the embedded texture bundle is, in numbers and pictures.
 
     python -m cadenza.exporters.embedded.quality                 # numbers and contact sheets to out/
+    python -m cadenza.exporters.embedded.quality --write         # and the numbers into the bundle, as quality.json
 
 The bundle is asked as a game would ask it, through the runtime; the judge is a classifier that learnt from textures the
 generator never saw (`classifier.py`). With the trainings at hand (`--training`), the teacher is measured beside it.
@@ -19,10 +20,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from ...assets.bundle import add_files, load_bundle
 from ...runtime.bundles import EMBEDDED
 from ...runtime.runtime import Runtime
 from . import measures
-from .classifier import Classifier, Judged, halves, judge, load_classifier
+from .classifier import Classifier, Judged, judge, load_classifier, parts
 from .dataset import HELD_OUT, Dataset, condition, generate
 from .freedoom import find_wad, labelled, read_wad
 from .sampling import load_networks, sample, teacher_plan
@@ -76,10 +78,10 @@ def modifier_figures(runtime: Runtime, classifier: Classifier, seeds: int) -> di
     plain = judge(
         classifier, ask(runtime, [(host, seed) for host in MODIFIER_HOSTS for seed in range(4 * seeds)], 4)
     ).modifiers
-    each = {name: round(float((seen[i, :, i] > 0.5).mean()), 3) for i, name in enumerate(MODIFIERS)}
+    each = {name: round(float(seen[i, :, i].mean()), 3) for i, name in enumerate(MODIFIERS)}
     return {
         "modifiers_right": round(float(np.mean(list(each.values()))), 3),
-        "modifiers_seen_unasked": round(float((plain > 0.5).mean()), 3),
+        "modifiers_seen_unasked": round(float(plain.mean()), 3),
         "by_modifier": each,
     }
 
@@ -88,7 +90,7 @@ def classifier_figures(classifier: Classifier, data: Dataset, test: NDArray[np.i
     """How good the judge itself is, on data it did not learn from."""
     truth = data.conditions[test]
     seen = judge(classifier, np.stack([data.maps[i] for i in test]))
-    there, heard = truth[:, len(MATERIALS) :] > 0, seen.modifiers > 0.5
+    there, heard = truth[:, len(MATERIALS) :] > 0, seen.modifiers
     return {
         "held_out": len(test),
         "materials_right": round(float((seen.materials == truth[:, : len(MATERIALS)].argmax(1)).mean()), 3),
@@ -116,7 +118,7 @@ def sheet(path: Path, rows: Iterable[Maps]) -> None:
 
 def report(bundle: Path, training: Path, seeds: int, out: Path) -> dict[str, Any]:
     classifier, held_out = load_classifier(training)
-    _, test = halves(held_out)
+    _, _, test = parts(held_out)
     plain = generate(training / "plain", len(MATERIALS) * max(seeds, 16), 2 * HELD_OUT, plain=True)
     labels = plain.conditions[:, : len(MATERIALS)].argmax(1)
     data = np.asarray(plain.maps)
@@ -155,11 +157,13 @@ def main(
     training: Annotated[Path, typer.Option(help="where sets, the classifier and the teacher are")] = Path("training"),
     seeds: Annotated[int, typer.Option(help="seeds a material")] = 16,
     out: Annotated[Path, typer.Option(help="where the contact sheets go")] = Path("out"),
+    write: Annotated[bool, typer.Option(help="put the numbers into the bundle, which changes its digest")] = False,
 ) -> None:
-    numbers = report(bundle, training, seeds, out)
-    text = json.dumps(numbers, indent=1)
-    (out / "quality.json").write_text(text + "\n")
-    print(text)
+    text = json.dumps(report(bundle, training, seeds, out), indent=1) + "\n"
+    (out / "quality.json").write_text(text)
+    print(text, end="")
+    if write:
+        print(f"{bundle}: {add_files(load_bundle(bundle), {'quality.json': text.encode()}).digest}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from .training import Run, averaged
 LATENT_NOISE = 0.25
 """Added to latents in training: the decoder forgives what a few-step sampler leaves over, and latents near each other must
 look alike, which makes their distribution one that a small denoiser can learn."""
-DETAIL, GRID, SPREAD = 1.0, 0.5, 0.1
+DETAIL, GRID, SPREAD = 1.0, 1.5, 0.1
 """Weights of the losses beside that of structure."""
 HIDDEN = 0.2
 """Share of complete samples whose data maps the encoder does not see and the decoder must guess."""
@@ -63,7 +63,7 @@ def train(folder: Path, data: Dataset, minutes: float, rate: float = 0.01, batch
         parts = {
             "structure": losses.structure(made, maps, weight),
             "detail": DETAIL * losses.detail(made, maps, weight, filters),
-            "grid": GRID * losses.grid(made),
+            "grid": GRID * losses.grid(made.clamp(0.0, 1.0)),
             "spread": SPREAD * losses.spread(latent),
         }
         return parts, (made - maps).square().mean((0, 2, 3)), latent

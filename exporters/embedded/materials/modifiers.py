@@ -31,7 +31,7 @@ def wet(c: Canvas, s: Surface, strength: float) -> Surface:
 
 def mossy(c: Canvas, s: Surface, strength: float) -> Surface:
     """Cushions grow from joints and hollows over the rest."""
-    cover = step(0.75, 1.25, 0.55 * _low(c, s) + 0.75 * c.noise(24, 1.4) + 1.5 * strength - 0.1)
+    cover = step(0.75, 1.25, 0.8 * _low(c, s) + 0.65 * c.noise(24, 1.4) + 1.1 * strength - 0.1)
     tuft = voronoi(c, 5.0, 0.9)
     bead = np.sqrt(np.clip(tuft.edge / 2.2, 0, 1))
     tone = np.clip(0.15 + 0.6 * bead + 0.12 * c.noise(12), 0, 1)
@@ -55,13 +55,14 @@ def cracked(c: Canvas, s: Surface, strength: float) -> Surface:
 
 
 def worn(c: Canvas, s: Surface, strength: float) -> Surface:
-    """Raised edges are rubbed pale and round, and chips are missing."""
+    """Bleached; raised edges are rubbed pale and round, and chips are missing."""
     high = -_low(c, s, 3.0)
     rub = step(0.7, 1.9, high + 0.6 * c.noise(12)) * strength
     chip = step(1.15, 1.45, c.noise(15, 1.3) + 0.35 * strength) * strength
     light = np.clip(_luminance(s.rgb) * 1.25 + 0.13, 0, 1)
-    rgb = paint(s.rgb, np.stack([light * 1.02, light, light * 0.95]), 0.55 * rub)
-    rgb = mix(rgb, rgb * 0.72, chip)
+    bare = np.stack([light * 1.02, light, light * 0.95])
+    rgb = paint(mix(s.rgb, bare, 0.25 * strength), bare, 0.75 * rub)
+    rgb = mix(rgb, rgb * 0.62, chip)
     return Surface(
         rgb,
         mix(s.height, c.blur(s.height, 1.5), strength) - 0.14 * chip,
@@ -136,5 +137,5 @@ MODIFIERS: dict[str, Callable[[Canvas, Surface, float], Surface]] = {
 }  # fmt: skip
 """In the order in which they happen: damage, colour, growth, weather."""
 
-GRAINS = {"fine": 0.62, "coarse": 1.6}
+GRAINS = {"fine": 0.56, "coarse": 1.75}
 """Modifiers that only change the size of the features."""
