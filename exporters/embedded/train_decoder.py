@@ -20,7 +20,7 @@ from .networks import FACTOR, Autoencoder, AutoencoderShape
 from .train_autoencoder import LATENT_NOISE, REAL, batches, grain_for
 from .training import Run
 
-DETAIL, GRID = 2.0, 3.0
+DETAIL, GRID = 2.0, 10.0
 """Weights beside the loss of structure: higher than while the latents were still in the making."""
 
 

@@ -60,7 +60,7 @@ def train(folder: Path, data: Latents, minutes: float, batch: int = 64) -> None:
         note(figures)
 
 
-def latents_of(out: Path, textures: int, copies: int = 1) -> Latents:
+def latents_of(out: Path, textures: int, copies: int = 2) -> Latents:
     """The latents of the whole training set under the trained autoencoder."""
     data = with_freedoom(generate(out / "procedural", textures), REAL)
     model = averaged(out / "autoencoder", "autoencoder", Autoencoder(AutoencoderShape()))
