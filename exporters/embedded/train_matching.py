@@ -21,7 +21,7 @@ from .latents import Latents
 from .networks import Denoiser
 from .sampling import load_networks
 from .train_student import GRID, clean_estimate
-from .train_teacher import UNCONDITIONAL, draw_times, latents_of, noised
+from .train_teacher import UNCONDITIONAL, latents_of, noised
 from .training import Run
 
 GUIDANCE = 1.25
@@ -32,36 +32,33 @@ FOLLOWER_RATE = 3.0
 
 
 class Matching:
-    """The student, the teacher, and the follower that knows the student's textures, as two compiled losses."""
+    """The student, the teacher, and the follower that knows the student's textures; `loss` trains student and follower."""
 
     def __init__(self, student: Denoiser, follower: Denoiser, teacher: Denoiser) -> None:
         self.student, self.follower, self.teacher = student, follower, teacher
-        self.make, self.follow = torch.compile(self._make), torch.compile(self._follow)
+        self.loss = torch.compile(self._loss)
 
-    def _make(
+    def _loss(
         self, x: Tensor, time: Tensor, condition: Tensor, noise: Tensor, judged: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """(loss, clean estimates, how far they are moved) of the student for x (B, C, h, w) at `time` (B,).
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(loss of the student, loss of the follower, clean estimates, how far they are moved) for x (B, C, h, w) at `time` (B,).
 
-        The estimates are judged at times `judged` (B,) with fresh noise.
+        The estimates are judged at times `judged` (B,) with fresh noise. What the follower answers there serves twice: for
+        the student as its own flow, for the follower as its flow matching on the student's textures.
         """
         with torch.autocast("cpu", torch.bfloat16):
             made = clean_estimate(self.student, x, time, condition)
+            seen = noised(made.detach(), judged, noise)
+            level = judged[:, None, None, None]
+            answer = self.follower(seen, judged, condition)
             with torch.no_grad():
-                seen = noised(made, judged, noise)
                 both = self.teacher(seen.repeat(2, 1, 1, 1), judged.repeat(2), torch.cat([condition, condition * 0]))
                 conditional, unconditional = both.chunk(2)
                 flow = unconditional + GUIDANCE * (conditional - unconditional)
-                wanted = seen - judged[:, None, None, None] * flow
-                own = clean_estimate(self.follower, seen, judged, condition)
+                wanted, own = seen - level * flow, seen - level * answer
                 step = (own - wanted) / (made - wanted).abs().mean((1, 2, 3), keepdim=True)
-        return (made * step).mean(), made.detach(), (own - wanted).abs().mean()
-
-    def _follow(self, made: Tensor, time: Tensor, noise: Tensor, condition: Tensor) -> Tensor:
-        """Flow matching on the student's textures."""
-        with torch.autocast("cpu", torch.bfloat16):
-            flow = self.follower(noised(made, time, noise), time, condition)
-        return (flow - (noise - made)).square().mean()
+        behind = (answer - (noise - made.detach())).square().mean()
+        return (made * step).mean(), behind, made.detach(), (own - wanted).abs().mean()
 
 
 def train(folder: Path, teacher: Denoiser, data: Latents, minutes: float, batch: int = 32) -> None:
@@ -93,11 +90,9 @@ def train(folder: Path, teacher: Denoiser, data: Latents, minutes: float, batch:
             condition = condition * (torch.rand(batch, 1) >= UNCONDITIONAL / 2)
         time = torch.full((batch,), 1 - at / GRID)
         x = noised(made, time, torch.randn_like(made))
-        judged = torch.rand(batch) * 0.96 + 0.02
-        loss, made, moved = matching.make(x, time, condition, torch.randn_like(made), judged)
-        run.update("denoiser", loss)
-        behind = matching.follow(made, draw_times(batch), torch.randn_like(made), condition)
-        run.update("follower", behind)
+        noise, judged = torch.randn_like(made), torch.rand(batch) * 0.96 + 0.02
+        loss, behind, made, moved = matching.loss(x, time, condition, noise, judged)
+        run.update("denoiser", loss + behind, "follower")
         note({"moved": float(moved), "follower": float(behind.detach())})
         at = (at + 1) % GRID
 

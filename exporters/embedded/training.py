@@ -79,9 +79,18 @@ class Run:
                     sums.clear()
                     turns, saved = 0, time.monotonic()
 
-    def update(self, name: str, loss: Tensor) -> None:
-        """One step of one model's optimiser down the loss; the average follows. Gradients of the other models are dropped."""
+    def update(self, name: str, loss: Tensor, *others: str) -> None:
+        """One step of one model's optimiser down the loss, and of `others` that the same loss trains; their averages follow.
+
+        Gradients of all other models are dropped.
+        """
         loss.backward()
+        for each in (name, *others):
+            self._step(each)
+        for model in self.models.values():
+            model.zero_grad(set_to_none=True)
+
+    def _step(self, name: str) -> None:
         optimiser, model = self.optimisers[name], self.models[name]
         for group in optimiser.param_groups:
             group["lr"] = self.learning_rate() * self.relative_rate.get(name, 1.0)
@@ -89,8 +98,6 @@ class Run:
             if parameter.grad is not None:
                 torch.nan_to_num_(parameter.grad, nan=0.0, posinf=0.0, neginf=0.0)
         optimiser.step()
-        for each in self.models.values():
-            each.zero_grad(set_to_none=True)
         renormalise(model)
         keep = 0.5 ** (self.batch / min(self.half_life_images, self.images / 4 + self.batch))
         with torch.no_grad():
