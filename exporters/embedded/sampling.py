@@ -48,7 +48,7 @@ def grain_of(cells: int) -> tuple[int, int, int]:
     return GRAIN, side, side
 
 
-def teacher_plan(guidance: float = 2.0, steps: int = TEACHER_STEPS) -> Plan:
+def teacher_plan(guidance: float = 1.5, steps: int = TEACHER_STEPS) -> Plan:
     return compile_plan("heun", "sgm_uniform", steps // 2, Process.flow(), "flow", guidance)
 
 

@@ -20,13 +20,10 @@ from torch import Tensor
 from .latents import Latents
 from .networks import Denoiser
 from .sampling import load_networks
-from .train_student import GRID, clean_estimate
+from .train_student import GRID, GUIDANCE, clean_estimate
 from .train_teacher import UNCONDITIONAL, latents_of, noised
 from .training import Run
 
-GUIDANCE = 1.25
-"""Of the teacher here. At the 2 that consistency was distilled with, seeds came to look alike: within six minutes their
-variety fell from 0.80 of the data's to 0.73 at four steps."""
 FOLLOWER_RATE = 3.0
 """Of the network that follows the student, beside the student's own: it must never be far behind."""
 
