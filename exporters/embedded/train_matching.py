@@ -10,7 +10,6 @@ distillation for fast image synthesis" (DMD2), 2024, https://arxiv.org/abs/2405.
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +19,8 @@ from torch import Tensor
 
 from .latents import Latents
 from .networks import Denoiser
-from .sampling import STUDENT_TIMES, load_networks
-from .train_student import GUIDANCE, clean_estimate
+from .sampling import load_networks
+from .train_student import GRID, GUIDANCE, clean_estimate
 from .train_teacher import UNCONDITIONAL, latents_of, noised
 from .training import Run
 
@@ -60,9 +59,9 @@ class Matching:
 
 
 def train(folder: Path, teacher: Denoiser, data: Latents, minutes: float, batch: int = 32) -> None:
-    """Goes on from the student's weights; each batch of prompts passes through the times of one of the student's tables.
+    """Goes on from the student's weights; each batch of prompts passes through the times k / GRID.
 
-    So the student sees at each time what it will see in use: its own estimate of the time before, with noise.
+    So the student sees at each time what it will see in use: its own estimate of an earlier time, with noise.
     """
     torch.manual_seed(1)
     networks = [Denoiser(teacher.shape) for _ in range(2)]
@@ -81,19 +80,18 @@ def train(folder: Path, teacher: Denoiser, data: Latents, minutes: float, batch:
     )
     matching = Matching(student, follower, teacher)
     prompts = data.batches(batch, run.images)
-    tables = itertools.cycle([STUDENT_TIMES[4], STUDENT_TIMES[2], STUDENT_TIMES[4]])
-    ahead: list[float] = []
+    at = 0
     for note in run.steps():
-        if not ahead:
+        if at == 0:
             made, condition = next(prompts)
             condition = condition * (torch.rand(batch, 1) >= UNCONDITIONAL / 2)
-            ahead = list(next(tables))
-        time = torch.full((batch,), ahead.pop(0))
+        time = torch.full((batch,), 1 - at / GRID)
         x = noised(made, time, torch.randn_like(made))
         noise, judged = torch.randn_like(made), torch.rand(batch) * 0.96 + 0.02
         loss, behind, made, moved = matching.loss(x, time, condition, noise, judged)
         run.update("denoiser", loss + behind, "follower")
         note({"moved": float(moved), "follower": float(behind.detach())})
+        at = (at + 1) % GRID
 
 
 def main(
