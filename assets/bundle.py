@@ -32,7 +32,11 @@ class Bundle:
     manifest: Manifest
     digest: str
 
-    def path(self, graph: str) -> Path:
+    def path(self, graph: str, backend: str = "") -> Path:
+        """The file of a graph, or what was compiled of it for a backend, where the bundle has that for any shapes."""
+        for engine in self.manifest.engines:
+            if (engine.graph, engine.backend, engine.shapes) == (graph, backend, {}):
+                return self.folder / engine.file
         return self.folder / self.manifest.graphs[graph]
 
     @property

@@ -135,13 +135,14 @@ class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A graph compiled for a class of devices at static shapes (each input's, in whole numbers)."""
+    """A graph compiled for a class of devices at static shapes (each input's, in whole numbers), or at any where none stand."""
 
     graph: str
     file: str
     backend: str
     targets: list[str]  # compute capabilities
     shapes: dict[str, list[int]]
+    shared_memory: int = 0  # bytes that a kernel takes at most, so that a game may draw meanwhile; 0 without a limit
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

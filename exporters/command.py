@@ -149,22 +149,33 @@ def verify(
 
 def engines(
     bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
-    size: Annotated[int, typer.Option(help="Pixels a side; an engine has one size.")] = 256,
+    kind: Annotated[
+        str, typer.Option(help="tensorrt-rtx (needs no GPU), tensorrt (for the GPU here) or openvino (any size).")
+    ] = "tensorrt-rtx",
+    size: Annotated[int, typer.Option(help="Pixels a side, of a sound samples; an engine of TensorRT has one.")] = 256,
     batch: Annotated[list[int] | None, typer.Option(help="Batch size, may be repeated; 1 without it.")] = None,
     target: Annotated[list[str] | None, typer.Option(help="Compute capability such as 8.9, may be repeated.")] = None,
+    shared_memory: Annotated[
+        int, typer.Option(help="KiB of shared memory a kernel, for a GPU that draws meanwhile: 48; 0 for no limit.")
+    ] = 0,
+    graph: Annotated[list[str] | None, typer.Option(help="A graph, may be repeated; all without it.")] = None,
     json: Json = False,
 ) -> None:
-    """Build TensorRT-RTX engines into a bundle; no GPU is needed. Changes the bundle's digest."""
+    """Build engines into a bundle, TensorRT-RTX's without a GPU. Changes the bundle's digest."""
     from ..assets.bundle import load_bundle
-    from .engines import USUAL, add_engines
+    from .engines import Wanted, add_engines
 
-    made = add_engines(load_bundle(bundle), size, batch or [1], target or list(USUAL))
-    rows = [{"file": e.file, "bytes": (made.folder / e.file).stat().st_size} for e in made.manifest.engines]
+    wanted = Wanted(kind, size, batch or [1], target or [], shared_memory, graph or [])
+    made = add_engines(load_bundle(bundle), wanted)
+    rows = [
+        {"file": e.file, "targets": ", ".join(e.targets), "bytes": (made.folder / e.file).stat().st_size}
+        for e in made.manifest.engines
+    ]
     if json:
         typer.echo(json_format.dumps({"digest": made.digest, "engines": rows}))
         return
     for row in rows:
-        typer.echo(f"{row['file']:<32}{row['bytes']:>12} bytes")
+        typer.echo(f"{row['file']:<36}{row['bytes']:>12} bytes  {row['targets']}".rstrip())
 
 
 def _say(made: dict[str, Any], json: bool) -> None:

@@ -11,7 +11,7 @@ from ..assets.bundle import Bundle, load_bundle
 from ..assets.inputs import beside
 from ..assets.manifest import SOUND, Manifest
 from ..assets.refusal import Refusal
-from .engine.backends import Graph, open_backend
+from .engine.backends import Graph, chosen, open_backend
 from .engine.network import Network
 from .engine.proof import LENGTHS, SIZES, Sizes, prove, strictest
 
@@ -48,13 +48,13 @@ def open_network(bundle: Bundle, backend: str, threads: int, cache: Path) -> Net
 
     Graphs whose bits depend on the thread count are held to one thread, and the bundle's description says so.
     """
-    load = open_backend(backend)
+    load, path = open_backend(backend), partial(bundle.path, backend=chosen(backend)[0])
 
     def with_decoder(step: str, threads: int) -> tuple[Graph, Graph]:
-        return load(bundle.path(step), threads), load(bundle.path("decode"), threads)
+        return load(path(step), threads), load(path("decode"), threads)
 
     step, decode = with_decoder("step", threads)
-    steps = {name: step if name == "step" else load(bundle.path(name), threads) for name in bundle.steps.values()}
+    steps = {name: step if name == "step" else load(path(name), threads) for name in bundle.steps.values()}
     sizes = proof_sizes(bundle.manifest)
     proof = strictest(
         prove(bundle, (graph, decode), threads, partial(with_decoder, name, 1), cache, sizes, name)
@@ -64,8 +64,8 @@ def open_network(bundle: Bundle, backend: str, threads: int, cache: Path) -> Net
         network = open_network(bundle, backend, 1, cache)
         network.proof = replace(network.proof, one_thread=True)
         return network
-    encode_text = load(bundle.path("encode_text"), threads) if "encode_text" in bundle.manifest.graphs else None
+    encode_text = load(path("encode_text"), threads) if "encode_text" in bundle.manifest.graphs else None
     encoders = {
-        name: load(bundle.path(name), 1) for name in beside(bundle.manifest.inputs, bundle.manifest.graphs)
+        name: load(path(name), 1) for name in beside(bundle.manifest.inputs, bundle.manifest.graphs)
     }  # no proof is made of these
     return Network(bundle, step, decode, proof, encode_text, {**steps, **encoders})

@@ -24,11 +24,17 @@ AUTO = ("openvino", "onnxruntime")
 Runtime may have to be held to one thread (engine/proof.py). `openvino:bf16` is quicker than both."""
 
 
-def open_backend(name: str) -> Load:
-    """The `load(path, threads)` of a backend."""
+def chosen(name: str) -> tuple[str, str]:
+    """(backend, its choice) of a name; "auto" is the first of AUTO that is here."""
     if name == "auto":
         name = next(each for each in AUTO if find_spec(BACKENDS[each][0]) is not None)
-    name, _, choice = name.partition(":")
+    backend, _, choice = name.partition(":")
+    return backend, choice
+
+
+def open_backend(name: str) -> Load:
+    """The `load(path, threads)` of a backend."""
+    name, choice = chosen(name)
     if name not in BACKENDS:
         raise Unknown("backend", name, ("auto", *BACKENDS))
     package, remedy = BACKENDS[name]
@@ -38,4 +44,4 @@ def open_backend(name: str) -> Load:
     return partial(module.load, choice=choice)
 
 
-__all__ = ["Array", "Graph", "Identity", "Load", "open_backend"]
+__all__ = ["Array", "Graph", "Identity", "Load", "chosen", "open_backend"]

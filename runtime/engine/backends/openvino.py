@@ -3,10 +3,13 @@
 A graph whose sizes are open costs OpenVINO up to a fifth of a short call: it looks at every node's shapes again. So a size
 that is used again and again gets a graph of its own, compiled beside the running one, and taken into use only where it
 gives the same bits. It may not: with sizes known, OpenVINO turns more products and sums into one rounding.
+
+What is compiled of an IR (`cadenza engines --kind openvino`) is kept on this machine and found again at the next start.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import platform
 import time
@@ -19,7 +22,9 @@ from typing import Any
 import numpy as np
 import openvino
 
+from ....assets.bundle import MANIFEST
 from ....assets.refusal import Refusal, Unknown
+from ....assets.store import default_folder
 from .base import Array, Identity
 
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16"}
@@ -53,7 +58,7 @@ class OpenVinoGraph:
             "ENABLE_CPU_PINNING": False,
         }
         self._path = path
-        self._open = self._core.compile_model(str(path), "CPU", self._settings)
+        self._open = self._core.compile_model(str(path), "CPU", {**self._settings, **_kept(path)})
         self._run_open = _Request(self._open)
         self._fixed: dict[Shapes, Future[_Request | None]] = {}
         self._calls: Counter[Shapes] = Counter()
@@ -98,6 +103,15 @@ class OpenVinoGraph:
         model = self._core.read_model(str(self._path))
         model.reshape({name: list(array.shape) for name, array in inputs.items()})
         return self._core.compile_model(model, "CPU", settings)
+
+
+def _kept(path: Path) -> dict[str, str]:
+    """Where what is compiled of an IR is kept: under the digest of its bundle, as OpenVINO compares names and times alone."""
+    manifest = path.parent.parent / MANIFEST
+    if path.suffix != ".xml" or not manifest.is_file():
+        return {}
+    digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    return {"CACHE_DIR": str(default_folder() / "engines" / "openvino" / digest[:32])}
 
 
 def _agree(one: _Request, other: _Request, inputs: dict[str, Array]) -> bool:
