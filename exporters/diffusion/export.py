@@ -34,6 +34,7 @@ from ..verify import TOLERANCE, check_bundle, installed
 from ..weights import GraphFiles
 from .adapter import adapters_of
 from .audio import stable_audio
+from .audio_3 import stable_audio_3
 from .beside import axes_of, examples
 from .calibrate import trajectories
 from .card import said_of
@@ -66,6 +67,7 @@ ARCHITECTURES: dict[str, Callable[[Any], Parts]] = {
     "PixArtAlphaPipeline": pixart,
     "PixArtSigmaPipeline": pixart,
     "StableAudioPipeline": stable_audio,
+    "StableAudio3Pipeline": stable_audio_3,
     "AnimateDiffPipeline": animate_diff,
 }
 """By the name of diffusers' pipeline class."""
@@ -367,6 +369,7 @@ def tokenizer_file(tokenizer: Any, length: int, prepare: Callable[[Any], None] |
     fast = type(tokenizer.backend_tokenizer).from_str(tokenizer.backend_tokenizer.to_str())
     if prepare is not None:
         prepare(fast)
-    fast.enable_truncation(length)
-    fast.enable_padding(length=length, pad_id=tokenizer.pad_token_id, pad_token=tokenizer.pad_token)
+    fast.enable_truncation(length, direction=tokenizer.truncation_side)
+    padding = dict(direction=tokenizer.padding_side, pad_id=tokenizer.pad_token_id, pad_token=tokenizer.pad_token)
+    fast.enable_padding(length=length, **padding)
     return (json.dumps(json.loads(fast.to_str()), sort_keys=True, ensure_ascii=False) + "\n").encode()

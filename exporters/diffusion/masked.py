@@ -36,6 +36,7 @@ def sana_sprint(pipe: Any) -> Parts:
         raise Refusal(
             "unsupported", "transformer", "does not embed guidance, as Sana-Sprint does", "export Sana-Sprint"
         )
+    pipe.tokenizer.padding_side = "right"  # as the pipeline sets it before each prompt
     instruction = "\n".join(inspect.signature(type(pipe).__call__).parameters["complex_human_instruction"].default)
     length = len(pipe.tokenizer.encode(instruction)) + SPRINT_LENGTH - 2
     states = (SPRINT_LENGTH, pipe.text_encoder.config.hidden_size)

@@ -48,7 +48,7 @@ def _silent(pipe: Any) -> dict[str, Any]:
     own = signature(type(pipe).__call__).parameters
     known: dict[str, Any] = {
         "device": "cpu", "num_images_per_prompt": 1, "do_classifier_free_guidance": False, "prompt_2": None,
-        "prompt_3": None,
+        "prompt_3": None, "num_waveforms_per_prompt": 1,
     }  # fmt: skip
     for name in ("max_sequence_length", "complex_human_instruction"):
         if name in own:
@@ -115,6 +115,11 @@ def _schedule(
         if not np.allclose(pipe.scheduler.sigmas[: table.steps], table.times[: table.steps], rtol=1e-5):
             return None, 1.0
         return {}, table.times[0] / float(pipe.scheduler.init_noise_sigma)
+    if isinstance(manifest.process, Flow) and "logsnr_min" in wanted:  # spaces the steps by itself
+        own = sys.modules[type(pipe).__module__].logsnr_sigma_schedule(
+            table.steps, *(wanted[end].default for end in ("logsnr_min", "logsnr_max"))
+        )
+        return ({} if np.allclose(own, table.times[: table.steps], atol=1e-6) else None), 1.0
     if isinstance(manifest.process, Flow):  # its tables are shifted already
         pipe.scheduler = kind.from_config(pipe.scheduler.config, shift=1.0, use_dynamic_shifting=False)
         return {"sigmas": list(table.times)}, 1.0

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import toy
 import toys
+import toys_more
 
 from cadenza.bindings.command import app
 from cadenza.exporters.diffusion import export
@@ -31,6 +32,7 @@ def saved(tmp_path_factory):
     toys.stable_diffusion(embeds_guidance=True).save_pretrained(folder / "embeds")
     pipe.unet.register_to_config(class_embed_type="identity")
     pipe.save_pretrained(folder / "told")
+    toys_more.stable_audio_3(stochastic=False).save_pretrained(folder / "base_audio")
     (folder / "empty").mkdir()
     (folder / "other").mkdir()
     index = {"_class_name": "KandinskyPipeline", "_diffusers_version": diffusers.__version__}
@@ -62,6 +64,7 @@ def refused(saved, tmp_path, capsys, monkeypatch):
         (("empty",), r"source: .*empty has no model_index\.json; give the folder of a diffusers pipeline"),
         (("some.safetensors",), "source: .* cannot be opened as a pipeline"),
         (("told",), "unet.class_embed_type: has class_embed_type 'identity', an input"),
+        (("base_audio",), "scheduler: draws no noise at its steps, as the base model's"),
         (("sd", "--family", "schnell"), "family: 'schnell' is for flow models, this pipeline is vp; one of lcm, "),
         (
             ("sd", "--family", "lcm"),

@@ -1,4 +1,4 @@
-"""Sana-Sprint, PixArt, FLUX.2-klein, Stable Audio and AnimateDiff: saved, exported, equal to diffusers, served without torch."""
+"""Sana-Sprint, PixArt, FLUX.2-klein, Stable Audio, Stable Audio 3, AnimateDiff: saved, exported, equal to diffusers, served without torch."""
 
 import json
 import sys
@@ -32,8 +32,10 @@ PIPELINES = {
     "pixart_sigma": (lambda: toys_more.pixart(diffusers.LCMScheduler(**VP), "PixArtSigmaPipeline"), "lcm_lora"),
     "klein": (toys_more.flux_2_klein, "klein"),
     "stable_audio": (toys_more.stable_audio, "stable_audio"),
+    "stable_audio_3": (toys_more.stable_audio_3, "stable_audio_3"),
     "animate_diff": (lambda: toys_more.animate_diff(diffusers.LCMScheduler(**VP)), "lcm_lora"),
 }  # fmt: skip
+SOUNDS = ("stable_audio", "stable_audio_3")
 FRAMES = 4
 TOLERANCE = 1e-5
 
@@ -48,10 +50,10 @@ def test_a_pipeline_is_equal_to_diffusers_at_each_recommended_step_count_and_is_
     errors = json.loads((made.folder / "report.json").read_text())["diffusers"]
     assert {"text", *(f"latent, {n} steps" for n in FAMILIES[family].steps), "decoded", "painted"} <= set(errors)
     assert all(error <= TOLERANCE for error in errors.values()), errors
-    request = {"seconds": 2.0} if name == "stable_audio" else {"size": max(64, made.manifest.latent.minimum)}
+    request = {"seconds": 2.0} if name in SOUNDS else {"size": max(64, made.manifest.latent.minimum)}
     given = served(made.folder, tmp_path / "home", **request)
     assert given["again"] == given["digest"]
-    if name == "stable_audio":
+    if name in SOUNDS:
         assert (given["kind"], given["rate"], given["parts"]["audio"]) == ("sound", 4, [8, 2])
         assert [channel.name for channel in made.manifest.channels] == ["left", "right"]
         return

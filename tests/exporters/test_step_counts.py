@@ -44,6 +44,7 @@ PIPELINES = {
     "sana_sprint": (toys_more.sana_sprint, "sana_sprint"),
     "pixart_alpha": (lambda: toys_more.pixart(diffusers.LCMScheduler(**VP)), "lcm_lora"),
     "pixart_sigma": (lambda: toys_more.pixart(diffusers.LCMScheduler(**VP), "PixArtSigmaPipeline"), "lcm_lora"),
+    "stable_audio_3": (toys_more.stable_audio_3, "stable_audio_3"),
     "animate_diff": (lambda: toys_more.animate_diff(diffusers.LCMScheduler(**VP)), "lcm_lora"),
 }
 MANY = {"tcd": (4, 8, 50)}

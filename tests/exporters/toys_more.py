@@ -3,6 +3,7 @@
 import diffusers
 import torch
 from diffusers.pipelines.stable_audio import StableAudioProjectionModel
+from diffusers.pipelines.stable_audio_3.modeling_stable_audio_3 import StableAudio3DurationEmbedder
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from toys import CLIPTextModel, quiet, t5, text_config, tokenizer, vae
 from transformers import (
@@ -11,6 +12,8 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen3Config,
     Qwen3ForCausalLM,
+    T5GemmaConfig,
+    T5GemmaEncoderModel,
 )
 
 VP = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
@@ -28,7 +31,7 @@ def letters(**special):
 
 def sana_sprint():
     torch.manual_seed(0)
-    words = letters(bos_token="<s>", eos_token="</s>")
+    words = letters(bos_token="<s>", eos_token="</s>", padding_side="left")
     text = Gemma2Config(
         vocab_size=len(words), hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2,
         num_key_value_heads=1, head_dim=8, sliding_window=4096, max_position_embeddings=4096,
@@ -118,6 +121,34 @@ def stable_audio():
             projection_model=StableAudioProjectionModel(
                 text_encoder_dim=32, conditioning_dim=32, min_value=0, max_value=32
             ).eval(),
+        )
+    )  # fmt: skip
+
+
+def stable_audio_3(stochastic=True):
+    torch.manual_seed(0)
+    words = letters(bos_token="<s>", eos_token="</s>", padding_side="left", model_max_length=24)
+    text = dict(
+        vocab_size=len(words), hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, head_dim=8, query_pre_attn_scalar=8,
+    )  # fmt: skip
+    transformer = diffusers.StableAudio3DiTModel(
+        io_channels=4, embed_dim=16, depth=2, num_heads=2, cond_token_dim=16, global_cond_dim=16, local_add_cond_dim=5,
+        timestep_features_dim=8, num_memory_tokens=2,
+    )  # fmt: skip
+    coder = diffusers.AutoencoderSAME(
+        patch_size=2, encoder_channels=8, encoder_c_mults=[2], encoder_strides=[2], encoder_transformer_depths=[2],
+        latent_dim=4, dim_heads=8, sampling_rate=4,
+    )  # fmt: skip
+    for weights in (transformer.preprocess_conv.weight, *coder.parameters()):
+        torch.nn.init.normal_(weights, std=0.3)  # several start as zeros
+    torch.nn.init.normal_(transformer.prompt_padding_embedding)
+    return quiet(
+        diffusers.StableAudio3Pipeline(
+            transformer=transformer.eval(), vae=coder.eval(), tokenizer=words,
+            text_encoder=T5GemmaEncoderModel(T5GemmaConfig(encoder=text, is_encoder_decoder=False)).eval(),
+            duration_embedder=StableAudio3DurationEmbedder(output_dim=16, fourier_dim=8, max_val=12.0).eval(),
+            scheduler=diffusers.FlowMatchEulerDiscreteScheduler(num_train_timesteps=1, stochastic_sampling=stochastic),
         )
     )  # fmt: skip
 
