@@ -9,20 +9,22 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import compose, helper
 
-from ..assets.bundle import Bundle, add_files, write_bundle
+from ..assets.bundle import Bundle, add_files, load_bundle, write_bundle
 from ..assets.manifest import Channel, Flow, Latent, Manifest, Recommended, Ve, Vp, Words
 from ..assets.refusal import Refusal, Unknown
+from .folders import replacing
 from .loop import Nodes, value_info, wrap_step
 from .report import report_files
 from .verify import check_bundle
-from .weights import GraphFiles
+from .weights import GraphFiles, graphs_of
 
 CHANNELS = ("albedo.r", "albedo.g", "albedo.b", "height", "roughness", "metallic")
 
@@ -73,16 +75,7 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def adopt(source: Path, description: Path, out: Path) -> Bundle:
     """The foreign graph of a file as a verified bundle in the folder `out`."""
-    told = read(description)
-    try:
-        foreign = onnx.load(source)
-        onnx.checker.check_model(foreign)
-    except (onnx.checker.ValidationError, ValueError, TypeError, OSError) as error:
-        raise Refusal(
-            "corrupt", "source", f"{source} is no ONNX model: {str(error)[:200]}", "export it again"
-        ) from error
-    step = _step(foreign, told)
-    decode = _decode(told, step)
+    told, step = opened(source, description)
     manifest = Manifest(
         name=told.name,
         kind=told.kind,
@@ -96,17 +89,48 @@ def adopt(source: Path, description: Path, out: Path) -> Bundle:
         licence=told.licence,
         provenance={"adopted": source.name, "preconditioning": msgspec.to_builtins(told.preconditioning)},
     )
-    with GraphFiles(out, "fp32") as graphs:
-        graphs.add("step", step)
-        graphs.add("loop", wrap_step(step))
-        graphs.add("decode", decode)
-    bundle = write_bundle(out, manifest, {}, graphs.names)
-    return add_files(bundle, report_files(check_bundle(bundle)))
+    with replacing(out) as part:
+        with GraphFiles(part, "fp32") as graphs:
+            graphs.add("step", step)
+            graphs.add("loop", wrap_step(step))
+            graphs.add("decode", _decode(told, step))
+        bundle = write_bundle(part, manifest, {}, graphs.names)
+        add_files(bundle, report_files(check_bundle(bundle)))
+    return load_bundle(out)
+
+
+def plan_adoption(source: Path, description: Path) -> dict[str, Any]:
+    """What would be made, and how large: for --dry-run."""
+    told, step = opened(source, description)
+    return {
+        "name": told.name,
+        "kind": told.kind,
+        "words": told.words,
+        "steps": [table.steps for table in told.recommended],
+        "bytes": sum(tensor.ByteSize() for graph in graphs_of(step.graph) for tensor in graph.initializer),
+        "sizes": [told.latent.minimum, told.latent.maximum, told.latent.multiple],
+        "licence": told.licence,
+    }
+
+
+def opened(source: Path, description: Path) -> tuple[Description, onnx.ModelProto]:
+    """The description, and the foreign graph as a step of the bundle's contract."""
+    told = read(description)
+    try:
+        foreign = onnx.load(source)
+        onnx.checker.check_model(foreign)
+    except (onnx.checker.ValidationError, ValueError, TypeError, OSError, DecodeError) as error:
+        first = str(error).strip().split("\n")[0][:200]
+        raise Refusal("corrupt", "source", f"{source} is no ONNX model: {first}", "export it again") from error
+    return told, _step(foreign, told)
 
 
 def read(path: Path) -> Description:
     try:
-        return convert(path.read_text())
+        return convert(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        what = getattr(error, "strerror", None) or "is no text"
+        raise Refusal("missing", "adopt", f"{path}: {what}", "give a description, see exporters/EXPORT.md") from error
     except tomllib.TOMLDecodeError as error:
         raise Refusal("corrupt", "adopt", f"{path} is no TOML: {error}", "see exporters/EXPORT.md") from error
     except msgspec.ValidationError as error:

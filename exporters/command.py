@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json as json_format
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from click.core import ParameterSource
 
 from ..assets.refusal import Refusal
+
+if TYPE_CHECKING:
+    from ..assets.bundle import Bundle
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
+ADOPTION = ("source", "out", "adopt", "dry_run", "json")
+TUNES = ("source", "out", "seconds", "precision", "name", "dry_run", "json")
+"""Options of `export` that are looked at where a graph is adopted, and where the model is MusicGen."""
+
+
 def export(
+    context: typer.Context,
     source: Annotated[
         str,
         typer.Argument(help="Folder or hub id of a diffusers pipeline or of MusicGen, or a single-file checkpoint."),
@@ -58,27 +69,30 @@ def export(
 ) -> None:
     """Compile a few-step diffusers pipeline, or adopt an ONNX denoiser, with the solver loop into a bundle."""
     if adopt is not None:
+        _only(context, ADOPTION, "a graph that is adopted by its description")
         _needs("onnx")
         from .adopt import adopt as adopt_graph
+        from .adopt import plan_adoption
 
-        bundle = adopt_graph(Path(source), adopt, out)
-        _say({"folder": str(bundle.folder), "digest": bundle.digest, "files": sorted(bundle.manifest.files)}, json)
+        made = plan_adoption(Path(source), adopt)
+        _say(made if dry_run else made | _made(adopt_graph(Path(source), adopt, out)), json)
         return
     _needs("onnx", "onnxscript", "torch", "diffusers", "transformers")
     if is_musicgen(source):
-        from .music.musicgen import export_folder
+        _only(context, TUNES, "MusicGen")
+        from .music.musicgen import export_folder, opened
 
-        bundle = export_folder(source, out, seconds, precision, name)
-        told = {"family": "musicgen", "folder": str(bundle.folder), "digest": bundle.digest}
-        _say({**told, "files": sorted(bundle.manifest.files)}, json)
+        made = opened(source, seconds, precision)[2]
+        _say(made if dry_run else made | _made(export_folder(source, out, seconds, precision, name)), json)
         return
     from .diffusion.adapter import parse_adapter
     from .diffusion.additions import add_inversions, fuse_loras, parse_lora
     from .diffusion.autoencoder import replace_vae
     from .diffusion.card import said_of
     from .diffusion.control import parse_control
-    from .diffusion.export import Options, export_pipeline, plan_export
+    from .diffusion.export import export_pipeline
     from .diffusion.opening import open_pipeline
+    from .diffusion.planning import Options, plan_export, unused
 
     controls = tuple(parse_control(text) for text in control or ())
     loras = [parse_lora(text) for text in lora or ()]
@@ -103,10 +117,19 @@ def export(
     fuse_loras(pipe, loras)
     add_inversions(pipe, inversion or ())
     made = plan_export(pipe, options)
-    if not dry_run:
-        bundle = export_pipeline(pipe, out, options)
-        made |= {"folder": str(bundle.folder), "digest": bundle.digest, "files": sorted(bundle.manifest.files)}
-    _say(made, json)
+    _only(context, set(context.params) - unused(made), f"{made['pipeline']} and the family {made['family']}")
+    _say(made if dry_run else made | _made(export_pipeline(pipe, out, options)), json)
+
+
+def _made(bundle: Bundle) -> dict[str, Any]:
+    return {"folder": str(bundle.folder), "digest": bundle.digest, "files": sorted(bundle.manifest.files)}
+
+
+def _only(context: typer.Context, known: Collection[str], what: str) -> None:
+    """Refuses options that were given and that this kind of export does not look at."""
+    for name in context.params:
+        if name not in known and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise Refusal("contradiction", name, f"says nothing to {what}", "leave it out")
 
 
 def is_musicgen(source: str) -> bool:

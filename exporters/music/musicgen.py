@@ -17,13 +17,15 @@ import torch
 from torch import Tensor, nn
 from transformers.models.encodec.modeling_encodec import EncodecConv1d, EncodecConvTranspose1d
 
-from ...assets.bundle import Bundle, seal
+from ...assets.bundle import Bundle, load_bundle, seal
 from ...assets.music.codes import GRAPHS, CodesManifest
 from ...assets.music.manifest import Cache, Recommended
-from ...assets.refusal import OutOfRange, Refusal
+from ...assets.refusal import OutOfRange, Refusal, Unknown
 from ...runtime.engine.tokens.network import NEVER
-from ..diffusion.export import tokenizer_file
+from ..folders import replacing
 from ..graph import trace
+from ..precision import PRECISIONS
+from ..tokenizer import tokenizer_file
 from ..weights import GraphFiles
 
 TEXT = 64
@@ -144,15 +146,32 @@ class Sound(nn.Module):
         return self.decoder(self.quantizer.decode(codes.long().transpose(0, 1)))
 
 
-def export_folder(source: str, out: Path, seconds: float, store: str = "fp16", name: str = "") -> Bundle:
+def export_folder(source: str, out: Path, seconds: float, precision: str = "fp32", name: str = "") -> Bundle:
     """Exports a checkpoint (a folder or hub id that transformers reads) for pieces of `seconds`."""
+    model, tokenizer, told = opened(source, seconds, precision)
+    with replacing(out) as part:
+        export(model, tokenizer, part, told["frames"], TEXT, PRECISIONS[precision].step, name or out.name)
+    return load_bundle(out)
+
+
+def opened(source: str, seconds: float, precision: str) -> tuple[Any, Any, dict[str, Any]]:
+    """(model, tokenizer, what would be made and how large)."""
     from transformers import AutoTokenizer, MusicgenForConditionalGeneration
 
-    model = MusicgenForConditionalGeneration.from_pretrained(source)
-    tokenizer = AutoTokenizer.from_pretrained(source)
+    if precision not in PRECISIONS or PRECISIONS[precision].static:
+        raise Unknown("precision", precision, [name for name, each in PRECISIONS.items() if not each.static])
+    try:
+        model = MusicgenForConditionalGeneration.from_pretrained(source)
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise Refusal(
+            "missing", "source", f"{source} cannot be opened: {first}", "give a folder or a hub id"
+        ) from error
     codec = model.audio_encoder.config
     frames = round(seconds * codec.sampling_rate / float(np.prod(codec.upsampling_ratios)))
-    return export(model, tokenizer, out, frames, TEXT, store, name or out.name)
+    size = sum(weight.numel() for weight in model.parameters()) * PRECISIONS[precision].bytes
+    return model, tokenizer, {"family": "musicgen", "seconds": seconds, "frames": frames, "bytes": int(size)}
 
 
 def export(

@@ -9,8 +9,8 @@ import pytest
 
 from cadenza.bridge import connect
 from cadenza.bridge.server import serve
-from cadenza.exporters.diffusion.export import Options, parts_of
 from cadenza.exporters.diffusion.pipeline_call import own_result, own_text
+from cadenza.exporters.diffusion.planning import Options, parts_of
 from cadenza.exporters.verify import relative
 from cadenza.runtime.draws import StepDraws
 from cadenza.runtime.flight import shape

@@ -16,7 +16,7 @@ from against import assert_painted, at_work
 
 from cadenza.assets.refusal import Refusal
 from cadenza.exporters.diffusion.adapter import adapters_of, parse_adapter, shared
-from cadenza.exporters.diffusion.export import Options, parts_of, plan_export
+from cadenza.exporters.diffusion.planning import Options, parts_of, plan_export
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # diffusers' own
 PICTURE = np.random.default_rng(5).integers(0, 256, (40, 56, 3), np.uint8)

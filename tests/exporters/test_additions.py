@@ -15,7 +15,7 @@ from cadenza.assets.manifest import Text, Tokenizer
 from cadenza.assets.refusal import Refusal
 from cadenza.assets.tokens import parse
 from cadenza.exporters.diffusion.additions import add_inversions, fuse_loras, parse_lora
-from cadenza.exporters.diffusion.export import tokenizer_file
+from cadenza.exporters.tokenizer import tokenizer_file
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 

@@ -1,5 +1,6 @@
 """A foreign ONNX denoiser comes out as a heightmap bundle by description alone, without torch."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from cadenza.assets.bundle import load_bundle
 from cadenza.assets.refusal import Refusal
+from cadenza.bindings.command import app
 from cadenza.exporters import adopt as adopt_module
 from cadenza.exporters.adopt import adopt
 from cadenza.runtime.runtime import Runtime
@@ -132,6 +135,24 @@ def test_a_wrong_description_is_refused_by_name(files, old, new, named):
     (files / "manifest.toml").write_text(DESCRIPTION.replace(old, new))
     with pytest.raises(Refusal, match=named):
         adopt(files / "denoiser.onnx", files / "manifest.toml", files / "out")
+
+
+def test_a_dry_run_tells_what_would_be_made_and_makes_nothing(files, capsys):
+    words = ["export", files / "denoiser.onnx", "--adopt", files / "manifest.toml", "--out", files / "out", "--dry-run"]
+    assert app.run([*map(str, words), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["name"], told["kind"], told["words"], told["steps"]) == ("islands", "heightmap", ["ruggedness"], [1])
+    assert told["bytes"] >= 36
+    assert not (files / "out").exists()
+
+
+def test_an_adoption_that_stops_leaves_what_was_there(files, monkeypatch):
+    first = adopt(files / "denoiser.onnx", files / "manifest.toml", files / "out")
+    monkeypatch.setattr(adopt_module, "check_bundle", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        adopt(files / "denoiser.onnx", files / "manifest.toml", files / "out")
+    assert load_bundle(files / "out").digest == first.digest
+    assert not (files / "out.part").exists()
 
 
 def test_the_documented_description_is_read():

@@ -18,7 +18,8 @@ from conftest import hurry
 
 from cadenza.assets.refusal import Refusal
 from cadenza.exporters.diffusion.control import controls_of, parse_control
-from cadenza.exporters.diffusion.export import Options, export_pipeline, parts_of
+from cadenza.exporters.diffusion.export import export_pipeline
+from cadenza.exporters.diffusion.planning import Options, parts_of
 from cadenza.runtime.engine.backends import open_backend
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # diffusers' own

@@ -20,8 +20,9 @@ from serving import served
 from cadenza.assets.refusal import Refusal
 from cadenza.exporters.diffusion import export
 from cadenza.exporters.diffusion.autoencoder import replace_vae
-from cadenza.exporters.diffusion.export import Options, export_pipeline, plan_export
+from cadenza.exporters.diffusion.export import export_pipeline
 from cadenza.exporters.diffusion.opening import open_pipeline
+from cadenza.exporters.diffusion.planning import Options, plan_export
 from cadenza.exporters.families import FAMILIES
 from cadenza.runtime.runtime import Runtime
 

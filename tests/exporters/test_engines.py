@@ -16,7 +16,8 @@ import toys
 from cadenza.assets.bundle import add_files, load_bundle
 from cadenza.assets.refusal import Refusal
 from cadenza.exporters import engines, tensorrt
-from cadenza.exporters.diffusion.export import Options, export_pipeline
+from cadenza.exporters.diffusion.export import export_pipeline
+from cadenza.exporters.diffusion.planning import Options
 from cadenza.exporters.engines import Wanted
 from cadenza.exporters.loop import wrap_step
 from cadenza.runtime.bundles import EMBEDDED

@@ -18,8 +18,9 @@ import toys_more
 from cadenza.assets.guidance import embedding
 from cadenza.assets.manifest import GuidanceEmbedding
 from cadenza.exporters.diffusion import export
-from cadenza.exporters.diffusion.export import Options, export_pipeline, parts_of
+from cadenza.exporters.diffusion.export import export_pipeline
 from cadenza.exporters.diffusion.parity import against_pipeline
+from cadenza.exporters.diffusion.planning import Options, parts_of
 from cadenza.runtime.runtime import Runtime
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # diffusers' own

@@ -20,9 +20,10 @@ from conftest import hurry
 
 from cadenza.assets.manifest import Manifest, Text
 from cadenza.assets.refusal import Refusal
-from cadenza.exporters.diffusion.export import Options, export_pipeline, parts_of
+from cadenza.exporters.diffusion.export import export_pipeline
 from cadenza.exporters.diffusion.parity import plan_of_table
 from cadenza.exporters.diffusion.pipeline_call import own_result, own_text
+from cadenza.exporters.diffusion.planning import Options, parts_of
 from cadenza.exporters.families import FAMILIES
 from cadenza.exporters.verify import relative
 

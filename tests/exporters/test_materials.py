@@ -19,8 +19,9 @@ from onnx import helper
 
 from cadenza.assets.bundle import write_bundle
 from cadenza.assets.manifest import Channel
-from cadenza.exporters.diffusion.export import Options, _provenance, parts_of
+from cadenza.exporters.diffusion.export import _provenance
 from cadenza.exporters.diffusion.maps import maps_of as decoder_of
+from cadenza.exporters.diffusion.planning import Options, parts_of
 from cadenza.exporters.graph import trace
 from cadenza.exporters.materials import CHANNELS, LUMINANCE, RADIUS, ROUGH, Flat, Materials
 from cadenza.runtime.runtime import Runtime

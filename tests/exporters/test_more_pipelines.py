@@ -13,8 +13,9 @@ import toys_more
 from serving import served
 from toys_more import VP
 
-from cadenza.exporters.diffusion.export import Options, export_pipeline
+from cadenza.exporters.diffusion.export import export_pipeline
 from cadenza.exporters.diffusion.opening import open_pipeline
+from cadenza.exporters.diffusion.planning import Options
 from cadenza.exporters.families import FAMILIES
 
 pytestmark = [

@@ -13,8 +13,8 @@ import toys
 from original_layout import save_single_file
 
 from cadenza.assets.refusal import Refusal
-from cadenza.exporters.diffusion.export import Options, parts_of
 from cadenza.exporters.diffusion.opening import open_pipeline
+from cadenza.exporters.diffusion.planning import Options, parts_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # diffusers' own
 

@@ -14,7 +14,8 @@ import toys
 
 from cadenza.assets.refusal import Refusal
 from cadenza.exporters.diffusion import export
-from cadenza.exporters.diffusion.export import Options, export_pipeline
+from cadenza.exporters.diffusion.export import export_pipeline
+from cadenza.exporters.diffusion.planning import Options
 from cadenza.exporters.diffusion.resume import Kept, Stages, key_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # diffusers' own

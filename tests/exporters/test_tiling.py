@@ -15,7 +15,8 @@ from conftest import hurry
 
 from cadenza.assets.manifest import Tiles
 from cadenza.assets.refusal import Refusal
-from cadenza.exporters.diffusion.export import Options, export_pipeline, parts_of
+from cadenza.exporters.diffusion.export import export_pipeline
+from cadenza.exporters.diffusion.planning import Options, parts_of
 from cadenza.exporters.diffusion.tiling import finish_of, tiles_of
 from cadenza.exporters.materials import Materials
 from cadenza.runtime.looking import Workbench
