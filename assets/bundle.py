@@ -97,6 +97,7 @@ class Bundle:
             "recommended": [msgspec.to_builtins(table) for table in m.recommended],
             "prompt": "words" if known else "text",
             "materials": known.words[: known.materials] if known else [],
+            "guidance_share": m.guidance_share,
             "embedded_guidance": self.embedded_guidance.default if self.embedded_guidance else None,
             "modifiers": known.words[known.materials :] if known else [],
             "inputs": {name: msgspec.to_builtins(given) for name, given in m.inputs.items()},

@@ -149,6 +149,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """bundle.json. `files` has the sha-256 of every file beside it.
 
     `samples` stands in bundles of sounds and `sheet` in those of flipbooks, each there and nowhere else.
+
+    With `guidance_share` below 1 a bundle says that guidance works too strongly on its network: a distilled one answers with
+    a texture rather than with the mean of many, and two textures lie further apart than two means.
     """
 
     name: str
@@ -160,6 +163,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recommended: list[Recommended]
     channels: list[Channel]
     graphs: dict[str, str]
+    guidance_share: float = 1.0  # of what a request's guidance is above 1, the part that acts
     grain: Grain | None = None
     samples: Samples | None = None
     sheet: Sheet | None = None
@@ -244,6 +248,8 @@ def check(manifest: Manifest) -> None:
         0 < latent.factor <= latent.minimum <= latent.maximum and latent.multiple % latent.factor == 0 < latent.channels
     ):
         raise OutOfRange("latent", msgspec.to_builtins(latent), "sizes in whole cells, minimum up to maximum")
+    if not 0.0 < manifest.guidance_share <= 1.0:
+        raise OutOfRange("guidance_share", manifest.guidance_share, "above 0, to 1")
     grain = manifest.grain
     if grain is not None and not (grain.channels > 0 < grain.factor and latent.factor % grain.factor == 0):
         raise OutOfRange("grain", msgspec.to_builtins(grain), f"whole cells of a divisor of {latent.factor} pixels")

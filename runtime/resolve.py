@@ -124,13 +124,20 @@ def plan_of(recipe: Recipe, manifest: Manifest) -> Plan | LivePlan:
         steps=recipe.steps,
         process=process_of(manifest),
         prediction=manifest.prediction,
-        guidance=recipe.guidance,
+        guidance=_acting(recipe.guidance, manifest.guidance_share),
         denoise=recipe.denoise,
         guidance_interval=recipe.guidance_interval,
         corrector=recipe.corrector,
         eta=recipe.eta,
         **dict[str, Any](recipe.options),
     )
+
+
+def _acting(guidance: float | tuple[float, ...], share: float) -> float | tuple[float, ...]:
+    """The guidance that the plan is made with; as asked up to 1, and where the share is 1 to the last bit."""
+    if isinstance(guidance, tuple):
+        return tuple(_acting(strength, share) for strength in guidance)  # type: ignore[misc]
+    return guidance if share == 1.0 or guidance <= 1.0 else 1.0 + share * (guidance - 1.0)
 
 
 def process_of(manifest: Manifest) -> Process:

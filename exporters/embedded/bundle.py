@@ -22,6 +22,8 @@ from .train_student import GUIDANCE
 from .vocabulary import MATERIALS, SYNONYMS, WORDS
 
 STEPS = (1, 2, 4)
+GUIDANCE_SHARE = 0.25
+"""Guidance 4 acts as 1.75: more than 2 burns the student's colours."""
 LICENCE = "MIT; trained in part on Freedoom's textures, BSD-3-Clause, see NOTICE"
 
 
@@ -39,6 +41,7 @@ def fields() -> dict[str, Any]:
         "name": "texture",
         "process": Flow(),
         "prediction": "flow",
+        "guidance_share": GUIDANCE_SHARE,
         "latent": Latent(
             channels=AutoencoderShape().latent, factor=FACTOR, minimum=64, maximum=512, multiple=2 * FACTOR
         ),

@@ -262,6 +262,14 @@ class Denoiser(nn.Module):
         self.gain = nn.Parameter(torch.zeros(()))
 
     def forward(self, latent: Tensor, time: Tensor, condition: Tensor) -> Tensor:
+        embedding, kept, x = self.read(latent, time, condition)
+        x = F.pixel_shuffle(self.grow(x), 2)
+        for block in self.up:
+            x = block(mp_cat(x, kept.pop()), embedding)
+        return self.leave(mp_silu(x), self.gain).float()
+
+    def read(self, latent: Tensor, time: Tensor, condition: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
+        """The first half: embedding (B, E), the features (B, outer, h, w) that are kept and the inner (B, inner, h/2, w/2)."""
         # No product stands beside a sum here: compilers make one rounding of the two or do not, as sizes are known or not.
         fourier = torch.cos(F.linear(time[:, None], 6.0 * self.frequency[:, None], self.phase)) * math.sqrt(2)
         embedding = mp_silu(mp_sum(self.time(fourier), self.words(condition) * loudness(self.shape), 0.5))
@@ -275,10 +283,7 @@ class Denoiser(nn.Module):
         x = self.shrink(F.pixel_unshuffle(x, 2))
         for block in self.inner:
             x = block(x, embedding)
-        x = F.pixel_shuffle(self.grow(x), 2)
-        for block in self.up:
-            x = block(mp_cat(x, kept.pop()), embedding)
-        return self.leave(mp_silu(x), self.gain).float()
+        return embedding, kept, x
 
 
 def renormalise(model: nn.Module) -> None:

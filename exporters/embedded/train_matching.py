@@ -5,7 +5,8 @@
 Consistency distillation alone answers with the mean of what may be there, which is a blur at one and two steps. Here a third
 network learns the flow of the student's own textures, and the difference between its clean estimate and the guided teacher's
 says how the student must change. After Yin, Gharbi, Park, Zhang, Shechtman, Durand, Freeman, "Improved distribution matching
-distillation for fast image synthesis" (DMD2), 2024, https://arxiv.org/abs/2405.14867, without its discriminator.
+distillation for fast image synthesis" (DMD2), 2024, https://arxiv.org/abs/2405.14867. As there a discriminator helps, which
+sees real data: the teacher's own faults need not be learnt, and seeds stay as different as data are.
 """
 
 from __future__ import annotations
@@ -17,31 +18,42 @@ import torch
 import typer
 from torch import Tensor
 
+from . import critic as critics
+from .critic import Critic
 from .latents import Latents
 from .networks import Denoiser
 from .sampling import load_networks
-from .train_student import GRID, GUIDANCE, clean_estimate
+from .train_student import GRID, clean_estimate
 from .train_teacher import UNCONDITIONAL, latents_of, noised
 from .training import Run
 
 FOLLOWER_RATE = 3.0
 """Of the network that follows the student, beside the student's own: it must never be far behind."""
+CRITIC_RATE = 10.0
+"""Of the discriminator, which begins with nothing."""
+GUIDANCE = 1.25
+"""Of the teacher here: more of it makes a prompt's textures alike."""
+ADVERSARIAL = 0.03
+"""Weight of the discriminator in the student's loss."""
+ON = 0.75
+"""Share of the batches that go on to the next time; the others begin anew with noise, which is what one step is used for."""
 
 
 class Matching:
-    """The student, the teacher, and the follower that knows the student's textures; `loss` trains student and follower."""
+    """The student, the teacher, the follower that knows the student's textures, and the critic; `loss` trains all but the teacher."""
 
-    def __init__(self, student: Denoiser, follower: Denoiser, teacher: Denoiser) -> None:
-        self.student, self.follower, self.teacher = student, follower, teacher
+    def __init__(self, student: Denoiser, follower: Denoiser, teacher: Denoiser, critic: Critic) -> None:
+        self.student, self.follower, self.teacher, self.critic = student, follower, teacher, critic
         self.loss = torch.compile(self._loss)
 
     def _loss(
-        self, x: Tensor, time: Tensor, condition: Tensor, noise: Tensor, judged: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(loss of the student, loss of the follower, clean estimates, how far they are moved) for x (B, C, h, w) at `time` (B,).
+        self, x: Tensor, time: Tensor, condition: Tensor, noise: Tensor, judged: Tensor, real: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor, dict[str, Tensor]]:
+        """(losses by name, clean estimates, other figures by name) for x (B, C, h, w) at `time` (B,).
 
-        The estimates are judged at times `judged` (B,) with fresh noise. What the follower answers there serves twice: for
-        the student as its own flow, for the follower as its flow matching on the student's textures.
+        The estimates are judged at times `judged` (B,) with fresh noise, and beside them latents of data, `real`, of the same
+        prompts. What the follower answers there serves twice: for the student as its own flow, for the follower as its flow
+        matching on the student's textures.
         """
         with torch.autocast("cpu", torch.bfloat16):
             made = clean_estimate(self.student, x, time, condition)
@@ -54,12 +66,20 @@ class Matching:
                 flow = unconditional + GUIDANCE * (conditional - unconditional)
                 wanted, own = seen - level * flow, seen - level * answer
                 step = (own - wanted) / (made - wanted).abs().mean((1, 2, 3), keepdim=True)
-        behind = (answer - (noise - made.detach())).square().mean()
-        return (made * step).mean(), behind, made.detach(), (own - wanted).abs().mean()
+                data = critics.seen(self.teacher, noised(real, judged, noise), judged, condition)
+            found = critics.seen(self.teacher, noised(made, judged, noise), judged, condition)
+            fooled, told, right = critics.losses(self.critic, found, data)
+        losses = {
+            "matching": (made * step).mean(),
+            "follower": (answer - (noise - made.detach())).square().mean(),
+            "fooled": ADVERSARIAL * fooled,
+            "critic": told,
+        }
+        return losses, made.detach(), {"moved": (own - wanted).abs().mean(), "right": right}
 
 
 def train(folder: Path, teacher: Denoiser, data: Latents, minutes: float, batch: int = 32) -> None:
-    """Goes on from the student's weights; each batch of prompts passes through the times k / GRID.
+    """Goes on from the student's weights; batches of prompts pass through the times k / GRID.
 
     So the student sees at each time what it will see in use: its own estimate of an earlier time, with noise.
     """
@@ -68,30 +88,31 @@ def train(folder: Path, teacher: Denoiser, data: Latents, minutes: float, batch:
     for network in networks:
         network.load_state_dict(teacher.state_dict())
     student, follower = (network.to(memory_format=torch.channels_last) for network in networks)
-    rates = {"follower": FOLLOWER_RATE}
+    critic = Critic(teacher).to(memory_format=torch.channels_last)
     run = Run(
         folder,
-        {"denoiser": student, "follower": follower},
+        {"denoiser": student, "follower": follower, "critic": critic},
         minutes,
         0.001,
         2000,
         batch=batch,
-        relative_rate=rates,
+        relative_rate={"follower": FOLLOWER_RATE, "critic": CRITIC_RATE},
     )
-    matching = Matching(student, follower, teacher)
+    matching = Matching(student, follower, teacher, critic)
     prompts = data.batches(batch, run.images)
     at = 0
     for note in run.steps():
         if at == 0:
-            made, condition = next(prompts)
+            real, condition = next(prompts)
             condition = condition * (torch.rand(batch, 1) >= UNCONDITIONAL / 2)
+            made = real
         time = torch.full((batch,), 1 - at / GRID)
         x = noised(made, time, torch.randn_like(made))
         noise, judged = torch.randn_like(made), torch.rand(batch) * 0.96 + 0.02
-        loss, behind, made, moved = matching.loss(x, time, condition, noise, judged)
-        run.update("denoiser", loss + behind, "follower")
-        note({"moved": float(moved), "follower": float(behind.detach())})
-        at = (at + 1) % GRID
+        losses, made, figures = matching.loss(x, time, condition, noise, judged, real)
+        run.update("denoiser", torch.stack(list(losses.values())).sum(), "follower", "critic")
+        note({name: float(figure.detach()) for name, figure in (losses | figures).items()})
+        at = (at + 1) % GRID if torch.rand(()) < ON else 0
 
 
 def main(

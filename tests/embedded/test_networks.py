@@ -7,7 +7,7 @@ import onnx
 import pytest
 import torch
 
-from cadenza.exporters.embedded import losses
+from cadenza.exporters.embedded import critic, losses
 from cadenza.exporters.embedded.keep import pack, unpack
 from cadenza.exporters.embedded.networks import (
     GRAIN,
@@ -71,6 +71,33 @@ def test_detail_asks_how_much_grain_there_is_and_not_where():
     assert losses.detail(other, grain, weight, filters) < 0.3 * losses.detail(flat, grain, weight, filters)
     blurred = torch.nn.functional.avg_pool2d(other, 3, 1, 1) * 3  # as much in all, but coarser
     assert losses.detail(other, grain, weight, filters) < 0.5 * losses.detail(blurred, grain, weight, filters)
+
+
+def test_the_loss_of_the_spectrum_hears_a_blur_and_not_a_shift():
+    torch.manual_seed(0)
+    maps = torch.rand(4, 6, 32, 32)
+    weight = losses.weights(torch.ones(4, dtype=torch.bool))
+    assert losses.spectrum(maps.roll((3, 5), (2, 3)), maps, weight) < 1e-6
+    blurred = (maps + maps.roll(1, 2)) / 2
+    assert losses.spectrum(blurred, maps, weight) > 0.1
+    unknown = losses.weights(torch.zeros(4, dtype=torch.bool))
+    assert losses.spectrum(torch.cat([maps[:, :3], blurred[:, 3:]], 1), maps, unknown) < 1e-6
+
+
+def test_the_critic_trains_the_student_and_the_student_not_the_critic(denoiser):
+    teacher = copy.deepcopy(denoiser).requires_grad_(False)
+    judge = critic.Critic(teacher)
+    made, time, condition = given(8, 8)
+    made.requires_grad_()
+    found = critic.seen(teacher, made, time, condition)
+    fooled, told, _ = critic.losses(judge, found, critic.seen(teacher, made.detach() + 1, time, condition))
+    fooled.backward(retain_graph=True)
+    assert made.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in judge.parameters())
+    made.grad = None
+    told.backward()
+    assert made.grad is None
+    assert all(parameter.grad is not None for parameter in judge.parameters())
 
 
 def test_filters_do_not_answer_to_an_even_colour():

@@ -1,8 +1,10 @@
 """Dials of a request: names, spacings, guidance by step and interval, variation, travel, windows, images and masks."""
 
+import msgspec
 import numpy as np
 import pytest
 
+from cadenza.assets.bundle import Bundle
 from cadenza.assets.refusal import Refusal
 from cadenza.runtime.ahead import Ahead
 from cadenza.runtime.brownian import brownian
@@ -48,6 +50,18 @@ def test_a_name_that_implies_an_eta_sets_it_and_an_asked_one_wins(ask):
     assert implied.recipe.eta == 0.0
     assert not implied.plan.stochastic
     assert ask(sampler="DPM++ 2S", steps=6, eta=0.5).recipe.eta == 0.5
+
+
+def test_a_bundle_may_let_a_share_of_guidance_act(ask, bundle):
+    shared = Bundle(bundle.folder, msgspec.structs.replace(bundle.manifest, guidance_share=0.25), "1" * 64)
+
+    def asked(guidance):
+        return resolve({**ASKED, "steps": 4, "guidance": guidance}, {shared.digest: shared})
+
+    assert asked(4.0).recipe.guidance == 4.0
+    assert asked(4.0).plan.digest == ask(steps=4, guidance=1.75).plan.digest
+    assert asked((1, 5, 0.5, 3)).plan.digest == ask(steps=4, guidance=(1, 2.0, 0.5, 1.5)).plan.digest
+    assert asked(1.0).plan.digest == ask(steps=4).plan.digest
 
 
 def test_spacing_options_are_part_of_the_recipe_and_resolution_is_filled_in(ask):
