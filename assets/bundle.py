@@ -62,7 +62,7 @@ class Bundle:
     def example(self) -> str:
         """A prompt that this bundle understands."""
         known = self.manifest.conditioning
-        return known.words[0] if isinstance(known, Words) else "stone"
+        return "stone" if not isinstance(known, Words) else known.words[0] if known.words else ""
 
     def parse_prompt(self, text: str, field: str = "prompt") -> tuple[NDArray[np.float32], tuple[str, ...]]:
         """(condition (K,), words not known), or for free text (tokens (T,), what was too long)."""

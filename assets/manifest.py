@@ -301,7 +301,7 @@ def _check_kind(manifest: Manifest) -> None:
 def _check_conditioning(manifest: Manifest) -> None:
     given = manifest.conditioning
     if isinstance(given, Words):
-        if not 0 < given.materials <= len(given.words):
+        if given.words and not 0 < given.materials <= len(given.words):
             raise OutOfRange("conditioning.materials", given.materials, "1 to the number of words")
         return
     if not given.tokenizers or given.size < 1:

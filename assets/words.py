@@ -16,7 +16,12 @@ FILLERS = frozenset(("a", "an", "and", "the", "of", "with", "very"))
 
 
 def parse(text: str, vocabulary: Words, field: str = "prompt") -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """(condition (words,), words not known). A number after a word is its strength, 0 to 1; several materials share 1."""
+    """(condition (words,), words not known). A number after a word is its strength, 0 to 1; several materials share 1.
+
+    A vocabulary without words is of a network that hears none: nothing of the text is known to it.
+    """
+    if not vocabulary.words:
+        return np.zeros(0, np.float32), tuple(word for word in _TOKEN.findall(text.lower()) if word not in FILLERS)
     index = {word: i for i, word in enumerate(vocabulary.words)}
     longest = max(len(word.split()) for word in (*index, *vocabulary.synonyms))
     tokens = _TOKEN.findall(text.lower())

@@ -6,10 +6,10 @@ its output means; exporters/EXPORT.md has an example. Nothing of torch is needed
 
 from __future__ import annotations
 
-import tomllib
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,64 +18,54 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import compose, helper
 
 from ..assets.bundle import Bundle, add_files, load_bundle, write_bundle
-from ..assets.manifest import Channel, Flow, Latent, Manifest, Recommended, Ve, Vp, Words
-from ..assets.refusal import Refusal, Unknown
+from ..assets.manifest import Channel, Flow, Manifest, Ve, Words
+from ..assets.refusal import OutOfRange, Refusal, Unknown
+from ..runtime.engine.backends import open_backend
+from ..runtime.resolve import process_of
+from ..runtime.solver import compile_plan
+from .description import CHANNELS, Description, Preconditioning, coloured, maps_of, read
 from .folders import replacing
 from .loop import Nodes, value_info, wrap_step
 from .report import report_files
 from .verify import check_bundle
-from .weights import GraphFiles, graphs_of
-
-CHANNELS = ("albedo.r", "albedo.g", "albedo.b", "height", "roughness", "metallic")
-
-
-class Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the foreign graph calls things; without `condition` it has none."""
-
-    latent: str
-    time: str
-    output: str
-    condition: str = ""
-
-
-class Preconditioning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """none: the graph answers for (noisy, time) as they are. edm, consistency: it is the network inside c_skip and c_out.
-
-    Karras et al. 2022, table 1, https://arxiv.org/abs/2206.00364; Song et al., "Consistency models", 2023, appendix C,
-    https://arxiv.org/abs/2303.01469
-    """
-
-    kind: Literal["none", "edm", "consistency"] = "none"
-    sigma_data: float = 0.5
-    sigma_min: float = 0.002
-
-
-class Pixels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Height in [0, 1] = clean latent * scale + offset, cut there."""
-
-    scale: float = 0.5
-    offset: float = 0.5
-
-
-class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The TOML file. `words` name the condition's numbers, which a prompt sets by strength: "roughness 0.7"."""
-
-    name: str
-    kind: Literal["heightmap"]
-    process: Vp | Ve | Flow
-    prediction: Literal["epsilon", "v", "x0", "flow"]
-    inputs: Names
-    latent: Latent
-    words: list[str]
-    recommended: list[Recommended]
-    preconditioning: Preconditioning = Preconditioning()
-    pixels: Pixels = Pixels()
-    licence: str = ""
+from .weights import GraphFiles
 
 
 def adopt(source: Path, description: Path, out: Path) -> Bundle:
     """The foreign graph of a file as a verified bundle in the folder `out`."""
-    told, step = opened(source, description)
+    with replacing(out) as part:
+        bundle = _write(source, description, part)
+        add_files(bundle, report_files(check_bundle(bundle)))
+    return load_bundle(out)
+
+
+def plan_adoption(source: Path, description: Path) -> dict[str, Any]:
+    """What would be made, and how large: for --dry-run."""
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = _write(source, description, Path(folder) / "bundle")
+        size = sum((bundle.folder / name).stat().st_size for name in bundle.manifest.files)
+    made, latent = bundle.manifest, bundle.manifest.latent
+    return {
+        "name": made.name,
+        "kind": made.kind,
+        "words": made.conditioning.words if isinstance(made.conditioning, Words) else [],
+        "steps": [table.steps for table in made.recommended],
+        "bytes": size,
+        "sizes": [latent.minimum, latent.maximum, latent.multiple],
+        "licence": made.licence,
+    }
+
+
+def _write(source: Path, description: Path, folder: Path) -> Bundle:
+    """The bundle without its report; a description that does not fit the graph is refused."""
+    told = read(description)
+    try:
+        foreign = onnx.load(source)
+        onnx.checker.check_model(foreign)
+    except (onnx.checker.ValidationError, ValueError, TypeError, OSError, DecodeError) as error:
+        first = str(error).strip().split("\n")[0][:200]
+        raise Refusal("corrupt", "source", f"{source} is no ONNX model: {first}", "export it again") from error
+    step = _step(foreign, told)
     manifest = Manifest(
         name=told.name,
         kind=told.kind,
@@ -84,62 +74,53 @@ def adopt(source: Path, description: Path, out: Path) -> Bundle:
         latent=told.latent,
         conditioning=Words(words=told.words, materials=len(told.words)),
         recommended=told.recommended,
-        channels=[Channel(name=name) for name in CHANNELS],
+        channels=[Channel(name=n, encoding="srgb" if coloured(told, n) else "linear") for n in CHANNELS],
         graphs={name: f"{name}.onnx" for name in ("step", "loop", "decode")},
         licence=told.licence,
         provenance={"adopted": source.name, "preconditioning": msgspec.to_builtins(told.preconditioning)},
     )
-    with replacing(out) as part:
-        with GraphFiles(part, "fp32") as graphs:
-            graphs.add("step", step)
-            graphs.add("loop", wrap_step(step))
-            graphs.add("decode", _decode(told, step))
-        bundle = write_bundle(part, manifest, {}, graphs.names)
-        add_files(bundle, report_files(check_bundle(bundle)))
-    return load_bundle(out)
+    _check_times(manifest)
+    with GraphFiles(folder, "fp32") as graphs:
+        graphs.add("step", step)
+        graphs.add("loop", wrap_step(step))
+        graphs.add("decode", _decode(told, step))
+    bundle = write_bundle(folder, manifest, {}, graphs.names)
+    _try(bundle)
+    return bundle
 
 
-def plan_adoption(source: Path, description: Path) -> dict[str, Any]:
-    """What would be made, and how large: for --dry-run."""
-    told, step = opened(source, description)
-    return {
-        "name": told.name,
-        "kind": told.kind,
-        "words": told.words,
-        "steps": [table.steps for table in told.recommended],
-        "bytes": sum(tensor.ByteSize() for graph in graphs_of(step.graph) for tensor in graph.initializer),
-        "sizes": [told.latent.minimum, told.latent.maximum, told.latent.multiple],
-        "licence": told.licence,
-    }
+def _check_times(manifest: Manifest) -> None:
+    """Refuses tables that no sampler runs, and times that the network was not trained at."""
+    process, told = process_of(manifest), manifest.process
+    most = told.sigma_max if isinstance(told, Ve) else 1.0 if isinstance(told, Flow) else len(told.alphas_cumprod) - 1
+    for table in manifest.recommended:
+        compile_plan(
+            table.sampler, {"times": table.times}, table.steps, process, manifest.prediction, guidance=table.guidance,
+            eta=table.eta, **dict[str, Any](table.options),
+        )  # fmt: skip
+        if table.times and not 0.0 <= table.times[0] <= most:
+            raise OutOfRange("adopt.recommended.times", table.times, f"0 to {most:g} on this process")
 
 
-def opened(source: Path, description: Path) -> tuple[Description, onnx.ModelProto]:
-    """The description, and the foreign graph as a step of the bundle's contract."""
-    told = read(description)
+def _try(bundle: Bundle) -> None:
+    """Runs the step once, at the smallest size: what the description gets wrong shows there."""
+    latent = bundle.manifest.latent
+    cells = latent.minimum // latent.factor
+    field = np.zeros((2, latent.channels, cells, cells), np.float32)
+    words = np.zeros((2, bundle.condition_size), np.float32)
+    times = np.full(2, bundle.manifest.recommended[0].times[0], np.float32)
     try:
-        foreign = onnx.load(source)
-        onnx.checker.check_model(foreign)
-    except (onnx.checker.ValidationError, ValueError, TypeError, OSError, DecodeError) as error:
-        first = str(error).strip().split("\n")[0][:200]
-        raise Refusal("corrupt", "source", f"{source} is no ONNX model: {first}", "export it again") from error
-    return told, _step(foreign, told)
-
-
-def read(path: Path) -> Description:
-    try:
-        return convert(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        what = getattr(error, "strerror", None) or "is no text"
-        raise Refusal("missing", "adopt", f"{path}: {what}", "give a description, see exporters/EXPORT.md") from error
-    except tomllib.TOMLDecodeError as error:
-        raise Refusal("corrupt", "adopt", f"{path} is no TOML: {error}", "see exporters/EXPORT.md") from error
-    except msgspec.ValidationError as error:
-        sentence, _, at = str(error).partition(" - at `$.")
-        raise Refusal("type", f"adopt.{at.rstrip('`')}".rstrip("."), sentence, "see exporters/EXPORT.md") from error
-
-
-def convert(text: str) -> Description:
-    return msgspec.convert(tomllib.loads(text), Description)
+        step = open_backend("onnxruntime")(bundle.path("step"), 1)
+        raw = step.run({"latent": field, "time": times, "condition": words})["raw"]
+    except Refusal:
+        raise
+    except Exception as error:  # ONNX Runtime's errors have no common type
+        first = str(error).strip().split("\n")[0][:300]
+        sentence = f"the graph does not run as it is described: {first}"
+        raise Refusal("contradiction", "adopt", sentence, "look at latent, words and inputs") from error
+    if raw.shape != field.shape:
+        sentence = f"the graph answers {raw.shape} to {field.shape}, (batch, channels, height, width)"
+        raise Refusal("contradiction", "adopt.latent", sentence, "describe the latent as it is")
 
 
 def _step(foreign: onnx.ModelProto, told: Description) -> onnx.ModelProto:
@@ -147,6 +128,9 @@ def _step(foreign: onnx.ModelProto, told: Description) -> onnx.ModelProto:
     inside = compose.add_prefix(foreign, "foreign.", rename_nodes=False)
     inputs = {value.name: value for value in foreign.graph.input}
     names = [told.inputs.latent, told.inputs.time, *([told.inputs.condition] if told.inputs.condition else [])]
+    if bool(told.words) != bool(told.inputs.condition):
+        sentence = "words and the input `condition` go together: a word for each of its numbers"
+        raise Refusal("contradiction", "adopt.words", sentence, "give both or neither")
     for name in names:
         if name not in inputs:
             raise Unknown("adopt.inputs", name, inputs)
@@ -213,15 +197,20 @@ def _fit(n: Nodes, value: str, target: onnx.ValueInfoProto, out: str) -> None:
 
 
 def _decode(told: Description, step: onnx.ModelProto) -> onnx.ModelProto:
-    """maps (B, 6, H, W): the height, grey as its albedo, wholly rough and not metallic."""
+    """maps (B, 6, H, W): those the latent has. Without colours the height is grey; without height it is 0.5 everywhere, and
+    the rest is wholly rough and not metallic."""
     n = Nodes("decode_")
     low, high = n.constant(0.0, np.float32), n.constant(1.0, np.float32)
     scaled = n.do("Mul", "latent", n.constant(told.pixels.scale, np.float32))
-    height = n.do("Clip", n.do("Add", scaled, n.constant(told.pixels.offset, np.float32)), low, high)
-    none = n.do("Mul", height, low)
-    n.do("Concat", height, height, height, height, n.do("Add", none, high), none, out="maps", axis=1)
+    cut = n.do("Clip", n.do("Add", scaled, n.constant(told.pixels.offset, np.float32)), low, high)
+    maps = maps_of(told)
+    found = {name: n.do("Gather", cut, n.constant([at]), axis=1) for at, name in enumerate(maps)}
+    none = n.do("Mul", found[maps[0]], low)
+    height = found.setdefault("height", n.do("Add", none, n.constant(0.5, np.float32)))
+    rest = {"roughness": n.do("Add", none, high), "metallic": none}
+    n.do("Concat", *(found.get(name) or rest.get(name, height) for name in CHANNELS), out="maps", axis=1)
     graph = helper.make_graph(
-        n.nodes, "height", [value_info("latent", "batch", told.latent.channels, "height", "width")],
+        n.nodes, "maps", [value_info("latent", "batch", told.latent.channels, "height", "width")],
         [value_info("maps", "batch", len(CHANNELS), "height", "width")], n.constants,
     )  # fmt: skip
     return _model(graph, step)

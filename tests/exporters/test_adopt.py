@@ -14,6 +14,7 @@ from cadenza.assets.bundle import load_bundle
 from cadenza.assets.refusal import Refusal
 from cadenza.bindings.command import app
 from cadenza.exporters import adopt as adopt_module
+from cadenza.exporters import description
 from cadenza.exporters.adopt import adopt
 from cadenza.runtime.runtime import Runtime
 
@@ -126,15 +127,50 @@ def test_the_command_adopts_without_torch(files):
     [
         ('latent = "noisy"', 'latent = "nosy"', "nosy.*noisy"),
         ('output = "clean"', 'output = "x"', "clean"),
-        ('condition = "scalar"\n', "", "scalar"),
+        ('condition = "scalar"\n', "", "a word for each of its numbers"),
         ('prediction = "x0"', 'prediction = "score"', "prediction"),
         ("channels = 1", 'channels = "one"', "latent.channels"),
+        ("channels = 1", "channels = 3", "pixels.channels.*each of the latent's 3 channels"),
+        ('words = ["ruggedness"]', 'words = ["ruggedness", "wetness"]', "does not run as it is described"),
+        ('words = ["ruggedness"]', "words = []", "a word for each of its numbers"),
+        ("times = [80.0]", "times = [900.0]", "0 to 80 on this process"),
+        ('sampler = "lcm"', 'sampler = "lmc"', "sampler: 'lmc' is not known; did you mean"),
+        ("steps = 1", "steps = 2", "valid is a list of 2 or 3"),
+        ("minimum = 32", "minimum = 128", "minimum up to maximum"),
+        ('name = "islands"', 'nam = "islands"', "unknown field `nam`"),
     ],
 )
 def test_a_wrong_description_is_refused_by_name(files, old, new, named):
     (files / "manifest.toml").write_text(DESCRIPTION.replace(old, new))
     with pytest.raises(Refusal, match=named):
         adopt(files / "denoiser.onnx", files / "manifest.toml", files / "out")
+
+
+def test_a_network_that_paints_colours_becomes_a_texture(tmp_path, monkeypatch):
+    """Three channels, EDM, no condition: each pixel's clean colour is half of the noisy one."""
+    monkeypatch.setenv("CADENZA_HOME", str(tmp_path / "home"))
+    value, field = helper.make_tensor_value_info, ["n", 3, "h", "w"]
+    nodes = [helper.make_node("Mul", ["x", "half"], ["y"]), helper.make_node("Identity", ["t"], ["told"])]
+    graph = helper.make_graph(
+        nodes, "colours", [value("x", TensorProto.FLOAT, field), value("t", TensorProto.FLOAT, ["n"])],
+        [value("y", TensorProto.FLOAT, field), value("told", TensorProto.FLOAT, ["n"])],
+        [numpy_helper.from_array(np.array(0.5, np.float32), "half")],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "d.onnx")
+    told = (
+        DESCRIPTION.replace("heightmap", "texture")
+        .replace('"consistency"', '"edm"')
+        .replace("channels = 1", "channels = 3")
+    )
+    told = told.replace('words = ["ruggedness"]', "words = []").replace('condition = "scalar"\n', "")
+    told = told.replace("noisy", "x").replace('sigma"', 't"').replace("clean", "y")
+    (tmp_path / "m.toml").write_text(told)
+    bundle = adopt(tmp_path / "d.onnx", tmp_path / "m.toml", tmp_path / "out")
+    with Runtime([bundle.folder]) as runtime:
+        made = runtime.submit({"kind": "texture", "prompt": "", "seed": 3, "size": 32}).wait(20)
+    assert made.albedo.shape == (32, 32, 3)
+    assert (made.height == made.height[0, 0]).all()
+    assert len({made.albedo[..., channel].tobytes() for channel in range(3)}) == 3
 
 
 def test_a_dry_run_tells_what_would_be_made_and_makes_nothing(files, capsys):
@@ -157,4 +193,4 @@ def test_an_adoption_that_stops_leaves_what_was_there(files, monkeypatch):
 
 def test_the_documented_description_is_read():
     text = (Path(adopt_module.__file__).parent / "EXPORT.md").read_text()
-    assert adopt_module.convert(text.split("```toml")[1].split("```")[0]).inputs.condition == "scalar"
+    assert description.convert(text.split("```toml")[1].split("```")[0]).inputs.condition == "scalar"

@@ -77,7 +77,10 @@ def refused(saved, tmp_path, capsys, monkeypatch):
         (("sd", "--family", "lightnin"), "family: 'lightnin' is not known; did you mean 'lightning'"),
         (("sd", "--steps", "9"), "steps: 9 is out of range, valid is one of 2, 3, 4, 5, 6, 7, 8"),
         (("sd", "--steps", "4", "--unrolled", "3"), "unrolled: 3 is out of range, valid is one of 4"),
-        (("sd", "--seconds", "3"), "seconds: says nothing to StableDiffusionPipeline and the family lcm_lora; leave it"),
+        (
+            ("sd", "--seconds", "3"),
+            "seconds: says nothing to StableDiffusionPipeline and the family lcm_lora; leave it",
+        ),
         (("sd", "--size", "512"), "size: says nothing to StableDiffusionPipeline"),
         (("sd", "--frames", "8", "--dry-run"), "frames: says nothing to"),
         (("sd", "--adopt", "manifest.toml", "--lora", "a"), "lora: says nothing to a graph that is adopted"),
