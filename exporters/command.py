@@ -50,7 +50,8 @@ def export(
     inversion: Annotated[list[str] | None, typer.Option(help="File of a textual inversion, may be repeated.")] = None,
     vae: Annotated[str, typer.Option(help="Folder or hub id of another autoencoder, also a tiny one.")] = "",
     control: Annotated[
-        list[str] | None, typer.Option(help="NAME=FOLDER of a ControlNet, as depth=FOLDER; may be repeated.")
+        list[str] | None,
+        typer.Option(help="NAME=FOLDER of a ControlNet, or a known one's name alone, as depth; may be repeated."),
     ] = None,
     adapter: Annotated[
         list[str] | None, typer.Option(help="NAME=FILE of an IP-Adapter's weights, its image_encoder beside it.")

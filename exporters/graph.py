@@ -6,6 +6,7 @@ networks and gained 1 % on ONNX Runtime and nothing on OpenVINO.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +38,10 @@ def trace(
     `inputs` are examples in the order of the module's arguments; the size of a dynamic axis must not be 1 in them. An axis
     that the module's code fixes to the example's size is refused, never silently fixed.
     """
-    free = [dict.fromkeys(dynamic.get(name, {}), torch.export.Dim.AUTO) for name in inputs]
+    free: list[Any] = [dict.fromkeys(dynamic.get(name, {}), torch.export.Dim.AUTO) for name in inputs]
+    named = [p for p in inspect.signature(module.forward).parameters.values() if p.kind is not p.VAR_POSITIONAL]
+    if len(named) < len(free):  # the rest is *arguments, which the tracer takes as one
+        free[len(named) :] = [tuple(free[len(named) :])]
     with torch.no_grad(), _quiet():
         program = torch.onnx.export(
             module.eval(),

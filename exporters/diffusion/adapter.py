@@ -19,15 +19,21 @@ from ...assets.inputs import Encoded, Input, Number
 from ...assets.refusal import Refusal
 from .beside import Array, Example
 from .control import parse_named
+from .inpainting import below
 from .parts import Parts
 from .variants import Variant
 
 STRENGTH = 0.6
 """Of the comparison with diffusers."""
-KINDS = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
+KINDS = (
+    "StableDiffusionPipeline", "StableDiffusionInpaintPipeline", "StableDiffusionXLPipeline",
+    "StableDiffusionXLInpaintPipeline",
+)  # fmt: skip
 ENCODER = "image_encoder"
 """Folder of the CLIP image encoder, beside the adapter's file or above it."""
-PROJECTIONS = ("ImageProjection", "IPAdapterPlusImageProjection")
+PROJECTIONS = ("ImageProjection", "IPAdapterPlusImageProjection", "IPAdapterFullImageProjection")
+"""diffusers' classes of what projects a picture; the last is of adapters for faces. Those named FaceID read the embedding of a
+face recogniser, which no bundle carries."""
 
 
 def parse_adapter(text: str) -> tuple[str, str]:
@@ -58,23 +64,25 @@ def _variant(pipe: Any, parts: Parts, name: str, file: Path) -> Variant:
     layers = own.unet.encoder_hid_proj.image_projection_layers
     kind = type(layers[0]).__name__
     if kind not in PROJECTIONS:
-        sentence = f"projects by {kind}, which needs more than a picture"
+        sentence = f"projects by {kind}, which reads more than CLIP's view of a picture"
         raise Refusal("unsupported", f"adapter.{name}", sentence, f"give one of {', '.join(PROJECTIONS)}")
     for part in (own.unet, own.image_encoder):
         part.eval().requires_grad_(False)
     own.set_ip_adapter_scale(1.0)
-    step = copy.copy(parts.step)  # its settings, on the network that has the adapter
-    step._modules = {**parts.step._modules, "unet": own.unet}
+    plain = below(parts.step)
+    step = copy.copy(plain)  # its settings, on the network that has the adapter
+    step._modules = {**plain._modules, "unet": own.unet}
     encoder = _Encoder(own.image_encoder, own.feature_extractor, kind == "ImageProjection")
     side = int(own.image_encoder.config.image_size)
     shape = tuple(encoder.nothing.shape[1:])
     inputs: dict[str, Input] = {
+        **parts.inputs,
         name: Encoded(f"encode_{name}", side, shape),
         f"{name}_strength": Number(1.0, 0.0, 2.0),
     }
-    example = _example(name, own, encoder, side)
+    example = _example(name, own, encoder, side, parts)
     encoders = {f"encode_{name}": (encoder, side)}
-    return Variant(f"adapter_{name}", _Adapted(step), inputs, own, example, (own.unet,), encoders)
+    return Variant(f"adapter_{name}", _Adapted(step, len(parts.inputs)), inputs, own, example, (own.unet,), encoders)
 
 
 def _silent(pipe: Any) -> dict[str, Any]:
@@ -87,17 +95,18 @@ def shared(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network, weights)
 
 
-def _example(name: str, own: Any, encoder: _Encoder, side: int) -> Example:
+def _example(name: str, own: Any, encoder: _Encoder, side: int, parts: Parts) -> Example:
     @torch.no_grad()
-    def example(_: tuple[int, ...]) -> tuple[dict[str, Array], dict[str, Any]]:
+    def example(shape: tuple[int, ...]) -> tuple[dict[str, Array], dict[str, Any]]:
         """The embedding of noise; diffusers weighs adapters by an attribute, which is set here."""
         image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(7))
         embedding, _ = encoder(image)
         for strength in _strengths(own.unet):
             strength.value = None
         own.set_ip_adapter_scale(STRENGTH)
-        given = {name: embedding.numpy(), f"{name}_strength": np.full(1, STRENGTH, np.float32)}
-        return given, {"ip_adapter_image_embeds": [embedding[:, None]]}
+        given, call = parts.beside(shape)
+        given = {**given, name: embedding.numpy(), f"{name}_strength": np.full(1, STRENGTH, np.float32)}
+        return given, {**call, "ip_adapter_image_embeds": [embedding[:, None]]}
 
     return example
 
@@ -146,17 +155,21 @@ def _strengths(unet: Any) -> Iterator[_Weighed]:
 
 
 class _Adapted(nn.Module):
-    def __init__(self, step: Any) -> None:
+    """Behind the condition come `beside` inputs that the network reads with its latent, then the picture and its strength."""
+
+    def __init__(self, step: Any, beside: int) -> None:
         super().__init__()
-        self.step = step
+        self.step, self.beside = step, beside
         for processor in step.unet.attn_processors.values():
             if hasattr(processor, "to_v_ip"):
                 processor.to_v_ip = nn.ModuleList(_Weighed(layer) for layer in processor.to_v_ip)
 
-    def forward(self, latent: Tensor, time: Tensor, condition: Tensor, picture: Tensor, strength: Tensor) -> Tensor:
+    def forward(self, latent: Tensor, time: Tensor, condition: Tensor, *given: Tensor) -> Tensor:
         text = self.step.arguments(latent, time, condition)
+        beside, (picture, strength) = given[: self.beside], given[self.beside :]
         text["added_cond_kwargs"] = {**(text.get("added_cond_kwargs") or {}), "image_embeds": [picture[:, None]]}
         for place in _strengths(self.step.unet):
             place.value = strength
-        raw: Tensor = self.step.unet(latent, time, return_dict=False, **text)[0]
+        x = torch.cat([latent, *beside], 1) if beside else latent
+        raw: Tensor = self.step.unet(x, time, return_dict=False, **text)[0]
         return raw

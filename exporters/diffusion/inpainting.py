@@ -54,6 +54,11 @@ def painter(parts: Parts) -> Parts:
     return replace(parts, step=_Painter(parts.step), inputs=inputs, example=example, seen=own)
 
 
+def below(step: nn.Module) -> Any:
+    """The step of the network itself, under what puts a mask beside its latent."""
+    return step.step if isinstance(step, _Painter) else step
+
+
 class _Painter(nn.Module):
     def __init__(self, step: Any) -> None:
         super().__init__()

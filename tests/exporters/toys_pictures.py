@@ -7,9 +7,9 @@ from safetensors.torch import save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 
-def control(unet):
+def control(unet, seed=1):
     """A ControlNet of a toy, its zero convolutions no longer zero, as after training."""
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     net = diffusers.ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16))
     for layer in (*net.controlnet_down_blocks, net.controlnet_mid_block, net.controlnet_cond_embedding.conv_out):
         torch.nn.init.normal_(layer.weight, std=0.2)
@@ -32,7 +32,7 @@ def inpainting_xl():
     return toys.quiet(diffusers.StableDiffusionXLInpaintPipeline(**components, add_watermarker=False))
 
 
-def adapter(unet, folder, plus=False, side=24, width=32):
+def adapter(unet, folder, face=False, side=24, width=32):
     """Writes an IP-Adapter's weights and its image encoder as their authors lay them out; gives the weights' file."""
     torch.manual_seed(3)
     config = CLIPVisionConfig(
@@ -47,6 +47,11 @@ def adapter(unet, folder, plus=False, side=24, width=32):
         "image_proj.norm.weight": torch.ones(across),
         "image_proj.norm.bias": torch.zeros(across),
     }
+    if face:  # a layer more, over the encoder's states
+        weights = {f"image_proj.{name}": torch.randn(shape) / width**0.5 for name, shape in {
+            "proj.0.weight": (width, width), "proj.0.bias": (width,), "proj.2.weight": (across, width),
+            "proj.2.bias": (across,), "proj.3.weight": (across,), "proj.3.bias": (across,),
+        }.items()}  # fmt: skip
     places = [name for name in unet.attn_processors if "attn2" in name]
     for number, name in enumerate(places):
         inner = unet.get_submodule(name.removesuffix(".processor")).to_k.out_features
