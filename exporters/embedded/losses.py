@@ -111,6 +111,22 @@ def bands(height: int, width: int) -> Tensor:
     return inside / inside.sum(0).clamp(min=1)
 
 
+def agreement(made: Tensor, true: Tensor, complete: Tensor) -> Tensor:
+    """How far the correlation of where colour and where height change is from the data's; complete (B,) where height is known."""
+    a, b = (_edges_agree(maps.float()) for maps in (made, true))
+    return (complete * (a - b).abs()).mean()
+
+
+def _edges_agree(maps: Tensor) -> Tensor:
+    """(B,): of the steepness of luminance with that of height."""
+    both = torch.stack([maps[:, :3].mean(1), maps[:, 3]], 1)
+    squares = sum((torch.roll(both, -1, axis) - both).square() for axis in (2, 3))
+    steepness = torch.sqrt(squares + 1e-6).flatten(2)
+    apart = steepness - steepness.mean(2, keepdim=True)
+    a, b = apart.unbind(1)
+    return (a * b).mean(1) * torch.rsqrt(a.square().mean(1) * b.square().mean(1) + 1e-12)
+
+
 def grid(maps: Tensor) -> Tensor:
     """How unevenly the steps between neighbouring pixels fall on the eight lines of a cell; 0 where no grid shows.
 

@@ -20,7 +20,7 @@ from .networks import FACTOR, Autoencoder, AutoencoderShape
 from .train_autoencoder import LATENT_NOISE, REAL, batches, grain_for
 from .training import Run
 
-DETAIL, GRID, SPECTRUM = 2.0, 10.0, 0.05
+DETAIL, GRID, SPECTRUM, AGREEMENT = 2.0, 10.0, 0.05, 1.0
 """Weights beside the loss of structure: higher than while the latents were still in the making."""
 
 
@@ -50,6 +50,7 @@ def train(folder: Path, data: Dataset, minutes: float, rate: float = 0.003, batc
         noise = torch.randn(batch, model.shape.latent, *(n // FACTOR for n in maps.shape[2:]))
         weight = losses.weights(complete)
         parts, made = forward(maps, weight, complete, noise, grain_for(maps), losses.draw_filters())
+        parts["agreement"] = AGREEMENT * losses.agreement(made, maps, complete)
         parts["spectrum"] = SPECTRUM * losses.spectrum(made, maps, weight)
         run.update("autoencoder", torch.stack(list(parts.values())).sum())
         note({name: float(part.detach()) for name, part in parts.items()})
