@@ -38,6 +38,8 @@ def page(report: Mapping[str, Any]) -> str:
     for backend, facts in report["bits"].items():
         said = ", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in facts.items() if key != "backend")
         lines.append(f"- {backend}: {said}")
+    first, *others = report.get("apart", {"": 0.0}).items()
+    lines += [f"- one evaluation on {backend} against {first[0]}'s: {error:.1e}" for backend, error in others]
     lines += _stages(report)
     lines += [
         "",
@@ -71,21 +73,27 @@ def measured_page(report: Mapping[str, Any], numbers: Mapping[str, Any], picture
                 load = row.get(f"load {graph}")
                 lines.append(f"| {backend} | {graph} | {'-' if load is None else f'{load:g}'} | {seconds:g} |")
     if numbers.get("precisions"):
-        said = "Errors of these weights against float32: single evaluations and the latent over the largest value, pictures in the mean."
-        lines += [
-            "",
-            "## Precisions",
-            "",
-            said,
-            "",
-            "| --precision | step | latent | picture | bytes |",
-            "|---|---|---|---|---|",
-        ]
-        for name, row in numbers["precisions"].items():
-            lines.append(
-                f"| {name} | {row['step']:.1e} | {row['latent']:.1e} | {row['picture']:.1e} | {row['bytes']} |"
-            )
+        lines += _precisions(numbers["precisions"])
     return "\n".join(lines) + "\n\n" + page(report).replace("# ", "## ", 1).replace("\n## ", "\n### ")
+
+
+def _precisions(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    said = "Errors of these weights against float32: single evaluations and the latent over the largest value, pictures in the mean."
+    backends = list(next(iter(figures.values()))["seconds"])
+    heads = [
+        "--precision",
+        "step",
+        "latent",
+        "picture",
+        "bytes",
+        *(f"seconds a step, {backend}" for backend in backends),
+    ]
+    lines = ["", "## Precisions", "", said, "", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for name, row in figures.items():
+        errors = [f"{row[kind]:.1e}" for kind in ("step", "latent", "picture")]
+        cells = [name, *errors, str(row["bytes"]), *(f"{row['seconds'][backend]:g}" for backend in backends)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def _stages(report: Mapping[str, Any]) -> list[str]:

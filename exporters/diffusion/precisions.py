@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ...assets.bundle import Bundle
 from ...runtime.engine.backends import Graph, open_backend
+from ..measured import least
 from ..precision import PRECISIONS, quantized
-from ..verify import relative, short
+from ..verify import installed, relative, short
 from ..weights import FILE, GraphFiles
 from .calibrate import trajectories
 from .parity import conditions_of, noise_of, plan_of_table
@@ -23,13 +24,14 @@ Array = NDArray[np.float32]
 SEEDS = (7, 8, 9)
 
 
-def precision_figures(bundle: Bundle, parts: Parts, backend: str = "onnxruntime") -> dict[str, dict[str, float]]:
+def precision_figures(bundle: Bundle, parts: Parts, backend: str = "onnxruntime") -> dict[str, dict[str, Any]]:
     """Of a bundle in float32, by precision, for its default table and the seeds SEEDS:
 
     step     largest error of single evaluations, on the inputs of the float32 run, over the largest value
     latent   largest error of the latent at the end, over its largest value
     picture  mean error of the maps, over their largest value: latent and decoder both in the precision
     bytes    of the weights of step and decoder
+    seconds  of one evaluation on each backend that is installed, one thread, the least of some
     """
     load = open_backend(backend)
     table = bundle.manifest.recommended[-1]
@@ -61,14 +63,21 @@ def precision_figures(bundle: Bundle, parts: Parts, backend: str = "onnxruntime"
             size = _write(Path(folder), name, bundle, parts)
             step, decode = (load(Path(folder) / f"{graph}.onnx", 1) for graph in ("step", "decode"))
             own_latents, own_maps = run(step, decode, noted=False)
+            seconds = {b: _seconds(Path(folder) / "step.onnx", b, asked[0]) for b in installed()}
             errors = [relative(step.run(given)["raw"], raw) for given, raw in zip(asked, raws, strict=True)]
         figures[name] = {
             "step": short(max(errors)),
             "latent": short(relative(own_latents, latents)),
             "picture": short(float(np.abs(own_maps - maps).mean() / np.abs(maps).max())),
             "bytes": size,
+            "seconds": seconds,
         }
     return figures
+
+
+def _seconds(path: Path, backend: str, given: dict[str, Array]) -> float:
+    step = open_backend(backend)(path, 1)
+    return float(f"{least(lambda: step.run(given)):.3g}")
 
 
 def _write(folder: Path, name: str, bundle: Bundle, parts: Parts) -> int:

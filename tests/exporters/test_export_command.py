@@ -73,6 +73,7 @@ def test_the_report_has_seconds_precisions_and_pictures_on_one_page(made):
     assert list(figures) == ["fp32", "fp16", "bf16", "int8", "int8_weights", "int4_weights"]
     assert figures["fp32"]["latent"] == 0 < figures["fp16"]["latent"] < figures["bf16"]["latent"] < 0.01
     assert figures["int8"]["latent"] < 0.1
+    assert all(set(row["seconds"]) == {"onnxruntime", "openvino"} for row in figures.values())
     assert figures["int4_weights"]["bytes"] < figures["int8"]["bytes"] < figures["fp16"]["bytes"]
     page = (folder / "report.md").read_text()
     for heading in ("Seconds of the export", "Seconds of the graphs", "Precisions", "Against diffusers' own pipeline"):
