@@ -24,6 +24,7 @@ from ..runtime.engine.backends import open_backend
 from ..runtime.resolve import process_of
 from ..runtime.solver import compile_plan
 from .description import CHANNELS, Description, Preconditioning, coloured, maps_of, read
+from .errors import first_line
 from .folders import replacing
 from .loop import Nodes, value_info, wrap_step
 from .report import report_files
@@ -63,8 +64,9 @@ def _write(source: Path, description: Path, folder: Path) -> Bundle:
         foreign = onnx.load(source)
         onnx.checker.check_model(foreign)
     except (onnx.checker.ValidationError, ValueError, TypeError, OSError, DecodeError) as error:
-        first = str(error).strip().split("\n")[0][:200]
-        raise Refusal("corrupt", "source", f"{source} is no ONNX model: {first}", "export it again") from error
+        raise Refusal(
+            "corrupt", "source", f"{source} is no ONNX model: {first_line(error)}", "export it again"
+        ) from error
     step = _step(foreign, told)
     manifest = Manifest(
         name=told.name,
@@ -115,8 +117,7 @@ def _try(bundle: Bundle) -> None:
     except Refusal:
         raise
     except Exception as error:  # ONNX Runtime's errors have no common type
-        first = str(error).strip().split("\n")[0][:300]
-        sentence = f"the graph does not run as it is described: {first}"
+        sentence = f"the graph does not run as it is described: {first_line(error)}"
         raise Refusal("contradiction", "adopt", sentence, "look at latent, words and inputs") from error
     if raw.shape != field.shape:
         sentence = f"the graph answers {raw.shape} to {field.shape}, (batch, channels, height, width)"

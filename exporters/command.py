@@ -79,6 +79,7 @@ def export(
         _say(made if dry_run else made | _made(adopt_graph(Path(source), adopt, out)), json)
         return
     _needs("onnx", "onnxscript", "torch", "diffusers", "transformers")
+    _hush()
     if is_musicgen(source):
         _only(context, TUNES, "MusicGen")
         from .music.musicgen import export_folder, opened
@@ -207,7 +208,23 @@ def _say(made: dict[str, Any], json: bool) -> None:
         typer.echo(json_format.dumps(made))
         return
     for key, value in made.items():
-        typer.echo(f"{key:<10}{value}")
+        typer.echo(f"{key.replace('_', ' '):<14}{f'{value:,}' if isinstance(value, int) else value}")
+
+
+def _hush() -> None:
+    """Keeps what these libraries say of their own inside, and their bars, out of the command's sight; errors still rise."""
+    import warnings
+
+    import diffusers
+    import transformers
+
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.set_verbosity_error()
+        library.disable_progress_bar()
+    for category in (FutureWarning, DeprecationWarning, UserWarning):
+        warnings.filterwarnings(
+            "ignore", category=category, module=r"(diffusers|transformers|huggingface_hub|torch|peft)\b"
+        )
 
 
 def _needs(*packages: str) -> None:

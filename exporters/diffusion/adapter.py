@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ...assets.inputs import Encoded, Input, Number
 from ...assets.refusal import Refusal
+from ..errors import first_line
 from .beside import Array, Example
 from .control import parse_named
 from .inpainting import below
@@ -58,8 +59,7 @@ def _variant(pipe: Any, parts: Parts, name: str, file: Path) -> Variant:
         where = None if folder is None else str(folder.resolve())
         own.load_ip_adapter(str(file.parent), subfolder="", weight_name=file.name, image_encoder_folder=where)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        first = str(error).strip().split("\n")[0]
-        sentence = f"{file} does not fit this pipeline: {first}"
+        sentence = f"{file} does not fit this pipeline: {first_line(error)}"
         raise Refusal("unsupported", f"adapter.{name}", sentence, "give an IP-Adapter for this model") from error
     layers = own.unet.encoder_hid_proj.image_projection_layers
     kind = type(layers[0]).__name__

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from ...assets.refusal import Refusal
+from ...assets.refusal import OutOfRange, Refusal
+from ..errors import first_line
 
 
 def parse_lora(text: str) -> tuple[str, float]:
-    """(file, strength) of "file:0.8"; without a number the strength is 1."""
+    """(file, strength) of "file:0.8"; without a number the strength is 1. A colon may also belong to the path."""
     file, colon, number = text.rpartition(":")
-    if not colon:
+    if not colon or Path(text).exists():
         return text, 1.0
     try:
-        return file, float(number)
+        strength = float(number)
     except ValueError:
-        return text, 1.0  # the colon belongs to the path
+        if Path(file).exists():
+            raise Refusal("type", "lora", f"{number!r} is no number", "say FILE:0.8") from None
+        return text, 1.0
+    if not math.isfinite(strength) or strength == 0.0:
+        raise OutOfRange("lora", strength, "any finite number but 0, which adds nothing")
+    return file, strength
 
 
 def fuse_loras(pipe: Any, loras: Sequence[tuple[str, float]]) -> None:
@@ -31,9 +39,11 @@ def fuse_loras(pipe: Any, loras: Sequence[tuple[str, float]]) -> None:
         try:
             pipe.load_lora_weights(file, adapter_name=name)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
-            first = str(error).strip().split("\n")[0]
             raise Refusal(
-                "unsupported", "lora", f"{file} does not fit this pipeline: {first}", "give a LoRA for this model"
+                "unsupported",
+                "lora",
+                f"{file} does not fit this pipeline: {first_line(error)}",
+                "give a LoRA for this model",
             ) from error
     pipe.set_adapters(names, [strength for _, strength in loras])
     pipe.fuse_lora(adapter_names=names)
@@ -46,7 +56,9 @@ def add_inversions(pipe: Any, files: Sequence[str]) -> None:
         try:
             pipe.load_textual_inversion(file)
         except (OSError, ValueError, KeyError) as error:
-            first = str(error).strip().split("\n")[0]
             raise Refusal(
-                "unsupported", "inversion", f"{file} does not fit this pipeline: {first}", "give one for this model"
+                "unsupported",
+                "inversion",
+                f"{file} does not fit this pipeline: {first_line(error)}",
+                "give one for this model",
             ) from error

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...assets.refusal import Refusal, Unknown
+from ..errors import first_line
 from .parts import factor
 
 KINDS = ("AutoencoderKL", "AutoencoderTiny")
@@ -24,12 +25,13 @@ def replace_vae(pipe: Any, source: str) -> None:
         kind = load(source).get("_class_name")
         if kind not in KINDS:
             raise Unknown("vae", kind, KINDS)
-        vae = getattr(diffusers, kind).from_pretrained(source, torch_dtype=torch.float32)
+        vae = getattr(diffusers, kind).from_pretrained(source, dtype=torch.float32)
     except (OSError, ValueError, KeyError) as error:
         if isinstance(error, Refusal):
             raise
-        first = str(error).strip().split("\n")[0]
-        raise Refusal("missing", "vae", f"{source} cannot be opened: {first}", "give a folder or a hub id") from error
+        raise Refusal(
+            "missing", "vae", f"{source} cannot be opened: {first_line(error)}", "give a folder or a hub id"
+        ) from error
     channels, expected = vae.config.latent_channels, pipe.vae.config.latent_channels
     if channels != expected or factor(vae) != factor(pipe.vae):
         raise Refusal(

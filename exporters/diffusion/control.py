@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ...assets.inputs import Input, Number, Picture
 from ...assets.refusal import Refusal, Unknown
+from ..errors import first_line
 from .beside import Array, Example
 from .inpainting import below
 from .parts import Parts
@@ -103,10 +104,9 @@ def _silent(kind: str) -> dict[str, Any]:
 
 def _open(diffusers: Any, pipe: Any, name: str, source: str) -> Any:
     try:
-        net = diffusers.ControlNetModel.from_pretrained(source, torch_dtype=torch.float32)
+        net = diffusers.ControlNetModel.from_pretrained(source, dtype=torch.float32)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        first = str(error).strip().split("\n")[0]
-        sentence = f"{source} cannot be opened: {first}"
+        sentence = f"{source} cannot be opened: {first_line(error)}"
         raise Refusal("missing", "control", sentence, "give a folder or a hub id") from error
     for field in SAME:
         its, own = (_plain(part.config[field]) for part in (net, pipe.unet))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ...assets.refusal import Refusal, Unknown
+from ..errors import first_line
 
 INDEX = "model_index.json"
 SINGLE = {
@@ -40,17 +41,18 @@ def open_pipeline(source: str, config: str = "") -> Any:
     except Refusal:
         raise
     except Exception as error:  # diffusers' loaders have many types of errors, and no common one
-        first = str(error).strip().split("\n")[0]
         remedy = "give a folder, a hub id or a checkpoint"
         if path.is_file():
             remedy = "give --config FOLDER, a diffusers pipeline of the same model"
-        raise Refusal("missing", "source", f"{source} cannot be opened as a pipeline: {first}", remedy) from error
+        raise Refusal(
+            "missing", "source", f"{source} cannot be opened as a pipeline: {first_line(error)}", remedy
+        ) from error
 
 
 def _folder(source: str) -> Any:
     import diffusers
 
-    return diffusers.DiffusionPipeline.from_pretrained(source, torch_dtype=torch.float32)
+    return diffusers.DiffusionPipeline.from_pretrained(source, dtype=torch.float32)
 
 
 def _single(path: Path, config: str) -> Any:
@@ -64,7 +66,7 @@ def _single(path: Path, config: str) -> Any:
     else:
         name = _recognised(path)
     more = {"config": config, "local_files_only": True} if config else {"local_files_only": _offline()}
-    pipe = getattr(diffusers, name).from_single_file(str(path), torch_dtype=torch.float32, **more)
+    pipe = getattr(diffusers, name).from_single_file(str(path), dtype=torch.float32, **more)
     return pipe
 
 

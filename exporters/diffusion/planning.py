@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ...assets.inputs import OWN
 from ...assets.refusal import OutOfRange, Refusal, Unknown
 from ..choosing import choose
 from ..families import FAMILIES
@@ -22,7 +23,7 @@ from .flow import flux, stable_diffusion_3
 from .flux_2 import flux_2_klein
 from .masked import pixart, sana_sprint
 from .parts import Parts
-from .seamless import AXES
+from .seamless import AXES, padded
 from .stable_diffusion import stable_diffusion, stable_diffusion_xl
 from .tiling import tiles_of
 from .variants import Variant
@@ -94,6 +95,9 @@ def plan_export(pipe: Any, options: Options) -> dict[str, Any]:
     parts = parts_of(pipe, options)
     family, why = family_of(pipe, parts, options)
     graphs = graphs_of(parts, variants_of(pipe, parts, options))
+    if options.seamless:
+        for network in (parts.step, parts.decode):
+            padded(network)
     tiles_of(parts, options.tiles, options.seamless)
     check_unrolled(parts, family, options)
     return {
@@ -121,8 +125,17 @@ def unused(planned: Mapping[str, Any]) -> set[str]:
 
 def variants_of(pipe: Any, parts: Parts, options: Options) -> list[Variant]:
     """What is exported beside the plain step."""
-    controls = controls_of(pipe, parts, dict(options.controls))
-    return [*controls, *adapters_of(pipe, parts, dict(options.adapters))]
+    named = [*options.controls, *options.adapters]
+    for name, _ in named:
+        taken = {*OWN, "anew", "kept", *(f"{other}_strength" for other, _ in named)}
+        if name in taken or [other for other, _ in named].count(name) > 1:
+            sentence = f"{name!r} is the name of another input"
+            field = "control" if name in dict(options.controls) else "adapter"
+            raise Refusal("contradiction", field, sentence, "choose another")
+    return [
+        *controls_of(pipe, parts, dict(options.controls)),
+        *adapters_of(pipe, parts, dict(options.adapters)),
+    ]
 
 
 def check_unrolled(parts: Parts, family: str, options: Options) -> None:

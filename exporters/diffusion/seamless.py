@@ -58,27 +58,30 @@ class Circular(nn.Module):
         return F.conv2d(x, layer.weight, layer.bias, layer.stride, left, layer.dilation, layer.groups)
 
 
-def make_seamless(networks: Iterable[nn.Module], axes: str, wrap: Wrap = by_slices) -> int:
-    """Replaces the padded convolutions of these networks in place; how many there were."""
-    total = 0
+def padded(network: nn.Module) -> list[tuple[nn.Module, str, nn.Conv2d]]:
+    """The padded convolutions of a network, each with the module that holds it and its name there; refused where it has none."""
+    found = [
+        (parent, name, layer)
+        for parent in network.modules()
+        if not isinstance(parent, Circular)
+        for name, layer in parent.named_children()
+        if isinstance(layer, nn.Conv2d) and any(layer.padding)
+    ]
+    if not found and not any(isinstance(module, Circular) for module in network.modules()):
+        raise Refusal(
+            "unsupported",
+            "seamless",
+            "a network has no padded convolution",
+            "leave it out; a transformer of patches does not tile this way",
+        )
+    return found
+
+
+def make_seamless(networks: Iterable[nn.Module], axes: str, wrap: Wrap = by_slices) -> None:
+    """Replaces the padded convolutions of these networks in place."""
     for network in networks:
-        count = 0
-        for parent in list(network.modules()):
-            if isinstance(parent, Circular):
-                continue
-            for name, layer in list(parent.named_children()):
-                if isinstance(layer, nn.Conv2d) and any(layer.padding):
-                    setattr(parent, name, Circular(layer, AXES[axes], wrap))
-                    count += 1
-        if not count:
-            raise Refusal(
-                "unsupported",
-                "seamless",
-                "a network has no padded convolution",
-                "leave it out; a transformer of patches does not tile this way",
-            )
-        total += count
-    return total
+        for parent, name, layer in padded(network):
+            setattr(parent, name, Circular(layer, AXES[axes], wrap))
 
 
 def edge_ratio(maps: Array, stride: int, axes: str = "xy") -> float:

@@ -22,6 +22,7 @@ from ...assets.music.codes import GRAPHS, CodesManifest
 from ...assets.music.manifest import Cache, Recommended
 from ...assets.refusal import OutOfRange, Refusal, Unknown
 from ...runtime.engine.tokens.network import NEVER
+from ..errors import first_line
 from ..folders import replacing
 from ..graph import trace
 from ..precision import PRECISIONS
@@ -164,9 +165,8 @@ def opened(source: str, seconds: float, precision: str) -> tuple[Any, Any, dict[
         model = MusicgenForConditionalGeneration.from_pretrained(source)
         tokenizer = AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        first = str(error).strip().split("\n")[0]
         raise Refusal(
-            "missing", "source", f"{source} cannot be opened: {first}", "give a folder or a hub id"
+            "missing", "source", f"{source} cannot be opened: {first_line(error)}", "give a folder or a hub id"
         ) from error
     codec = model.audio_encoder.config
     frames = round(seconds * codec.sampling_rate / float(np.prod(codec.upsampling_ratios)))

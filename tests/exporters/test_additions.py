@@ -57,6 +57,25 @@ def test_the_token_of_a_textual_inversion_is_in_the_bundles_tokenizer_and_has_it
     torch.testing.assert_close(pipe.text_encoder.get_input_embeddings().weight[number], embedding)
 
 
+def test_a_lora_in_kohyas_layout_is_the_one_in_diffusers(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(toys.save_lora(tmp_path / "one", 1))
+    weights = load_file(folder / "pytorch_lora_weights.safetensors")
+    kohya = {}
+    for name, weight in weights.items():
+        place, which = name.removeprefix("unet.").rsplit(".lora_", 1)
+        layer = f"lora_unet_{place.replace('.', '_')}"
+        kohya[f"{layer}.lora_{'down' if which.startswith('A') else 'up'}.weight"] = weight
+        kohya[f"{layer}.alpha"] = torch.tensor(2.0)  # the rank, so that it scales by 1
+    save_file(kohya, tmp_path / "kohya.safetensors")
+    given, theirs = toys.stable_diffusion(), toys.stable_diffusion()
+    fuse_loras(given, [(str(tmp_path / "kohya.safetensors"), 0.8)])
+    fuse_loras(theirs, [(str(folder), 0.8)])
+    np.testing.assert_allclose(answer(given), answer(theirs), rtol=0, atol=1e-6)
+    assert np.abs(answer(given) - answer(toys.stable_diffusion())).max() > 1e-3
+
+
 def test_a_file_that_is_no_lora_is_refused_by_name(tmp_path):
     with pytest.raises(Refusal, match="nowhere"):
         fuse_loras(toys.stable_diffusion(), [(str(tmp_path / "nowhere"), 1.0)])
@@ -68,3 +87,12 @@ def test_a_file_that_is_no_lora_is_refused_by_name(tmp_path):
 )
 def test_a_lora_is_written_as_file_and_strength(text, read):
     assert parse_lora(text) == read
+
+
+@pytest.mark.parametrize(
+    ("strength", "said"), [("0", "0, which adds nothing"), ("nan", "finite"), ("much", "'much' is no")]
+)
+def test_a_strength_that_adds_nothing_or_is_no_number_is_refused(tmp_path, strength, said):
+    (tmp_path / "a.safetensors").touch()
+    with pytest.raises(Refusal, match=said):
+        parse_lora(f"{tmp_path / 'a.safetensors'}:{strength}")

@@ -30,6 +30,7 @@ def saved(tmp_path_factory):
     pipe = toys.stable_diffusion()
     pipe.save_pretrained(folder / "sd")
     toys.stable_diffusion(embeds_guidance=True).save_pretrained(folder / "embeds")
+    toys.flux().save_pretrained(folder / "flux")
     pipe.unet.register_to_config(class_embed_type="identity")
     pipe.save_pretrained(folder / "told")
     toys_more.stable_audio_3(stochastic=False).save_pretrained(folder / "base_audio")
@@ -88,6 +89,11 @@ def refused(saved, tmp_path, capsys, monkeypatch):
         (("sd", "--precision", "int3"), "precision: 'int3' is not known"),
         (("sd", "--seamless", "z"), "seamless: 'z' is not known"),
         (("sd", "--lora", "some.safetensors"), "lora: .*some.safetensors does not fit this pipeline"),
+        (("flux", "--seamless", "xy", "--dry-run"), "seamless: a network has no padded convolution; leave it out"),
+        (("sd", "--control", "anew=x"), "control: 'anew' is the name of another input; choose another"),
+        (("sd", "--control", "a=x", "--adapter", "a=y"), "control: 'a' is the name of another input"),
+        (("sd", "--control", "a=x", "--control", "a_strength=y"), "control: 'a_strength' is the name of another"),
+        (("flux", "--control", "depth"), "control: FluxPipeline cannot be controlled yet"),
     ],
 )
 def test_what_cannot_be_exported_is_refused_in_a_sentence(refused, words, said):
