@@ -59,6 +59,9 @@ def export(
     tiles: Annotated[
         int, typer.Option(help="Latent cells a side of the tiles that large pictures are decoded in; 0 for none.")
     ] = 0,
+    seeds: Annotated[
+        int, typer.Option(help="That the report compares with diffusers; without it 3, of large models 1.")
+    ] = 0,
     config: Annotated[
         str, typer.Option(help="For a single file: folder of a diffusers pipeline that describes it.")
     ] = "",
@@ -96,22 +99,22 @@ def export(
     from .diffusion.opening import open_pipeline
     from .diffusion.planning import Options, plan_export, unused
 
-    controls = tuple(parse_control(text) for text in control or ())
     loras = [parse_lora(text) for text in lora or ()]
     options = Options(
-        family,
-        tuple(steps or ()),
-        precision,
-        seamless,
-        name,
-        size,
-        frames,
-        unrolled,
-        controls,
-        materials,
-        said_of(source, [file for file, _ in loras]),
-        tuple(parse_adapter(text) for text in adapter or ()),
-        tiles,
+        family=family,
+        steps=tuple(steps or ()),
+        precision=precision,
+        seamless=seamless,
+        name=name,
+        size=size,
+        frames=frames,
+        unrolled=unrolled,
+        controls=tuple(parse_control(text) for text in control or ()),
+        materials=materials,
+        said=said_of(source, [file for file, _ in loras]),
+        adapters=tuple(parse_adapter(text) for text in adapter or ()),
+        tiles=tiles,
+        seeds=seeds,
     )
     pipe = open_pipeline(source, config)
     if vae:

@@ -184,7 +184,8 @@ def _export(
         stages.begin("against diffusers")
         small = parts.parameters["step"] <= SMALL
         backends = installed() if small else installed()[:1]
-        compared = against_pipeline(pipe, bundle, parts, SEEDS if small else SEEDS[:1], backends)
+        seeds = range(SEEDS[0], SEEDS[0] + (options.seeds or (len(SEEDS) if small else 1)))
+        compared = against_pipeline(pipe, bundle, parts, seeds, backends)
         errors = {**compared.errors, **against_variants(pipe, variants, bundle, parts)}
         if options.precision == "fp32":
             check(errors, TOLERANCE)
@@ -193,7 +194,7 @@ def _export(
         samplers = SAMPLERS if small else ()
         report = check_bundle(
             bundle,
-            {**tiled, "seeds": SEEDS if small else SEEDS[:1], "diffusers": errors, "diffusers_mean": compared.means},
+            {**tiled, "seeds": list(seeds), "diffusers": errors, "diffusers_mean": compared.means},
             samplers,
         )
         bundle = add_files(bundle, report_files(report))

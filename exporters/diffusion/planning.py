@@ -67,6 +67,7 @@ class Options:
     said: tuple[tuple[str, str], ...] = ()  # where and what names and cards say, of which `auto` takes the family
     adapters: tuple[tuple[str, str], ...] = ()  # name and file of IP-Adapters
     tiles: int = 0  # latent cells a side of the tiles in which large pictures are decoded; 0 for the whole at once
+    seeds: int = 0  # that the report compares with diffusers; 0 for SEEDS, of large models one
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -77,6 +78,8 @@ class Options:
             raise OutOfRange("size", self.size, "16 to 8192 pixels")
         if not 1 < self.frames <= 128:
             raise OutOfRange("frames", self.frames, "2 to 128 frames")
+        if not 0 <= self.seeds <= 100:
+            raise OutOfRange("seeds", self.seeds, "1 to 100 seeds, or 0 for the usual")
 
 
 def parts_of(pipe: Any, options: Options) -> Parts:

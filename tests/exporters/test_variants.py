@@ -49,7 +49,7 @@ def plain(pipe):
     return toys.stable_diffusion().unet
 
 
-def options(pipe, folder, adapted=True, face=False):
+def options(pipe, folder, adapted=True, face=""):
     unet = plain(pipe)
     for seed, name in enumerate(("depth", "canny"), 1):
         toys_pictures.control(unet, seed).save_pretrained(folder / name)
@@ -104,9 +104,20 @@ def test_each_control_both_together_and_an_adapter_are_what_diffusers_makes_of_t
 
 def test_an_adapter_for_faces_that_reads_a_picture_is_exported(tmp_path):
     pipe = toys.stable_diffusion()
-    (variant,) = variants_of(pipe, parts_of(pipe, Options()), replace(options(pipe, tmp_path, face=True), controls=()))
+    (variant,) = variants_of(
+        pipe, parts_of(pipe, Options()), replace(options(pipe, tmp_path, face="full"), controls=())
+    )
     assert type(variant.own.unet.encoder_hid_proj.image_projection_layers[0]).__name__ == "IPAdapterFullImageProjection"
     assert errors(pipe, "lcm_lora", [variant])["adapter_style"] <= 1e-5
+
+
+def test_an_adapter_that_reads_what_a_face_recogniser_says_is_refused_in_words(tmp_path):
+    pipe = toys.stable_diffusion()
+    told = replace(options(pipe, tmp_path, face="id"), controls=())
+    with pytest.raises(
+        Refusal, match=r"adapter\.style: projects by IPAdapterFaceIDImageProjection, which reads more than CLIP"
+    ):
+        variants_of(pipe, parts_of(pipe, Options()), told)
 
 
 def test_the_name_of_a_control_alone_stands_for_one_on_the_hub(monkeypatch):

@@ -32,8 +32,11 @@ def inpainting_xl():
     return toys.quiet(diffusers.StableDiffusionXLInpaintPipeline(**components, add_watermarker=False))
 
 
-def adapter(unet, folder, face=False, side=24, width=32):
-    """Writes an IP-Adapter's weights and its image encoder as their authors lay them out; gives the weights' file."""
+def adapter(unet, folder, face="", side=24, width=32):
+    """Writes an IP-Adapter's weights and its image encoder as their authors lay them out; gives the weights' file.
+
+    face  "full" for an adapter of faces that reads a picture, "id" for one that reads the embedding of a recogniser
+    """
     torch.manual_seed(3)
     config = CLIPVisionConfig(
         hidden_size=width, intermediate_size=37, projection_dim=width, num_hidden_layers=2, num_attention_heads=4,
@@ -47,11 +50,12 @@ def adapter(unet, folder, face=False, side=24, width=32):
         "image_proj.norm.weight": torch.ones(across),
         "image_proj.norm.bias": torch.zeros(across),
     }
-    if face:  # a layer more, over the encoder's states
-        weights = {f"image_proj.{name}": torch.randn(shape) / width**0.5 for name, shape in {
-            "proj.0.weight": (width, width), "proj.0.bias": (width,), "proj.2.weight": (across, width),
-            "proj.2.bias": (across,), "proj.3.weight": (across,), "proj.3.bias": (across,),
-        }.items()}  # fmt: skip
+    if face:  # a layer more: over the encoder's states, or over what a face recogniser says
+        last = ("proj.3", across) if face == "full" else ("norm", across)
+        shapes = {"proj.0": (width, width), "proj.2": (across, width)}
+        weights = {f"image_proj.{name}.weight": torch.randn(shape) / width**0.5 for name, shape in shapes.items()}
+        weights |= {f"image_proj.{name}.bias": torch.randn(shape[0]) for name, shape in shapes.items()}
+        weights |= {f"image_proj.{last[0]}.{which}": torch.ones(last[1]) for which in ("weight", "bias")}
     places = [name for name in unet.attn_processors if "attn2" in name]
     for number, name in enumerate(places):
         inner = unet.get_submodule(name.removesuffix(".processor")).to_k.out_features
