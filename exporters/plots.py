@@ -52,7 +52,7 @@ def _errors(axes: Any, report: Mapping[str, Any]) -> None:
     shown = range(0, len(names), max(1, -(-len(names) // LABELS)))
     axes.set_xticks(list(shown), [names[i] for i in shown], rotation=60, ha="right", rotation_mode="anchor", fontsize=7)
     axes.set_title("error over range, by stage; what is exactly equal is left out")
-    axes.legend()
+    axes.legend(loc="upper right")
     axes.grid(axis="y", alpha=0.3)
 
 
@@ -68,7 +68,7 @@ def _graphs(axes: Any, seconds: Mapping[str, Mapping[str, float]]) -> None:
     axes.set_yscale("log")
     axes.margins(y=0.15)
     axes.set_title("seconds of the graphs")
-    axes.legend()
+    axes.legend(loc="upper right")
 
 
 def _bars(axes: Any, values: Mapping[str, float], title: str) -> None:
@@ -90,4 +90,4 @@ def _precisions(axes: Any, figures: Mapping[str, Mapping[str, float]]) -> None:
     axes.set_xticks(range(len(names)), [f"{name}\n{figures[name]['bytes']:,} bytes" for name in names], fontsize=8)
     axes.set_yscale("log")
     axes.set_title("error against float32, by precision")
-    axes.legend()
+    axes.legend(loc="upper right")
