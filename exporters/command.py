@@ -180,7 +180,9 @@ def engines(
     kind: Annotated[
         str, typer.Option(help="tensorrt-rtx (needs no GPU), tensorrt (for the GPU here) or openvino (any size).")
     ] = "tensorrt-rtx",
-    size: Annotated[int, typer.Option(help="Pixels a side, of a sound samples; an engine of TensorRT has one.")] = 256,
+    size: Annotated[
+        int, typer.Option(help="Pixels a side, of a sound samples; without it 256, or what the bundle makes.")
+    ] = 0,
     batch: Annotated[list[int] | None, typer.Option(help="Batch size, may be repeated; 1 without it.")] = None,
     target: Annotated[list[str] | None, typer.Option(help="Compute capability such as 8.9, may be repeated.")] = None,
     shared_memory: Annotated[
@@ -196,7 +198,7 @@ def engines(
     wanted = Wanted(kind, size, batch or [1], target or [], shared_memory, graph or [])
     made = add_engines(load_bundle(bundle), wanted)
     rows = [
-        {"file": e.file, "targets": ", ".join(e.targets), "bytes": (made.folder / e.file).stat().st_size}
+        {"file": e.file, "targets": ", ".join(e.targets), "bytes": _bytes(made.folder / e.file)}
         for e in made.manifest.engines
     ]
     if json:
@@ -204,6 +206,11 @@ def engines(
         return
     for row in rows:
         typer.echo(f"{row['file']:<36}{row['bytes']:>12} bytes  {row['targets']}".rstrip())
+
+
+def _bytes(engine: Path) -> int:
+    """Of a file, with what OpenVINO puts beside it."""
+    return sum(part.stat().st_size for part in {engine, engine.with_suffix(".bin")} if part.is_file())
 
 
 def _say(made: dict[str, Any], json: bool) -> None:

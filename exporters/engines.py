@@ -28,20 +28,23 @@ FOLDER = "engines"
 IR = "openvino"
 """The kind that is OpenVINO's intermediate representation: shapes are free, for every processor."""
 KIBIBYTE = 1024
+USUAL_SIZE = 256
+"""Pixels a side."""
 
 
 @dataclass(frozen=True)
 class Wanted:
     """
     kind           a name of KINDS (tensorrt.py), or openvino
-    size, batches  pixels a side, of a sound samples, and batch sizes; an engine of TensorRT has one of each
+    size, batches  pixels a side, of a sound samples, and batch sizes; an engine of TensorRT has one of each. Size 0 is USUAL_SIZE
+                   or the nearest that the bundle makes, of a sound the longest
     targets        compute capabilities, where the kind builds for GPUs that are not here
     shared_memory  KiB of shared memory that a kernel may take, for inference while a game draws; 0 for no limit
     graphs         names; all that are evaluated step by step, their loops and the decoder without
     """
 
     kind: str = "tensorrt-rtx"
-    size: int = 256
+    size: int = 0
     batches: Sequence[int] = (1,)
     targets: Sequence[str] = ()
     shared_memory: int = 0
@@ -55,10 +58,7 @@ def add_engines(bundle: Bundle, wanted: Wanted) -> Bundle:
         return _add_ir(bundle, graphs)
     if wanted.kind not in KINDS:
         raise Unknown("kind", wanted.kind, (*KINDS, IR))
-    latent = bundle.manifest.latent
-    if not latent.minimum <= wanted.size <= latent.maximum or wanted.size % latent.multiple:
-        valid = f"a multiple of {latent.multiple} from {latent.minimum} to {latent.maximum} for this bundle"
-        raise OutOfRange("size", wanted.size, valid)
+    size = _size(bundle, wanted.size)
     for batch in wanted.batches:
         if not 1 <= batch <= 64:
             raise OutOfRange("batch", batch, "1 to 64")
@@ -67,13 +67,24 @@ def add_engines(bundle: Bundle, wanted: Wanted) -> Bundle:
     jobs = [(graph, batch) for graph in graphs for batch in dict.fromkeys(wanted.batches)]
     limit = f"_shared{wanted.shared_memory}" if wanted.shared_memory else ""
     for graph, batch in tqdm(jobs, desc="engines", unit="engine"):
-        shapes = shapes_of(bundle, graph, wanted.size, batch)
-        name = f"{FOLDER}/{graph}_{wanted.size}_{batch}{limit}.{KINDS[wanted.kind].ending}"
+        shapes = shapes_of(bundle, graph, size, batch)
+        name = f"{FOLDER}/{graph}_{size}_{batch}{limit}.{KINDS[wanted.kind].ending}"
         shared = wanted.shared_memory * KIBIBYTE
         files[name] = build(wanted.kind, bundle.path(graph), shapes, targets, shared)
         sides = {name: list(shape) for name, shape in shapes.items()}
         engines.append(Engine(graph, name, wanted.kind, list(targets), sides, shared))
     return _with(bundle, engines, files)
+
+
+def _size(bundle: Bundle, asked: int) -> int:
+    latent = bundle.manifest.latent
+    if asked == 0:
+        nearest = latent.maximum if bundle.manifest.kind == SOUND else min(USUAL_SIZE, latent.maximum)
+        return max(nearest // latent.multiple * latent.multiple, latent.minimum)
+    if not latent.minimum <= asked <= latent.maximum or asked % latent.multiple:
+        valid = f"a multiple of {latent.multiple} from {latent.minimum} to {latent.maximum} for this bundle"
+        raise OutOfRange("size", asked, valid)
+    return asked
 
 
 def _graphs(bundle: Bundle, wanted: Wanted) -> list[str]:

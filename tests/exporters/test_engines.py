@@ -85,6 +85,14 @@ def test_a_size_that_the_bundle_does_not_make_is_refused(bundle):
         engines.add_engines(bundle, Wanted(size=65))
 
 
+def test_without_a_size_it_is_the_usual_or_what_the_bundle_makes(bundle):
+    assert engines._size(load_bundle(EMBEDDED / "texture"), 0) == 256
+    latent = bundle.manifest.latent
+    assert engines._size(bundle, 0) == min(256, latent.maximum // latent.multiple * latent.multiple)
+    sound = load_bundle(EMBEDDED / "sound")
+    assert engines._size(sound, 0) == sound.manifest.latent.maximum
+
+
 def test_an_unknown_target_is_refused_by_name(bundle):
     with pytest.raises(Refusal, match=r"8\.9"):
         engines.add_engines(bundle, Wanted(size=64, targets=["9.9"]))
