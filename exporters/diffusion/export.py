@@ -40,7 +40,7 @@ from .pictures import side_by_side
 from .planning import Options, bytes_of, check_unrolled, family_of, graphs_of, parts_of, variants_of
 from .precisions import SEEDS, precision_figures
 from .resume import KEPT_FROM, Kept, Stages, key_of
-from .seamless import by_index, by_slices, make_seamless
+from .seamless import make_seamless
 from .tiling import against_whole, finish_of, tiles_of
 from .variants import Variant, against_variants, encoder_of, step_of
 
@@ -98,8 +98,7 @@ def _export(
     check_unrolled(parts, family, options)
     if options.seamless:
         nets = [net for variant in variants for net in variant.nets]
-        wrap = by_index if PRECISIONS[options.precision].static else by_slices
-        make_seamless((parts.step, parts.decode, *nets), options.seamless, wrap)
+        make_seamless((parts.step, parts.decode, *nets), options.seamless)
     draw = torch.Generator().manual_seed(0)
     cells = parts.latent.multiple // parts.latent.factor
     rows = 1 if parts.kind == "sound" else 4 * cells

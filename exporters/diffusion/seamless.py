@@ -5,14 +5,12 @@ noise has no edge, so a step across the wrap is distributed as one across any ot
 `edge_ratio` tends to 1. Inside a coarse cell steps are smaller or larger than at its borders, which is why only borders
 are compared.
 
-Padding is done with slices and concatenations: OpenVINO reads no ONNX Pad in mode wrap. Where sums run on 8-bit integers it is
-done by an index: what OpenVINO 2026.4 makes of slices and concatenations before such a convolution is wrong (0.37 of the
-range on a toy, where the index gives 0.035), and the index takes 1.2 to 1.8 times as long in float32.
+Padding is done with slices and concatenations: OpenVINO reads no ONNX Pad in mode wrap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -26,25 +24,12 @@ Array = NDArray[np.float32]
 AXES = {"x": (3,), "y": (2,), "xy": (2, 3)}
 
 
-Wrap = Callable[[Tensor, int, int], Tensor]
-"""Of a field, an axis and how many cells to put at both ends of it."""
-
-
-def by_slices(x: Tensor, axis: int, by: int) -> Tensor:
-    return torch.cat([x.narrow(axis, x.shape[axis] - by, by), x, x.narrow(axis, 0, by)], axis)
-
-
-def by_index(x: Tensor, axis: int, by: int) -> Tensor:
-    size = x.shape[axis]
-    return x.index_select(axis, torch.cat([torch.arange(size - by, size), torch.arange(size), torch.arange(by)]))
-
-
 class Circular(nn.Module):
     """A Conv2d whose zero padding becomes wrapping along some axes of (B, C, h, w)."""
 
-    def __init__(self, convolution: nn.Conv2d, axes: tuple[int, ...], wrap: Wrap) -> None:
+    def __init__(self, convolution: nn.Conv2d, axes: tuple[int, ...]) -> None:
         super().__init__()
-        self.convolution, self.axes, self.wrap = convolution, axes, wrap
+        self.convolution, self.axes = convolution, axes
         self.weight, self.bias = convolution.weight, convolution.bias  # some code reads them
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,7 +37,7 @@ class Circular(nn.Module):
         left = [0, 0]
         for axis, by in zip((2, 3), layer.padding, strict=True):
             if axis in self.axes and by:
-                x = self.wrap(x, axis, by)
+                x = torch.cat([x.narrow(axis, x.shape[axis] - by, by), x, x.narrow(axis, 0, by)], axis)
             else:
                 left[axis - 2] = by
         return F.conv2d(x, layer.weight, layer.bias, layer.stride, left, layer.dilation, layer.groups)
@@ -77,11 +62,11 @@ def padded(network: nn.Module) -> list[tuple[nn.Module, str, nn.Conv2d]]:
     return found
 
 
-def make_seamless(networks: Iterable[nn.Module], axes: str, wrap: Wrap = by_slices) -> None:
+def make_seamless(networks: Iterable[nn.Module], axes: str) -> None:
     """Replaces the padded convolutions of these networks in place."""
     for network in networks:
         for parent, name, layer in padded(network):
-            setattr(parent, name, Circular(layer, AXES[axes], wrap))
+            setattr(parent, name, Circular(layer, AXES[axes]))
 
 
 def edge_ratio(maps: Array, stride: int, axes: str = "xy") -> float:

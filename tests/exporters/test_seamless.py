@@ -13,7 +13,7 @@ import toys
 
 from cadenza.assets.refusal import Refusal
 from cadenza.exporters.diffusion.flow import stable_diffusion_3
-from cadenza.exporters.diffusion.seamless import by_index, by_slices, edge_ratio, make_seamless
+from cadenza.exporters.diffusion.seamless import edge_ratio, make_seamless
 from cadenza.exporters.diffusion.stable_diffusion import stable_diffusion
 from cadenza.runtime.solver import Process, compile_plan
 
@@ -53,15 +53,6 @@ def test_one_axis_closes_and_the_other_stays_as_it_was(axes, other):
     maps, stride = paint(axes)
     assert 1 / 1.05 <= edge_ratio(maps, stride, axes) <= 1.05
     assert abs(edge_ratio(maps, stride, other) - 1) > 0.05
-
-
-@pytest.mark.parametrize("axis", [2, 3])
-def test_both_ways_to_wrap_put_the_same_cells_at_the_ends(axis):
-    field = torch.arange(2 * 3 * 5 * 7.0).reshape(2, 3, 5, 7)
-    wrapped = by_slices(field, axis, 2)
-    assert wrapped.shape[axis] == field.shape[axis] + 4
-    assert torch.equal(wrapped.narrow(axis, 0, 2), field.narrow(axis, field.shape[axis] - 2, 2))
-    assert torch.equal(by_index(field, axis, 2), wrapped)
 
 
 def test_a_transformer_of_patches_is_refused():
