@@ -8,6 +8,8 @@ from typing import Any
 
 FLOOR = 1e-9
 """Where an error of 0 is drawn on the logarithmic axis."""
+BESIDE: Any = dict(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+"""Where a legend covers nothing. The best place is not looked for, which warns on a busy machine."""
 LABELS = 30
 """Stages that are named, at most."""
 
@@ -52,7 +54,7 @@ def _errors(axes: Any, report: Mapping[str, Any]) -> None:
     shown = range(0, len(names), max(1, -(-len(names) // LABELS)))
     axes.set_xticks(list(shown), [names[i] for i in shown], rotation=60, ha="right", rotation_mode="anchor", fontsize=7)
     axes.set_title("error over range, by stage; what is exactly equal is left out")
-    axes.legend(loc="upper right")
+    axes.legend(**BESIDE)
     axes.grid(axis="y", alpha=0.3)
 
 
@@ -68,7 +70,7 @@ def _graphs(axes: Any, seconds: Mapping[str, Mapping[str, float]]) -> None:
     axes.set_yscale("log")
     axes.margins(y=0.15)
     axes.set_title("seconds of the graphs")
-    axes.legend(loc="upper right")
+    axes.legend(**BESIDE)
 
 
 def _bars(axes: Any, values: Mapping[str, float], title: str) -> None:
@@ -90,4 +92,4 @@ def _precisions(axes: Any, figures: Mapping[str, Mapping[str, float]]) -> None:
     axes.set_xticks(range(len(names)), [f"{name}\n{figures[name]['bytes']:,} bytes" for name in names], fontsize=8)
     axes.set_yscale("log")
     axes.set_title("error against float32, by precision")
-    axes.legend(loc="upper right")
+    axes.legend(**BESIDE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,20 +63,24 @@ def quantized(step: onnx.ModelProto, runs: Sequence[Inputs]) -> onnx.ModelProto:
         source, made = Path(folder) / "step.onnx", Path(folder) / "int8.onnx"
         onnx.save_model(step, source, save_as_external_data=True, all_tensors_to_one_file=True, location="step.bin")
         kept = drowned(source, runs)
-        quantize_static(
-            source,
-            made,
-            _Reader(runs),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(PRODUCTS),
-            nodes_to_exclude=kept,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-            use_external_data_format=True,
-            extra_options={"MatMulConstBOnly": True, "WeightSymmetric": True},
-        )
+        logging.disable(logging.WARNING)  # it advises what `trace` has done
+        try:
+            quantize_static(
+                source,
+                made,
+                _Reader(runs),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=list(PRODUCTS),
+                nodes_to_exclude=kept,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.MinMax,
+                use_external_data_format=True,
+                extra_options={"MatMulConstBOnly": True, "WeightSymmetric": True},
+            )
+        finally:
+            logging.disable(logging.NOTSET)
         model = onnx.load(made)
     model.producer_name = model.producer_version = ""
     del model.metadata_props[:], model.graph.value_info[:]
