@@ -127,6 +127,7 @@ class StepDraws:
         return range(first, min(first + self._block, self._plan.noise_draws))
 
     def _make(self, wanted: range, grained: tuple[int, int, int] | None) -> Made:
+        self._recipe.told()  # wanted with the result, and quickly
         return wanted, self._steps(wanted) if wanted else (), self._grained(grained)
 
     def _grained(self, shape: tuple[int, int, int] | None) -> Field | None:

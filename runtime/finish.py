@@ -35,7 +35,8 @@ def finish(
     made_by: Mapping[str, Any],
 ) -> Texture | Sound:
     """The asset of decoded maps float32 (M, H, W) in [0, 1]; of samples (channels, 1, length)."""
-    told: dict[str, Any] = {"recipe": recipe.to_dict(), "id": recipe.id, "ignored": ignored, "made_by": dict(made_by)}
+    name, fields = recipe.told()
+    told: dict[str, Any] = {"recipe": fields, "id": name, "ignored": ignored, "made_by": dict(made_by)}
     if recipe.kind in OTHERS:
         return OTHERS[recipe.kind](decoded, manifest, **told)
     return Texture(KINDS[recipe.kind](decoded, manifest), **told)

@@ -81,7 +81,7 @@ class Runtime:
         self._resolve = Templates(partial(kinds.resolve, bundles=self.bundles, shelf=shelf_beside(store)))
         self._engine = Engine()
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._flights: dict[str, Flight] = {}  # by recipe id; guarded by the lock, as the next three
+        self._flights: dict[bytes, Flight] = {}  # by canonical bytes; guarded by the lock, as the next three
         self._backlog = Backlog()
         self._unfinished = 0  # works
         self._counts = dict.fromkeys(("accepted", "joined", "done", "failed", "cancelled", "not_stored"), 0)
@@ -209,10 +209,10 @@ class Runtime:
         return candidate, backlog_ms + own_ms
 
     def _join(self, work: Work, resolved: AnyResolved) -> None:
-        flight = self._flights.get(work.recipe.id)
+        flight = self._flights.get(work.recipe.canonical)
         if flight is None:
             flight = Flight(resolved, self.networks[resolved.bundle.digest], [work])
-            self._flights[work.recipe.id] = flight
+            self._flights[work.recipe.canonical] = flight
             begin = self._take_off
         else:
             flight.works.append(work)
@@ -328,7 +328,7 @@ class Runtime:
         self._deliver(flight, texture, stages)
 
     def _deliver(self, flight: Flight, made: Texture | Piece | Sound, stages: Mapping[str, float]) -> None:
-        if self._flights.get(flight.resolved.recipe.id) is not flight:  # cancelled while it was played
+        if self._flights.get(flight.resolved.recipe.canonical) is not flight:  # cancelled while it was played
             return
         finished = self._engine.clock()
         for work in self._land(flight, "done"):
@@ -351,7 +351,7 @@ class Runtime:
             self._room.release()
 
     def _failed(self, flight: Flight, job: Job | TokenJob | None, error: Exception) -> None:
-        if self._flights.get(flight.resolved.recipe.id) is not flight:  # cancelled before it failed
+        if self._flights.get(flight.resolved.recipe.canonical) is not flight:  # cancelled before it failed
             return
         refusal = error if isinstance(error, Refusal) else unexpected(error)
         for work in self._land(flight, "failed"):
@@ -360,7 +360,7 @@ class Runtime:
     def _land(self, flight: Flight, how: str) -> list[Work]:
         """Takes the flight out of the air; from here on an identical request is a new flight."""
         with self._lock:
-            self._flights.pop(flight.resolved.recipe.id, None)
+            self._flights.pop(flight.resolved.recipe.canonical, None)
             self._backlog.strike(flight)
             self._unfinished -= len(flight.works)
             self._counts[how] += len(flight.works)
@@ -368,7 +368,7 @@ class Runtime:
 
     def _cancel(self, work: Work) -> None:
         with self._lock:
-            flight = self._flights.get(work.recipe.id)
+            flight = self._flights.get(work.recipe.canonical)
             if flight is None or work not in flight.works:
                 return
             flight.works.remove(work)
@@ -379,7 +379,7 @@ class Runtime:
                 self._hurry(flight)
             else:
                 self._backlog.strike(flight)
-                del self._flights[work.recipe.id]
+                del self._flights[work.recipe.canonical]
                 if flight.job is not None:
                     self._engine.remove(flight.job)
         work.end("cancelled", error=cancelled(work))
