@@ -34,7 +34,7 @@ class Bundle:
 
     def path(self, graph: str, backend: str = "") -> Path:
         """The file of a graph, or what was compiled of it for a backend, where the bundle has that for any shapes."""
-        for engine in self.manifest.engines:
+        for engine in self.manifest.engines if backend else ():
             if (engine.graph, engine.backend, engine.shapes) == (graph, backend, {}):
                 return self.folder / engine.file
         return self.folder / self.manifest.graphs[graph]
