@@ -6,9 +6,14 @@ What is kept of a note is its wave while the key is held, to one of a few length
 
 from __future__ import annotations
 
+import os
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from typing import TypeVar
 
 from .drumsets import stroke
 from .instruments import INSTRUMENTS
@@ -19,29 +24,77 @@ CAPACITY = 112 << 20
 """Bytes of waves that a bank keeps; the ones unused for longest go first. Eight styles at once sound of about as much."""
 
 
+T = TypeVar("T")
+
+HANDS = min(4, os.cpu_count() or 1)
+"""Threads that make the notes of a bar together; numpy lets go of the interpreter's lock while it computes."""
+
+LEISURE_S = 0.25
+"""Seconds without asks after which notes may be made that nobody has asked for: a first bar is there by then."""
+
+
 class Bank:
     """A cache of notes, float32 (2, frames), which nobody may change. Any thread may ask; a note is the same whoever made it."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self.capacity, self.held = capacity, 0
         self._notes: OrderedDict[Hashable, Wave] = OrderedDict()
+        self._begun: dict[Hashable, Future[Wave]] = {}  # what some thread is making
         self._lock = threading.Lock()
+        self._asked = time.monotonic()
 
     def kept(self, key: Hashable, make: Callable[[], Wave]) -> Wave:
-        """The sound of the key, made now if it is not here."""
+        """The sound of the key, made now if it is not here; who asks for what another thread makes waits for it."""
         with self._lock:
             if key in self._notes:
                 self._notes.move_to_end(key)
                 return self._notes[key]
-        note = make()
+            begun = self._begun.get(key)
+            mine = self._begun[key] = Future() if begun is None else begun
+        if begun is not None:
+            return begun.result()
+        try:
+            note = make()
+        except BaseException as error:
+            with self._lock:
+                del self._begun[key]
+            mine.set_exception(error)
+            raise
         note.flags.writeable = False
         with self._lock:
-            if key not in self._notes:
-                self._notes[key] = note
-                self.held += note.nbytes
-                while self.held > self.capacity and len(self._notes) > 1:
-                    self.held -= self._notes.popitem(last=False)[1].nbytes
-            return self._notes.get(key, note)
+            del self._begun[key]
+            self._notes[key] = note
+            self.held += note.nbytes
+            while self.held > self.capacity and len(self._notes) > 1:
+                self.held -= self._notes.popitem(last=False)[1].nbytes
+        mine.set_result(note)
+        return note
+
+    def together(self, asks: Sequence[Callable[[], T]]) -> list[T]:
+        """What several asks give, most of them for notes of this bank, answered by several threads."""
+        found: dict[int, T] = {}
+        left = deque(enumerate(asks))
+
+        def work() -> None:
+            while left:
+                try:
+                    place, ask = left.popleft()
+                except IndexError:  # another thread took the last one
+                    return
+                found[place] = ask()
+
+        self._asked = time.monotonic()
+        helpers = [_hands().submit(work) for _ in range(min(HANDS, len(asks)) - 1)]
+        work()
+        for helper in helpers:
+            helper.result()
+        self._asked = time.monotonic()
+        return [found[place] for place in range(len(asks))]
+
+    def at_leisure(self) -> None:
+        """Returns when nobody has asked for notes `together` for a while."""
+        while (wait := self._asked + LEISURE_S - time.monotonic()) > 0:
+            time.sleep(wait)
 
     def stroke(self, drum_set: str, pitch: int, layer: int, variant: int, rate: int) -> Tone:
         """A stroke of a drum set with its room."""
@@ -75,6 +128,11 @@ def _whole(length: int, rate: int) -> int:
             return 3 * size // 2
         size *= 2
     return size
+
+
+@lru_cache(maxsize=1)
+def _hands() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(HANDS, "cadenza-notes")
 
 
 BANK = Bank()

@@ -111,11 +111,16 @@ class Ringing:
         self.held = False
         self.tone = self.tone.ended(max(1, at - self.at + fade), fade)
 
-    def reach(self, end: int) -> None:
-        """Sees to it that its wave is there up to sample `end`: of a key that is held on, a bar more is made in each bar."""
+    def reach(self, end: int) -> Tone:
+        """Its tone, whose wave is there up to sample `end`: of a key that is held on, a bar more is made in each bar."""
         heard = min(end - self.at, self.tone.frames)
         if self.longer is not None and self.tone.wave.shape[1] < heard:
             self.tone = replace(self.tone, wave=self.longer(heard))
+        return self.tone
+
+
+Played = tuple[Callable[[], Tone], Callable[[Tone], Ringing]]
+"""What is asked of the bank, and the note that it becomes."""
 
 
 class Player:
@@ -184,35 +189,51 @@ class Player:
                     note.let_go(_at(goes_on, bar, first, last), note.release or 1)
 
     def _begin(self, bar: Bar, first: int, last: int) -> None:
+        """Begins the bar's notes; those that were not played yet are made together."""
         together: dict[tuple[int, int], int] = {}
         kit = KITS[bar.style]
+        played = []
         for note in sorted(bar.notes, key=lambda n: (n.stream, n.start, n.pitch, n.velocity, n.length)):
             number = together[note.stream, note.start] = together.get((note.stream, note.start), -1) + 1
             start = _at(note.start, bar, first, last)
             chance = dice(replace(note, start=self._sixteenth + note.start))
             if note.stream == 0:
-                self._strike(note, kit, start, chance, bar)
+                played.append(self._strike(note, kit, start, chance, bar))
             else:
                 held = _at(note.start + note.length, bar, first, last) - start
                 on = note.stream in bar.held and note.start + note.length >= bar.frames
-                self._press(note, kit, start, chance, bar, number, held, last if on else None)
+                played.append(self._press(note, kit, start, chance, bar, number, held, last if on else None))
+        tones = self._bank.together([ask for ask, _ in played])
+        for tone, (_, begun) in zip(tones, played, strict=True):
+            new = begun(tone)
+            if new.stream == 0:
+                self._choke(new)
+            self._ringing.append(new)
 
-    def _strike(self, note: Note, kit: Kit, at: int, chance: int, bar: Bar) -> None:
+    def _strike(self, note: Note, kit: Kit, at: int, chance: int, bar: Bar) -> Played:
         part = kit.parts["drums"]
         if note.pitch in KICKS:
             self._kicks.append((at, bar.bpm))
         else:
             at += late(chance, TIGHT["drums"], kit, self.rate)
-        for other in self._ringing:
-            if other.stream == 0 and note.pitch in CHOKED_BY.get(other.pitch, ()) and other.at < at < other.end:
-                other.let_go(at, int(CHOKE * self.rate))
-        tone = self._bank.stroke(part.voice, note.pitch, layer_of(note.velocity), chance % VARIANTS, self.rate)
+        layer = layer_of(note.velocity)
+        ask = partial(self._bank.stroke, part.voice, note.pitch, layer, chance % VARIANTS, self.rate)
         gain = np.float32(strength(note.velocity, chance) * 10 ** ((part.gain + self._gain(bar.style)) / 20))
-        self._ringing.append(Ringing(0, kit, at, tone, gain, gain, note.pitch, None))
+        return ask, lambda tone: Ringing(0, kit, at, tone, gain, gain, note.pitch, None)
+
+    def _choke(self, stroke: Ringing) -> None:
+        """Ends the strokes that this one ends."""
+        for other in self._ringing:
+            if (
+                other.stream == 0
+                and stroke.pitch in CHOKED_BY.get(other.pitch, ())
+                and other.at < stroke.at < other.end
+            ):
+                other.let_go(stroke.at, int(CHOKE * self.rate))
 
     def _press(
         self, note: Note, kit: Kit, at: int, chance: int, bar: Bar, number: int, held: int, on: int | None
-    ) -> None:
+    ) -> Played:
         """`on`: the first sample of the next bar, where the key is held on into it."""
         name = STREAMS[note.stream]
         part = kit.parts[name]
@@ -224,21 +245,20 @@ class Player:
             held = LONGEST_KEY * self.rate - int(kind.release * self.rate)
             heard = max(1, on - at + release) if kind.seconds is None else None
         layer = layer_of(note.velocity)
-        tone = self._bank.note(part.voice, note.pitch, layer, held, self.rate, heard)
+        ask = partial(self._bank.note, part.voice, note.pitch, layer, held, self.rate, heard)
         gain = strength(note.velocity, chance) * 10 ** ((part.gain + self._gain(bar.style)) / 20)
         left, right = (np.float32(gain * side) for side in sides(part, note.pitch))
         longer = partial(self._bank.wave, part.voice, note.pitch, layer, rate=self.rate)
         held_on = on is not None and release is not None
-        self._ringing.append(Ringing(note.stream, kit, at, tone, left, right, note.pitch, release, held_on, longer))
+        return ask, lambda tone: Ringing(note.stream, kit, at, tone, left, right, note.pitch, release, held_on, longer)
 
     def _gain(self, style: str) -> float:
         return self.target - TYPICAL[style]
 
     def _sound(self, start: int, end: int) -> Chunk:
         """The dry sound and the room of [start, end), and of that what the limiter can already answer for."""
-        for note in self._ringing:
-            note.reach(end)
-        stems = [self._stem(stream, start, end) for stream in range(len(STREAMS))]
+        self._bank.together([partial(note.reach, end) for note in self._ringing])
+        stems = self._bank.together([partial(self._stem, stream, start, end) for stream in range(len(STREAMS))])
         self._ringing = [note for note in self._ringing if note.end > end]
         self._kicks = [(at, bpm) for at, bpm in self._kicks if at + self.rate > end]
         wide = np.concatenate([self._mix, summed(stems)], axis=1)

@@ -74,7 +74,10 @@ def render(
     stage = staged(score, rate, soundfont)
     streams = sounding(score, only, mute)
     check_ceiling(ceiling_db)
-    raw = {stream: stage.stem(stream, 0, stage.samples) for stream in streams}
+    raw = {}
+    for stream in streams:
+        raw[stream] = stage.stem(stream, 0, stage.samples)
+        stage.forget(stream)
     if not score.loops:
         raw = heard_once(raw, stage)
     if gain_db is None:
@@ -85,9 +88,9 @@ def render(
         stem *= factor
     mix = summed(list(raw.values()))
     audio, limited = master.limit(bordered(mix, score.loops))
-    return Music(
-        score, rate, interleaved(audio), {k: interleaved(v) for k, v in raw.items()}, gain_db, limited, soundfont
-    )
+    del mix
+    stems = {stream: interleaved(raw.pop(stream)) for stream in streams}  # of no two there are copies at one time
+    return Music(score, rate, interleaved(audio), stems, gain_db, limited, soundfont)
 
 
 def staged(score: Score, rate: int, soundfont: str | None = None) -> Stage:

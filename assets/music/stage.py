@@ -72,6 +72,11 @@ class Stage:
             self._add_room(stream, part, out, start, end)
         return out
 
+    def forget(self, stream: str) -> None:
+        """Lets go of what was made for a stream's stretches; it is made again when it is asked for."""
+        for kept in (self._dry, self._filled, self._events, self._rooms):
+            kept.pop(stream, None)
+
     def _add_room(self, stream: str, part: Part, out: Wave, start: int, end: int) -> None:
         room = self._rooms.setdefault(stream, Reverb(self.kit.room, self.rate, self.blocks))
         send = np.float32(part.send * 0.5)
@@ -94,11 +99,12 @@ class Stage:
             self._filled[stream] = set()
             self._events[stream] = list(self._played(stream))
         missing = [b for b in blocks if b not in self._filled[stream]]
+        events = self._events[stream] if missing else []
+        tones = self.bank.together([event.tone for event in events])
         for first, last in _runs(missing):
             start, end = first * BLOCK, min((last + 1) * BLOCK, self.samples)
             out = self._dry[stream][:, start:end]
-            for event in self._events[stream]:
-                tone = event.tone()
+            for event, tone in zip(events, tones, strict=True):
                 for at, low, high in _turns(event.at, tone.frames, self.turn, start, end):
                     piece = tone.piece(low - at, high - at)
                     out[0, low - start : high - start] += piece[0] * event.left

@@ -46,7 +46,7 @@ def bench(
 
 def measure_music(folder: Path, rounds: int, threads: int | None = None) -> dict[str, Any]:
     """Pieces and live streams, see figures_music."""
-    with tqdm(total=2 * rounds + 3, desc="bench of music", unit="turn", delay=1.0, leave=False) as bar:
+    with tqdm(total=2 * rounds + 4, desc="bench of music", unit="turn", delay=1.0, leave=False) as bar:
         found = figures_music.measure(folder, threads or os.cpu_count() or 1, rounds, bar.update)
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in found.items()}
 

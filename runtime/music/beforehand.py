@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import threading
+from collections.abc import Callable
+from functools import partial
 
 from ...assets.music.bank import BANK
 from ...assets.music.drumsets import VARIANTS
 from ...assets.music.instruments import INSTRUMENTS
-from ...assets.music.kits import KITS
+from ...assets.music.kits import KITS, Room
 from ...assets.music.live import spectra
 from ...assets.music.reverb import response
 from ...assets.music.score import SCALES
@@ -24,40 +26,43 @@ from .tokens import CHORDS, chord, drum_strokes, pitch_of, velocity_of, voicing
 
 RATE = 48000
 """What is usual; a stream at another rate makes its own."""
-OFTEN, CRASH = (36, 38, 42, 46), 49
-"""Percussion that most first bars have, and what some of them begin with; a crash is as long as ten of the others."""
-MMAP_THRESHOLD, LARGE = -3, 1 << 19
-"""M_MMAP_THRESHOLD of glibc's malloc.h, and bytes."""
+OFTEN, LONG = (36, 38, 42, 46), ((49, 2), (47, 1), (51, 1))
+"""Percussion that most first bars have; and crash, tom and ride at the strength (layer) that is usual in some of them: they are long."""
+MEMORY = {-8: 1, -3: 4 << 20, -1: 16 << 20}
+"""M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc's malloc.h: see `_thrifty`."""
 
 
 def begin() -> threading.Thread:
-    """Makes rooms and strokes on a thread of its own. For a process that plays from now on: memory of large arrays then goes back to
-    the system when they are free.
+    """Makes rooms and strokes on a thread of its own, while nobody waits for other notes. For a process that plays from now on: its
+    memory is kept together.
 
     The thread is as urgent as the others: one that is not would keep the interpreter's lock while it waits for a processor.
     """
-    _give_back()
+    _thrifty()
     thread = threading.Thread(target=rooms_and_strokes, name="cadenza-beforehand", daemon=True)
     thread.start()
     return thread
 
 
-def _give_back() -> None:
-    """Has glibc keep arrays from LARGE bytes on out of its heap, which otherwise grows to all that eight streams ever used at once:
-    300 MB more. Elsewhere it does nothing."""
+def _thrifty() -> None:
+    """Has all threads share one heap of glibc, so that what one of them has freed serves the others, and gives arrays from 4 MB on
+    back to the system. Smaller ones must not go back: notes are sums of arrays of 0.5 to 2 MB, and fetching their pages anew each
+    time takes longer than the sums. Elsewhere it does nothing."""
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").mallopt(MMAP_THRESHOLD, LARGE)
+        for option, value in MEMORY.items():
+            ctypes.CDLL("libc.so.6").mallopt(option, value)
 
 
 def rooms_and_strokes(rate: int = RATE) -> None:
-    """The room of every kit, and the strokes that first bars have, in all takes: about 50 MB."""
+    """The room of every kit, and the strokes that first bars have, in all takes: about 70 MB."""
     for kit in KITS.values():
+        BANK.at_leisure()
         response(kit.room, rate)
     wanted = {(pitch, layer_of(velocity)) for pitch, velocity in drum_strokes() if pitch in OFTEN}
-    wanted.add((CRASH, 2))
-    for drum_set in {kit.drums.voice for kit in KITS.values()}:
-        for pitch, layer in sorted(wanted):
+    for pitch, layer in (*sorted(wanted), *LONG):
+        for drum_set in sorted({kit.drums.voice for kit in KITS.values()}):
             for variant in range(VARIANTS):
+                BANK.at_leisure()
                 BANK.stroke(drum_set, pitch, layer, variant, rate)
 
 
@@ -65,10 +70,14 @@ def first_chord(conditions: Conditions, rate: int) -> None:
     """The room, and the chord that most pieces begin with: the tonic's triad, held for a bar."""
     kit = KITS[conditions.styles[-1]]
     bar = round(rate * 60 * conditions.beats / conditions.bpm)
-    spectra(kit.room, rate, size_for(bar + response(kit.room, rate).shape[1] - 1))
     degree = conditions.progression[0] if conditions.progression else 0
     layer = layer_of(velocity_of(CHORDS, 0, conditions.beats, False))
-    release = INSTRUMENTS[kit.chords.voice].release
-    for step in voicing(chord(degree), None):
-        pitch = pitch_of(step, conditions.tonic, SCALES[conditions.scale])
-        BANK.note(kit.chords.voice, pitch, layer, bar, rate, bar + int(release * rate))
+    pitches = [pitch_of(step, conditions.tonic, SCALES[conditions.scale]) for step in voicing(chord(degree), None)]
+    heard = bar + int(INSTRUMENTS[kit.chords.voice].release * rate)
+    asks: list[Callable[[], object]] = [partial(_room, kit.room, bar, rate)]
+    asks += [partial(BANK.note, kit.chords.voice, pitch, layer, bar, rate, heard) for pitch in pitches]
+    BANK.together(asks)
+
+
+def _room(room: Room, bar: int, rate: int) -> None:
+    spectra(room, rate, size_for(bar + response(room, rate).shape[1] - 1))
