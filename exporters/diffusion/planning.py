@@ -156,8 +156,13 @@ def check_unrolled(parts: Parts, family: str, options: Options) -> None:
 
 
 def graphs_of(parts: Parts, variants: Sequence[Variant]) -> dict[str, int]:
-    """Numbers in the weights of each graph that no other has."""
-    return {**parts.parameters, **{variant.graph: variant.parameters(parts.step) for variant in variants}}
+    """Numbers in the weights of each graph that none before it has."""
+    counted = dict(parts.parameters)
+    known = {weight.data_ptr() for weight in parts.step.parameters()}
+    for variant in variants:
+        counted[variant.graph] = sum(many for at, many in variant.weights.items() if at not in known)
+        known |= set(variant.weights)
+    return counted
 
 
 def bytes_of(graphs: Mapping[str, int], options: Options) -> int:

@@ -55,12 +55,11 @@ class Variant:
     def graph(self) -> str:
         return f"step_{self.name}"
 
-    def parameters(self, step: nn.Module) -> int:
-        """Numbers in its weights that the plain step has not."""
-        known = {weight.data_ptr() for weight in step.parameters()}
+    @property
+    def weights(self) -> dict[int, int]:
+        """Numbers in each array of its weights, by the array's place in memory: what is shared is found by it."""
         modules = [*self.nets, *(module for module, _ in self.encoders.values())]
-        weights = {w.data_ptr(): w.numel() for module in modules for w in module.parameters()}
-        return sum(count for at, count in weights.items() if at not in known)
+        return {weight.data_ptr(): weight.numel() for module in modules for weight in module.parameters()}
 
     @property
     def graphs(self) -> list[str]:

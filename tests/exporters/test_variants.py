@@ -26,7 +26,7 @@ from cadenza.exporters.diffusion import control
 from cadenza.exporters.diffusion.export import export_pipeline
 from cadenza.exporters.diffusion.parity import noise_of, plan_of_table
 from cadenza.exporters.diffusion.pipeline_call import own_result, own_text
-from cadenza.exporters.diffusion.planning import Options, parts_of, variants_of
+from cadenza.exporters.diffusion.planning import Options, graphs_of, parts_of, variants_of
 from cadenza.exporters.families import FAMILIES
 from cadenza.exporters.verify import relative
 
@@ -97,6 +97,10 @@ def test_each_control_both_together_and_an_adapter_are_what_diffusers_makes_of_t
     variants = variants_of(pipe, parts, told)
     assert [variant.name for variant in variants][:3] == ["control_depth", "control_canny", "control_depth_canny"]
     assert list(variants[2].inputs) == [*parts.inputs, "depth", "depth_strength", "canny", "canny_strength"]
+    counted = graphs_of(parts, variants)
+    nets = [sum(p.numel() for p in variant.nets[0].parameters()) for variant in variants[:2]]
+    names = ("step_control_depth", "step_control_canny", "step_control_depth_canny")
+    assert [counted[graph] for graph in names] == [*nets, 0]
     found = errors(pipe, family, variants)
     assert len(found) == (3 if name == "embeds guidance" else 4)
     assert all(error <= 1e-5 for error in found.values()), found
