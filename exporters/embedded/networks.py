@@ -87,13 +87,16 @@ class MPConv(nn.Module):
 
 
 class Block(nn.Module):
-    """Two 3 x 3 convolutions beside an identity; `embedding` channels modulate between them where there are any."""
+    """Two convolutions of width 3 beside an identity; `embedding` channels modulate between them where there are any."""
+
+    convolution: type[MPConv] = MPConv
+    """What it is made of: over a torus here, over a ring in the sounds' blocks."""
 
     def __init__(self, inputs: int, outputs: int, embedding: int = 0, dilation: int = 1) -> None:
         super().__init__()
-        self.enter = MPConv(inputs, outputs, 1) if inputs != outputs else None
-        self.first = MPConv(outputs, outputs, 3)
-        self.second = MPConv(outputs, outputs, 3, dilation)
+        self.enter = self.convolution(inputs, outputs, 1) if inputs != outputs else None
+        self.first = self.convolution(outputs, outputs, 3)
+        self.second = self.convolution(outputs, outputs, 3, dilation)
         self.modulate = MPConv(embedding, outputs, 0) if embedding else None
         self.strength = nn.Parameter(torch.zeros(()))
 

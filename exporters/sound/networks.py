@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..embedded import networks as embedded
 from ..embedded.networks import MPConv, mp_cat, mp_silu, mp_sum
 from . import codec
 from .codec import BANDS, BINS, CELL, FLOOR, GATES, PARTIALS, PERIOD, SUBFRAMES
@@ -47,24 +48,10 @@ class Conv(MPConv):
         return F.conv2d(x, weight, self.bias, dilation=(1, self.dilation))
 
 
-class Block(nn.Module):
-    """Two convolutions over three cells beside an identity; `embedding` channels modulate between them where there are any."""
+class Block(embedded.Block):
+    """The textures' block over the ring."""
 
-    def __init__(self, inputs: int, outputs: int, embedding: int = 0, dilation: int = 1) -> None:
-        super().__init__()
-        self.enter = Conv(inputs, outputs, 1) if inputs != outputs else None
-        self.first = Conv(outputs, outputs, 3)
-        self.second = Conv(outputs, outputs, 3, dilation)
-        self.modulate = MPConv(embedding, outputs, 0) if embedding else None
-        self.strength = nn.Parameter(torch.zeros(()))
-
-    def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
-        if self.enter is not None:
-            x = self.enter(x)
-        y = self.first(mp_silu(x))
-        if self.modulate is not None and embedding is not None:
-            y = y * (self.modulate(embedding, self.strength) + 1)[:, :, None, None].to(y.dtype)
-        return mp_sum(x, self.second(mp_silu(y)), 0.3)
+    convolution = Conv
 
 
 class Decoder(nn.Module):
