@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,19 @@ def piano_roll(score: Score, path: str | Path) -> Path:
     """A PNG of the notes: time in bars, pitch, a colour for each stream, strength by opacity; drums stand below."""
     figure = _figure(13, 5.5)
     _roll(figure.subplots(), score)
+    return _saved(figure, path)
+
+
+def grid(scores: Sequence[tuple[str, Score]], columns: int, path: str | Path) -> Path:
+    """A PNG of the notes of several scores, each under its title, row by row."""
+    rows = -(-len(scores) // columns)
+    figure = _figure(6.5 * columns, 3.4 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False).flat
+    for each, (title, score) in zip(axes, scores, strict=False):
+        _roll(each, score)
+        each.set_title(title, fontsize=9, pad=18)  # above the names of the chords
+        if each.get_legend() is not None:
+            each.get_legend().remove()
     return _saved(figure, path)
 
 

@@ -22,6 +22,7 @@ from ...runtime.solver.names import resolve_names
 from ...runtime.solver.spacings import SPACINGS
 from . import dials
 from .charts import chart, rows
+from .compare_music import temperature
 from .output import show, waited
 
 What = Annotated[list[str] | None, typer.Argument(help="What to draw, one or several; without it everything quick.")]
@@ -195,6 +196,7 @@ DRAWINGS: dict[str, Callable[[Table], Drawn]] = {
     "exercise-3": exercise_3,
     "exercise-4": exercise_4,
 }
+MUSIC = "temperature"
 QUICK = ("sheet", "error", "time", "strip", "spacings")
 
 
@@ -213,24 +215,30 @@ def compare(
     threads: dials.Threads = None,
     json: dials.Json = False,
 ) -> None:
-    """Draw what samplers, step counts and spacings do: sheet, error, time, strip, spacings, exercise-1 to exercise-4.
+    """Draw what samplers, step counts and spacings do: sheet, error, time, strip, spacings, exercise-1 to exercise-4;
+    and of music: temperature (by top-k).
 
     --json gives the numbers in the pictures too.
     """
     chosen = what or list(QUICK)
     for name in chosen:
-        if name not in DRAWINGS:
-            raise Unknown("what", name, DRAWINGS)
-    names = [resolve_names(each.strip()).sampler for each in samplers.split(",")] if samplers else None
-    counts = [int(n) for n in dials.parse_numbers(steps, "steps", "step counts such as 1,2,4,8")] if steps else None
-    bench = Workbench(bundle, backend, default_folder() / "proofs", threads or os.cpu_count() or 1)
-    asked = dials.request(
-        bench.bundle.manifest.kind, prompt or bench.prompts[0], size,
-        seed=seed, guidance=guidance, spacing=spacing or "sgm_uniform",
-    )  # fmt: skip
-    table = Table(bench, asked, out, names, counts)
+        if name not in (*DRAWINGS, MUSIC):
+            raise Unknown("what", name, (*DRAWINGS, MUSIC))
     results: dict[str, Any] = {}
-    for name in chosen:
-        path, numbers = DRAWINGS[name](table)
-        results[name] = {"file": str(path), **numbers}
+    if MUSIC in chosen:
+        path, numbers = temperature(prompt, seed, out, bundle, backend, threads)
+        results[MUSIC] = {"file": str(path), **numbers}
+        chosen = [name for name in chosen if name != MUSIC]
+    if chosen:
+        names = [resolve_names(each.strip()).sampler for each in samplers.split(",")] if samplers else None
+        counts = [int(n) for n in dials.parse_numbers(steps, "steps", "step counts such as 1,2,4,8")] if steps else None
+        bench = Workbench(bundle, backend, default_folder() / "proofs", threads or os.cpu_count() or 1)
+        asked = dials.request(
+            bench.bundle.manifest.kind, prompt or bench.prompts[0], size,
+            seed=seed, guidance=guidance, spacing=spacing or "sgm_uniform",
+        )  # fmt: skip
+        table = Table(bench, asked, out, names, counts)
+        for name in chosen:
+            path, numbers = DRAWINGS[name](table)
+            results[name] = {"file": str(path), **numbers}
     show(results if json else {name: result["file"] for name, result in results.items()}, json)
