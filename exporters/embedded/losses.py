@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -21,9 +20,6 @@ WINDOW = 16
 RATIO = 0.2
 FAINT = 0.004
 """Strength of an answer, in maps of [0, 1], below which nothing is told apart: that of a step of 8 bits."""
-BANDS = 12
-FLOOR = 3e-5
-"""Power of a frequency below which nothing is told apart: a few times that of rounding to 8 bits."""
 
 
 def weights(complete: Tensor) -> Tensor:
@@ -81,50 +77,6 @@ def detail(made: Tensor, true: Tensor, weight: Tensor, filters: Tensor) -> Tenso
         total = total + ((a - b).abs() / torch.sqrt(b + 0.01)).mean()
         total = total + RATIO * ((a + FAINT).log() - (b + FAINT).log()).abs().mean()
     return total
-
-
-def spectrum(made: Tensor, true: Tensor, weight: Tensor) -> Tensor:
-    """How far radial power is from the data's, in squared nepers: of each texture, and of the whole batch.
-
-    The mean of many textures' power hangs on a few that are strong in a band; no loss of each texture alone sees to those.
-    """
-    a, b = (radial_power(maps.float()) for maps in (made, true))
-    known = (weight[:, :, :, 0] > 0).float()
-    each = (known * ((a + FLOOR) / (b + FLOOR)).log().square()).mean()
-    a, b = ((known * power).mean(0) for power in (a, b))
-    return each + ((a + FLOOR) / (b + FLOOR)).log().square().mean()
-
-
-def radial_power(maps: Tensor) -> Tensor:
-    """Mean power of the frequencies in each of 12 bands, (B, 6, 12), from one wave a side to Nyquist."""
-    waves = torch.fft.rfft2(maps, norm="ortho")
-    return (waves.real.square() + waves.imag.square()).flatten(2) @ bands(*maps.shape[2:])
-
-
-@lru_cache
-def bands(height: int, width: int) -> Tensor:
-    """What averages the frequencies of a real transform in each band, (height (width / 2 + 1), 12)."""
-    y, x = torch.fft.fftfreq(height) * height, torch.fft.rfftfreq(width) * width
-    radius = torch.hypot(y[:, None], x[None, :]).flatten()
-    edges = torch.logspace(0, math.log10(min(height, width) / 2), BANDS + 1)
-    inside = (radius[:, None] >= edges[:-1]) & (radius[:, None] < edges[1:])
-    return inside / inside.sum(0).clamp(min=1)
-
-
-def agreement(made: Tensor, true: Tensor, complete: Tensor) -> Tensor:
-    """How far the correlation of where colour and where height change is from the data's; complete (B,) where height is known."""
-    a, b = (_edges_agree(maps.float()) for maps in (made, true))
-    return (complete * (a - b).abs()).mean()
-
-
-def _edges_agree(maps: Tensor) -> Tensor:
-    """(B,): of the steepness of luminance with that of height."""
-    both = torch.stack([maps[:, :3].mean(1), maps[:, 3]], 1)
-    squares = sum((torch.roll(both, -1, axis) - both).square() for axis in (2, 3))
-    steepness = torch.sqrt(squares + 1e-6).flatten(2)
-    apart = steepness - steepness.mean(2, keepdim=True)
-    a, b = apart.unbind(1)
-    return (a * b).mean(1) * torch.rsqrt(a.square().mean(1) * b.square().mean(1) + 1e-12)
 
 
 def grid(maps: Tensor) -> Tensor:

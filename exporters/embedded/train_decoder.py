@@ -20,7 +20,7 @@ from .networks import FACTOR, Autoencoder, AutoencoderShape
 from .train_autoencoder import LATENT_NOISE, REAL, batches, grain_for
 from .training import Run
 
-DETAIL, GRID, SPECTRUM, AGREEMENT = 2.0, 10.0, 0.05, 1.0
+DETAIL, GRID = 2.0, 10.0
 """Weights beside the loss of structure: higher than while the latents were still in the making."""
 
 
@@ -31,27 +31,22 @@ def train(folder: Path, data: Dataset, minutes: float, rate: float = 0.003, batc
     run = Run(folder, {"autoencoder": model}, minutes, rate, batch=batch)
 
     @torch.compile
-    def forward(
-        maps: Tensor, weight: Tensor, complete: Tensor, noise: Tensor, grain: Tensor, filters: Tensor
-    ) -> tuple[dict[str, Tensor], Tensor]:
+    def forward(maps: Tensor, complete: Tensor, noise: Tensor, grain: Tensor, filters: Tensor) -> dict[str, Tensor]:
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
                 latent = model.encoder(maps, complete)
             made = model.decoder(latent + LATENT_NOISE * noise, grain)
-        parts = {
+        weight = losses.weights(complete)
+        return {
             "structure": losses.structure(made, maps, weight),
             "detail": DETAIL * losses.detail(made, maps, weight, filters),
             "grid": GRID * losses.grid(made.clamp(0.0, 1.0)),
         }
-        return parts, made.clamp(0.0, 1.0)
 
     for note, (maps, complete) in zip(run.steps(), batches(data, batch, run.images), strict=False):
         maps = maps.contiguous(memory_format=torch.channels_last)
         noise = torch.randn(batch, model.shape.latent, *(n // FACTOR for n in maps.shape[2:]))
-        weight = losses.weights(complete)
-        parts, made = forward(maps, weight, complete, noise, grain_for(maps), losses.draw_filters())
-        parts["agreement"] = AGREEMENT * losses.agreement(made, maps, complete)
-        parts["spectrum"] = SPECTRUM * losses.spectrum(made, maps, weight)
+        parts = forward(maps, complete, noise, grain_for(maps), losses.draw_filters())
         run.update("autoencoder", torch.stack(list(parts.values())).sum())
         note({name: float(part.detach()) for name, part in parts.items()})
 

@@ -73,28 +73,6 @@ def test_detail_asks_how_much_grain_there_is_and_not_where():
     assert losses.detail(other, grain, weight, filters) < 0.5 * losses.detail(blurred, grain, weight, filters)
 
 
-def test_the_loss_of_the_spectrum_hears_a_blur_and_not_a_shift():
-    torch.manual_seed(0)
-    maps = torch.rand(4, 6, 32, 32)
-    weight = losses.weights(torch.ones(4, dtype=torch.bool))
-    assert losses.spectrum(maps.roll((3, 5), (2, 3)), maps, weight) < 1e-6
-    blurred = (maps + maps.roll(1, 2)) / 2
-    assert losses.spectrum(blurred, maps, weight) > 0.1
-    unknown = losses.weights(torch.zeros(4, dtype=torch.bool))
-    assert losses.spectrum(torch.cat([maps[:, :3], blurred[:, 3:]], 1), maps, unknown) < 1e-6
-
-
-def test_the_loss_of_agreement_asks_for_edges_of_colour_where_height_has_them():
-    torch.manual_seed(0)
-    height = torch.rand(4, 1, 32, 32)
-    together = torch.cat([0.5 * height.expand(-1, 3, -1, -1), height, torch.zeros(4, 2, 32, 32)], 1)
-    apart = torch.cat([together[:, :3].roll((7, 5), (2, 3)), together[:, 3:]], 1)
-    known = torch.ones(4, dtype=torch.bool)
-    assert losses.agreement(together, together, known) == 0
-    assert losses.agreement(apart, together, known) > 0.5
-    assert losses.agreement(apart, together, ~known) == 0
-
-
 def test_the_critic_trains_the_student_and_the_student_not_the_critic(denoiser):
     teacher = copy.deepcopy(denoiser).requires_grad_(False)
     judge = critic.Critic(teacher)
