@@ -18,7 +18,7 @@ from ..texture import export_texture_bundle
 from .materials import CHANNELS
 from .networks import FACTOR, GRAIN, GRAIN_FACTOR, AutoencoderShape, fold
 from .sampling import load_networks, student_times
-from .train_student import GUIDANCE
+from .train_matching import GUIDANCE
 from .vocabulary import MATERIALS, SYNONYMS, WORDS
 
 STEPS = (1, 2, 4)

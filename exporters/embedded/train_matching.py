@@ -35,7 +35,7 @@ GUIDANCE = 1.25
 """Of the teacher here: more of it makes a prompt's textures alike."""
 ADVERSARIAL = 0.03
 """Weight of the discriminator in the student's loss."""
-ON = 0.75
+GO_ON = 0.75
 """Share of the batches that go on to the next time; the others begin anew with noise, which is what one step is used for."""
 
 
@@ -112,7 +112,7 @@ def train(folder: Path, teacher: Denoiser, data: Latents, minutes: float, batch:
         losses, made, figures = matching.loss(x, time, condition, noise, judged, real)
         run.update("denoiser", torch.stack(list(losses.values())).sum(), "follower", "critic")
         note({name: float(figure.detach()) for name, figure in (losses | figures).items()})
-        at = (at + 1) % GRID if torch.rand(()) < ON else 0
+        at = (at + 1) % GRID if torch.rand(()) < GO_ON else 0
 
 
 def main(
