@@ -52,16 +52,29 @@ def check_spacing(spacing: object, steps: int) -> Grid:
 
 def levels_of(grid: Grid, steps: int, process: Process, denoise: float) -> list[Level]:
     """The levels of a run, clean at the end. With denoise below 1 a named spacing is laid out for steps / denoise steps
-    and its last `steps` are run; of an explicit list the last share `denoise` is."""
+    and its last `steps` are run; of an explicit list the last share `denoise` is, begun between two of its levels where that
+    is no whole number of steps."""
     if grid.numbers:
         levels = [process.at(t) if grid.name == "times" else process.level(t) for t in grid.numbers]
         if grid.name == "times" and len(levels) == steps:
             levels.append(process.clean)
-        return levels[-(max(1, round(denoise * steps)) + 1) :]
+        return _last_share(levels, denoise * (len(levels) - 1), process)
     levels = SPACINGS[grid.name](process, max(steps, round(steps / denoise)), **dict(grid.options))[-(steps + 1) :]
     if not all(a.sigma > b.sigma for a, b in zip(levels, levels[1:], strict=False)):
         raise OutOfRange("steps", steps, f"fewer, or other options of spacing {grid.name!r}: its levels would not fall")
     return levels
+
+
+def _last_share(levels: list[Level], wanted: float, process: Process) -> list[Level]:
+    """The last `wanted` steps of levels; a part of a step is its end, in proportion to the share of noise, sigma / (alpha + sigma)."""
+    whole = math.ceil(wanted - 1e-9)
+    kept = levels[-(whole + 1) :]
+    part = wanted - (whole - 1)
+    if part < 1 - 1e-9:
+        high, low = (level.sigma / (level.alpha + level.sigma) for level in kept[:2])
+        share = low + part * (high - low)
+        kept[0] = process.level(share / (1 - share))
+    return kept
 
 
 def _named(name: str, asked: Mapping[str, Any]) -> Grid:

@@ -95,6 +95,23 @@ def test_an_explicit_list_is_run_from_the_share_that_denoise_says():
     np.testing.assert_allclose(plan.time, [2.0, 1.0])
 
 
+@pytest.mark.parametrize("kind", PROCESSES)
+def test_the_start_of_an_explicit_list_follows_denoise_without_a_jump(kind):
+    process = PROCESSES[kind]
+    run = levels("exponential" if kind == "ve" else "sgm_uniform", 4, process)
+    ratios = [level.noise_ratio for level in run]
+
+    def share(denoise):
+        found = levels_of(check_spacing(ratios, 4), 4, process, denoise)
+        assert len(found) == int(np.ceil(4 * denoise - 1e-9)) + 1
+        return found[0].sigma / (found[0].alpha + found[0].sigma)
+
+    starts = np.array([share(denoise) for denoise in np.linspace(0.01, 1, 100)])
+    whole = [level.sigma / (level.alpha + level.sigma) for level in run]
+    np.testing.assert_allclose(starts[[24, 49, 74, 99]], whole[3::-1], atol=1e-9)
+    np.testing.assert_allclose(np.diff(starts), np.repeat(-np.diff(whole)[::-1], 25)[1:] / 25, atol=1e-9)
+
+
 def test_karras_exponential_and_polyexponential_are_k_diffusions_formulas():
     ramp = np.linspace(0, 1, 12)
     for rho in (7.0, 3.0):
