@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import TypeVar
 
-from .drumsets import stroke
+from .drumsets import retuned, stroke, tuning
 from .instruments import INSTRUMENTS
 from .signal import Wave
 from .tone import Tone
@@ -96,10 +96,13 @@ class Bank:
         while (wait := self._asked + LEISURE_S - time.monotonic()) > 0:
             time.sleep(wait)
 
-    def stroke(self, drum_set: str, pitch: int, layer: int, variant: int, rate: int) -> Tone:
-        """A stroke of a drum set with its room."""
+    def stroke(self, drum_set: str, pitch: int, layer: int, variant: int, rate: int, tonic: int | None = None) -> Tone:
+        """A stroke of a drum set with its room; with a tonic, tuned to its key."""
         key = ("stroke", drum_set, pitch, layer, variant, rate)
         wave = self.kept(key, lambda: stroke(drum_set, pitch, layer, variant, rate))
+        if tonic is not None and (factor := tuning(drum_set, pitch, tonic)) != 1.0:
+            untuned = wave
+            wave = self.kept((*key, factor), lambda: retuned(untuned, factor))
         return Tone(wave, wave.shape[1])
 
     def note(self, voice: str, pitch: int, layer: int, held: int, rate: int, heard: int | None = None) -> Tone:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -127,6 +128,8 @@ ROOMS = {
 }
 """(seconds until the room has fallen to 1 / e^3, its level) of each set: part of every stroke, so the mix needs no room for drums."""
 AUDIBLE = 1e-3
+KICK, TUNED = 36, (35, 36, 41, 43, 45, 47, 48, 50)
+"""Kicks and toms: they have a pitch, which belongs to the key."""
 CHOKED_BY = {46: (42, 44)}
 """An open hat ends when one of these is struck."""
 
@@ -146,6 +149,25 @@ def stroke(set_name: str, pitch: int, layer: int, variant: int, rate: int) -> Wa
     else:
         dry = metal(drum, layer, seed, rate)
     return heard(in_room(dry, *ROOMS[set_name], pitch in (35, 36), rate))
+
+
+def tuning(set_name: str, pitch: int, tonic: int) -> float:
+    """The factor by which a set's skins are tuned for a key (tonic 0 to 11): its kick rests on the tonic or the fifth above it,
+    whichever is nearer, at most 3.5 semitones away. What is no skin keeps its pitch, factor 1."""
+    if pitch not in TUNED:
+        return 1.0
+    kick = SETS[set_name][KICK]
+    assert isinstance(kick, Skin)
+    rests = 69 + 12 * math.log2(kick.low / 440)
+    shifts = [(tonic + step - rests + 6) % 12 - 6 for step in (0, 7)]
+    return float(2 ** (min(shifts, key=abs) / 12))
+
+
+def retuned(sound: Wave, factor: float) -> Wave:
+    """A stroke (2, frames) at another pitch, shorter as it is higher."""
+    at = np.arange(int((sound.shape[1] - 1) / factor)) * factor
+    places = np.arange(sound.shape[1])
+    return np.stack([np.interp(at, places, side) for side in sound]).astype(np.float32)
 
 
 def heard(sound: Wave) -> Wave:

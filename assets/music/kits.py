@@ -72,13 +72,13 @@ KITS: dict[str, Kit] = {
         Room(2.4, 20, 3200), ("bass", "chords", "arpeggio", "drums", "lead"), 2,
     ),
     "combat": Kit(
-        Part("electronic", -9), Part("saw bass", -2, duck=0.45), Part("saw stack", -6, 0.2, duck=0.45),
-        Part("saw pluck", -9.5, 0.25, 0, 0.6, 0.3), Part("square lead", -4, 0.22, duck=0.15),
+        Part("electronic", -11), Part("saw bass", -2, duck=0.45), Part("saw stack", -2.5, 0.2, duck=0.45),
+        Part("saw pluck", -7.5, 0.25, 0, 0.6, 0.3), Part("square lead", -4, 0.22, duck=0.15),
         Room(1.1, 12, 6000), ("drums", "bass", "arpeggio", "chords", "lead"), 1,
     ),
     "boss": Kit(
-        Part("epic", -9.5), Part("fm bass", -2, duck=0.35), Part("choir", -8, 0.4, duck=0.25),
-        Part("metal pluck", -10, 0.3, 0, 0.7, 0.2), Part("saw lead", -4.5, 0.3, duck=0.15),
+        Part("epic", -12), Part("fm bass", -2, duck=0.35), Part("choir", -4, 0.4, duck=0.25),
+        Part("metal pluck", -8, 0.3, 0, 0.7, 0.2), Part("saw lead", -4.5, 0.3, duck=0.15),
         Room(2.0, 22, 4500), ("drums", "bass", "chords", "arpeggio", "lead"), 2,
     ),
     "victory": Kit(

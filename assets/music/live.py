@@ -39,10 +39,10 @@ LONGEST_TAIL = 6
 """Seconds for which a stream that has ended may ring."""
 AUDIBLE = 1e-4
 TYPICAL: dict[str, float] = {
-    "ambient": -15.7, "exploration": -18.0, "tense": -19.6, "combat": -16.3, "boss": -13.6, "victory": -16.4,
-    "town": -19.4, "dungeon": -20.1, "menu": -16.3,
+    "ambient": -15.9, "exploration": -18.3, "tense": -18.8, "combat": -16.0, "boss": -12.5, "victory": -16.0,
+    "town": -19.3, "dungeon": -19.1, "menu": -17.2,
 }  # fmt: skip
-"""LUFS of a style's usual piece before any gain, over six seeds of the shipped model, which lie within 1.5 of it. A stream cannot
+"""LUFS of a style's usual piece before any gain, over six seeds of the shipped model, which lie within 1.6 of it. A stream cannot
 know its loudness beforehand, so each style has one gain: calm bars are quieter than wild ones, and nothing pumps."""
 
 
@@ -53,6 +53,7 @@ class Bar:
     notes    those that begin in it; `start` in sixteenths of the bar, `length` at most to its end
     held     streams whose notes that reach the bar's end are held on into the next
     carried  by stream, for how many sixteenths of this bar notes held from before go on; those of other streams are let go
+    tonic    0 to 11, of the key that drums are tuned to
     """
 
     notes: tuple[Note, ...]
@@ -61,6 +62,7 @@ class Bar:
     style: str
     held: frozenset[int] = frozenset()
     carried: Mapping[int, int] = field(default_factory=dict)
+    tonic: int = 0
 
     @property
     def frames(self) -> int:
@@ -217,7 +219,7 @@ class Player:
         else:
             at += late(chance, TIGHT["drums"], kit, self.rate)
         layer = layer_of(note.velocity)
-        ask = partial(self._bank.stroke, part.voice, note.pitch, layer, chance % VARIANTS, self.rate)
+        ask = partial(self._bank.stroke, part.voice, note.pitch, layer, chance % VARIANTS, self.rate, bar.tonic)
         gain = np.float32(strength(note.velocity, chance) * 10 ** ((part.gain + self._gain(bar.style)) / 20))
         return ask, lambda tone: Ringing(0, kit, at, tone, gain, gain, note.pitch, None)
 

@@ -46,9 +46,9 @@ class FontBank(Bank):
         self._data, self._players, self._playing = data, {}, threading.Lock()  # type: ignore[var-annotated]
         self._player(48000)
 
-    def stroke(self, drum_set: str, pitch: int, layer: int, variant: int, rate: int) -> Tone:
+    def stroke(self, drum_set: str, pitch: int, layer: int, variant: int, rate: int, tonic: int | None = None) -> Tone:
         if not self._has(DRUMS, 0, rate):
-            return super().stroke(drum_set, pitch, layer, variant, rate)
+            return super().stroke(drum_set, pitch, layer, variant, rate, tonic)
 
         def make() -> Wave:
             dry = self._play(DRUMS, 0, pitch, layer, rate // 20, rate)

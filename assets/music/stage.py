@@ -174,10 +174,10 @@ class Stage:
         if note.pitch not in KICKS:
             at += late(chance, TIGHT["drums"], self.kit, self.rate)
         layer, variant = layer_of(note.velocity), chance % VARIANTS
-        bank, rate, until = self.bank, self.rate, self._choked(note)
+        bank, rate, tonic, until = self.bank, self.rate, self.score.tonic, self._choked(note)
 
         def tone() -> Tone:  # does not know the stage: what it holds is free when nobody plays on it
-            whole = bank.stroke(part.voice, note.pitch, layer, variant, rate)
+            whole = bank.stroke(part.voice, note.pitch, layer, variant, rate, tonic)
             return whole if until is None else whole.ended(until, int(CHOKE * rate))
 
         gain = strength(note.velocity, chance) * 10 ** (part.gain / 20)

@@ -48,7 +48,7 @@ class Conditions:
     """`styles` weigh the same, the last one names the sound; tonic 0 to 11 (0 = C), `scale` a name of SCALES.
 
     density, brightness, intensity  0 to 1
-    progression  degrees 0 to 6, spread evenly over the bars and repeated; None: the model chooses
+    progression  degrees 0 to 6, spread evenly over the bars and repeated; none of them: the model chooses; None: not said
     """
 
     styles: tuple[str, ...] = ("exploration",)

@@ -25,7 +25,10 @@ def offers(manifest: MusicManifest) -> dict[str, Any]:
         "key": {"of": "a note and a scale", "usual": "C, the style's scale"},
         "bars": {"minimum": c.BARS[0], "maximum": c.BARS[-1], "usual": "8, the section's"},
         "signature": {"of": list(c.SIGNATURES.values()), "usual": "4/4"},
-        "progression": {"of": f"1 to {PROGRESSION_LIMIT} degrees, 0 to 6", "usual": "the model's"},
+        "progression": {
+            "of": f"up to {PROGRESSION_LIMIT} degrees, 0 to 6; none: the model's",
+            "usual": "drawn by the seed",
+        },
         **{name: {"of": list(STREAMS), "usual": "none"} for name in ("only", "mute", "featuring", "reseeded")},
         "temperature": {"minimum": 0.0, "maximum": 10.0, "usual": best.temperature},
         "top_k": {"minimum": 0, "maximum": 65536, "usual": best.top_k},

@@ -73,6 +73,7 @@ class Reader:
             style=conditions.styles[-1],
             held=self._open,
             carried={stream: sixteenths for stream, sixteenths in carried.items() if stream not in silent},
+            tonic=tonic,
         )
         return bar, chords_of(governing, tonic, scale)
 

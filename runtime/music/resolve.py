@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,9 @@ from ..engine.tokens.sampling import Sampling, guided
 from ..noise import check_seed
 from . import conditions as c
 from .conditions import Conditions, places, vector
+from .progressions import drawn
 from .recipe import FIELDS, MusicRecipe, from_dict
-from .tokens import CHORDS, DRUM, FIRST, LEAD, SHAPES, SIZES
+from .tokens import CHORDS, DRUM, FIRST, LEAD, SHAPES, SIZES, chord
 from .words import USUAL_BARS, Said, parse, read_key, usual
 
 ASKED = (*FIELDS, "style")
@@ -32,6 +33,8 @@ PARTIAL = ("style", "section", "scale", "beats")
 """What the middle evaluation of double guidance hears."""
 GUIDANCE_LIMIT = 20.0
 PROGRESSION_LIMIT = 64
+TONICS = (chord(0, "triad"),)
+"""How the tonic is struck under a progression: with its third, which tells major from minor, and without what would hide it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +75,11 @@ def resolve(request: Mapping[str, Any], bundle: Bundle) -> MusicResolved:
     manifest = manifest_of(bundle)
     prompt = checks.text(asked.get("prompt", ""), "prompt")
     said = parse(prompt)
+    seed, reseeded = check_seed(asked.get("seed", 0)), _reseeded(asked.get("reseeded", {}))
     conditions = conditions_of(asked, said)
+    if conditions.progression is None:
+        chords = drawn(conditions, reseeded.get(STREAMS[CHORDS], seed))
+        conditions = replace(conditions, progression=chords)
     numbers = {
         name: getattr(conditions, name) for name in ("section", "bpm", "density", "brightness", "intensity", "bars")
     }
@@ -81,8 +88,8 @@ def resolve(request: Mapping[str, Any], bundle: Bundle) -> MusicResolved:
         {
             "bundle": bundle.digest,
             "prompt": prompt,
-            "seed": check_seed(asked.get("seed", 0)),
-            "reseeded": _reseeded(asked.get("reseeded", {})),
+            "seed": seed,
+            "reseeded": reseeded,
             "styles": conditions.styles,
             "key": conditions.key,
             "signature": c.SIGNATURES[conditions.beats],
@@ -157,8 +164,8 @@ def plan_of(
     mix = np.zeros((len(sizes), len(heard)))
     sees = np.ones((len(heard), len(sizes)), np.bool_)
     for stream in range(len(sizes)):
-        first = 0 if stream in SPINE else len(kept)
-        mix[stream, first : first + len(kept)] = [weights[k] for k in kept]
+        row = 0 if stream in SPINE else len(kept)
+        mix[stream, row : row + len(kept)] = [weights[k] for k in kept]
         sees[: len(kept), stream] = stream in SPINE
     sampling = Sampling(recipe.temperature, recipe.top_k, recipe.top_p)
     return TokenPlan(
@@ -188,11 +195,11 @@ def allowed_chords(conditions: Conditions, first: int, count: int, strike: bool)
     """(count, words) of the chord stream: the very first frame strikes one, so that there always is a harmony and a sound; a
     later first one does where `strike` says so.
 
-    Under a progression its chord must be struck where it comes, and no other ever. The degrees are spread evenly over
+    Without a progression any chord may come. Under a progression its chord must be struck where it comes, and no other ever. The degrees are spread evenly over
     whole bars; with more degrees than bars, over beats.
     """
     progression, frames = conditions.progression, first + np.arange(count)
-    if progression is None:
+    if not progression:
         free = np.ones((count, SIZES[CHORDS]), np.bool_)
         free[(frames == 0) | (strike & (frames == first)), :FIRST] = False
         return free
@@ -202,7 +209,8 @@ def allowed_chords(conditions: Conditions, first: int, count: int, strike: bool)
     at = frames % conditions.frames
     words = np.arange(SIZES[CHORDS])
     of_word = (words - FIRST) // len(SHAPES)
-    of_chord = (words >= FIRST) & (of_word == np.array(progression)[at // each % degrees][:, None])
+    due = np.array(progression)[at // each % degrees][:, None]
+    of_chord = (words >= FIRST) & (of_word == due) & ((due > 0) | np.isin(words, TONICS))
     changes = (at % each == 0) | (strike & (frames == first))
     return np.asarray(np.where(changes[:, None], of_chord, of_chord | (words < FIRST)), np.bool_)
 
@@ -260,9 +268,9 @@ def _progression(value: Any) -> tuple[int, ...] | None:
     if value is None:
         return None
     if not isinstance(value, list | tuple) or not all(type(each) is int for each in value):
-        raise WrongType("progression", value, "a list of degrees, 0 (the tonic) to 6")
-    if not 0 < len(value) <= PROGRESSION_LIMIT or not all(0 <= each <= 6 for each in value):
-        raise OutOfRange("progression", list(value), f"1 to {PROGRESSION_LIMIT} degrees from 0 (the tonic) to 6")
+        raise WrongType("progression", value, "a list of degrees, 0 (the tonic) to 6; an empty one leaves them free")
+    if len(value) > PROGRESSION_LIMIT or not all(0 <= each <= 6 for each in value):
+        raise OutOfRange("progression", list(value), f"up to {PROGRESSION_LIMIT} degrees from 0 (the tonic) to 6")
     return tuple(value)
 
 

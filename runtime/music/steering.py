@@ -16,6 +16,7 @@ from ...assets.refusal import OutOfRange, Refusal, Unknown, WrongType
 from .. import checks
 from ..recipe import Canonical
 from .conditions import TONICS
+from .progressions import drawn
 from .recipe import MusicRecipe
 from .resolve import MusicResolved, resolve
 from .words import parse, usual
@@ -123,6 +124,8 @@ def changed(now: MusicResolved, asked: Mapping[str, Any]) -> tuple[dict[str, Any
                 "contradiction", name, f"is {asked[name]!r}, and the prompt says {value}", "say it in one place"
             )
         fields.setdefault(name, value)
+    if recipe.progression == drawn(now.conditions, recipe.reseeded.get("chords", recipe.seed)):
+        fields.setdefault("progression", None)  # nobody named it, so it goes with the scale and the section
     if said.featuring:
         fields["featuring"] = (*fields.get("featuring", recipe.featuring), *said.featuring)
     after = merged(now, fields).recipe.to_dict()

@@ -70,6 +70,64 @@ def key(audio, rate):
     return max(found, key=found.get)
 
 
+PROFILES = {
+    "krumhansl": (
+        (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
+        (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
+    ),
+    "temperley": (
+        (0.748, 0.060, 0.488, 0.082, 0.670, 0.460, 0.096, 0.715, 0.104, 0.366, 0.057, 0.400),
+        (0.712, 0.084, 0.474, 0.618, 0.049, 0.460, 0.105, 0.747, 0.404, 0.067, 0.133, 0.330),
+    ),
+}
+"""Of major and minor keys, from the tonic up: what listeners gave (C. Krumhansl and E. Kessler 1982), and what the Kostka-Payne corpus
+has (D. Temperley, Music and Probability, 2007)."""
+
+
+def folded(audio, rate):
+    """Chroma (12,) of the plain spectrum: magnitudes of every bin from 55 Hz to 5 kHz given to the nearest pitch class, each frame
+    scaled to its largest."""
+    mono = resample_poly(audio.mean(axis=1), 147, 320 if rate == 48000 else 294)
+    frequencies, _, spectrum = stft(mono, 22050, nperseg=4096, noverlap=3072)
+    use = (frequencies > 55) & (frequencies < 5000)
+    pitch = np.round(69 + 12 * np.log2(frequencies[use] / 440)).astype(int)
+    power = np.abs(spectrum[use]) ** 2
+    frames = np.stack([power[pitch % 12 == each].sum(axis=0) for each in range(12)])
+    return (frames / np.maximum(frames.max(axis=0), 1e-12)).mean(axis=1)
+
+
+def constant_q(audio, rate):
+    """Chroma (12,) by a constant-Q transform from C1 to B7, three bins a semitone, octave after octave of a signal that is halved
+    (C. Schoerkhuber and A. Klapuri, Constant-Q transform toolbox, 2010); each frame scaled to its largest."""
+    mono, speed, hop = resample_poly(audio.mean(axis=1), 147, 320 if rate == 48000 else 294), 22050, 4096
+    total = np.zeros((12, len(mono) // hop))
+    for octave in range(7, 0, -1):
+        notes = 12 * (octave + 1) + np.arange(-1, 35) / 3
+        frequencies = 440 * 2 ** ((notes - 69) / 12)
+        lengths = speed / (frequencies * (2 ** (1 / 36) - 1))
+        size = 1 << int(np.ceil(np.log2(lengths.max())))
+        kernels = np.zeros((36, size), complex)
+        for row, (frequency, length) in enumerate(zip(frequencies, lengths, strict=True)):
+            at = np.arange(-int(length) // 2, int(length) // 2)
+            kernels[row, size // 2 + at] = np.hanning(len(at)) / len(at) * np.exp(2j * np.pi * frequency / speed * at)
+        padded = np.pad(mono, size // 2)
+        starts = np.arange(total.shape[1]) * hop
+        frames = np.lib.stride_tricks.sliding_window_view(padded, size)[starts]
+        total += np.abs(frames @ kernels.conj().T).T.reshape(12, 3, -1).sum(axis=1)
+        mono, speed, hop = resample_poly(mono, 1, 2), speed / 2, hop // 2
+    return (total / np.maximum(total.max(axis=0), 1e-12)).mean(axis=1)
+
+
+def major_or_minor(chroma, profiles):
+    """(tonic, "major" or "minor") whose profile correlates best with a chroma (12,), as Krumhansl and Schmuckler do it."""
+    found = {
+        (tonic, mode): np.corrcoef(np.roll(profile, tonic), chroma)[0, 1]
+        for mode, profile in zip(("major", "minor"), PROFILES[profiles], strict=True)
+        for tonic in range(12)
+    }
+    return max(found, key=found.get)
+
+
 @cache
 def _transcriber():
     options = onnxruntime.SessionOptions()

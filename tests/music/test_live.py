@@ -65,7 +65,8 @@ def test_a_stream_begins_as_the_loop_of_its_seed_and_goes_on_without_repeating_i
     job = token_job(runtime.networks[resolved.bundle.digest], resolved)
     while not job.finished:
         job.run([job], lambda: 0.0)
-    np.testing.assert_array_equal(words[:, :32], job.tokens)
+    known = 32 - max(t.DELAYS)  # the last frames of a whole are said before what follows it is known
+    np.testing.assert_array_equal(words[:, :known], job.tokens[:, :known])
     assert (words[:, 32:64] != job.tokens).any()
 
 
@@ -78,7 +79,8 @@ def test_a_stream_is_longer_than_what_the_model_looks_back_on_and_has_the_bits_o
     job = token_job(runtime.networks[resolved.bundle.digest], resolved)
     while not job.finished:
         job.run([job], lambda: 0.0)
-    np.testing.assert_array_equal(said(stream)[:, :192], job.tokens)
+    known = 192 - max(t.DELAYS)
+    np.testing.assert_array_equal(said(stream)[:, :known], job.tokens[:, :known])
 
 
 def test_steering_changes_no_byte_before_its_bar_and_is_heard_from_there_on(runtime):
@@ -90,6 +92,18 @@ def test_steering_changes_no_byte_before_its_bar_and_is_heard_from_there_on(runt
         assert one.chunk.audio.tobytes() == other.chunk.audio.tobytes()
     assert plain[3].chunk.audio.tobytes() != steered[3].chunk.audio.tobytes()
     assert [bar.recipe.styles for bar in steered[2:4]] == [("exploration",), ("boss",)]
+
+
+def test_a_streams_chords_are_its_progression_round_and_round_and_go_with_the_scale(runtime, said):
+    turn = {"bar": 5, "changes": {"key": "C major"}}
+    stream = runtime.stream({"prompt": "tense, C minor", "seed": 5, "bars": 4, **FAST}, steering=[turn])
+    bars = first_bars(stream, 8)
+    degrees = ((t.harmony(said(stream)) - t.FIRST) // len(t.SHAPES))[: 8 * 16].reshape(8, 16)
+    before, after = bars[4].recipe.progression, bars[5].recipe.progression
+    assert before != after
+    assert degrees[:, 0].tolist() == [*before, before[0], *after[1:]]
+    assert (degrees == degrees[:, :1]).all()
+    assert bars[5].recipe == bars[7].recipe
 
 
 def test_another_intensity_keeps_chords_and_lead_and_plays_other_drums(runtime, said):
@@ -210,7 +224,7 @@ def test_the_player_is_the_stage_that_never_comes_round():
 
 def at_bar(notes, first):
     moved = tuple(Note(n.stream, n.start - first, n.length, n.pitch, n.velocity) for n in notes)
-    return Bar(moved, 4, 150.0, "exploration")
+    return Bar(moved, 4, 150.0, "exploration", tonic=9)
 
 
 @pytest.mark.parametrize("tempi", [(97.3,) * 40, (60.0, 61.7, 143.0, 143.0, 200.0) * 5])

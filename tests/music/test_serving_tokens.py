@@ -11,7 +11,9 @@ from cadenza.assets.refusal import Refusal
 from cadenza.runtime.bundles import EMBEDDED
 from cadenza.runtime.engine.engine import Engine
 from cadenza.runtime.music import tokens as t
+from cadenza.runtime.music.conditions import Conditions
 from cadenza.runtime.music.opened import open_tokens, token_job
+from cadenza.runtime.music.progressions import drawn
 from cadenza.runtime.music.resolve import resolve
 
 
@@ -100,6 +102,39 @@ def test_a_progression_is_kept_to(network):
     (tokens,) = finished(job_of(network, bars=4, progression=[0, 5, 2, 6], seed=9))
     degrees = (t.harmony(tokens) - t.FIRST) // len(t.SHAPES)
     np.testing.assert_array_equal(degrees, np.repeat([0, 5, 2, 6], 16))
+
+
+def test_chords_that_nobody_named_are_drawn_by_the_seed_and_named_in_the_recipe(network):
+    ask = lambda seed, **more: resolve({"prompt": "tense, D minor", "seed": seed, **more}, network.bundle)  # noqa: E731
+    assert len({ask(seed).recipe.progression for seed in range(30)}) > 15
+    assert ask(3).recipe.progression == ask(3, intensity=0.9, bpm=150).recipe.progression
+    again = resolve(ask(3).recipe.to_dict(), network.bundle)
+    assert again.recipe.canonical == ask(3).recipe.canonical
+    assert ask(3, reseeded={"chords": 4}).recipe.progression == ask(4).recipe.progression
+    assert ask(3, progression=[]).recipe.progression == ()
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize(("section", "bars"), [("loop", 8), ("loop", 20), ("intro", 4), ("ending", 4), ("stinger", 1)])
+def test_drawn_chords_dwell_on_the_tonic_begin_or_end_there_and_move(scale, section, bars):
+    for seed in range(40):
+        chords = drawn(Conditions(scale=scale, section=section, bars=bars), seed)
+        counts = np.bincount(chords, minlength=7)
+        assert len(chords) == bars
+        assert chords[-1 if section in ("ending", "stinger") else 0] == 0
+        assert counts[0] > counts[1:].max()
+        assert bars < 4 or counts[0] < bars
+
+
+def test_under_a_progression_the_tonic_has_its_third(network):
+    for tokens in finished(*(job_of(network, prompt="combat", seed=seed, bars=2) for seed in range(4))):
+        struck = tokens[t.CHORDS][tokens[t.CHORDS] >= t.FIRST]
+        assert set(struck[(struck - t.FIRST) // len(t.SHAPES) == 0].tolist()) == {t.chord(0)}
+
+
+def test_without_a_progression_the_model_chooses(network):
+    free = finished(*(job_of(network, seed=seed, bars=2, progression=[]) for seed in range(4)))
+    assert any(t.chord_parts(int(word))[1] != t.SHAPES["triad"] for tokens in free for word in t.harmony(tokens))
 
 
 def test_notes_are_in_the_key_and_the_loop_is_as_long_as_asked(network):

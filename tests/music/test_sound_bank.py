@@ -11,6 +11,7 @@ from sound_scores import score
 
 from cadenza.assets.music import bank as banks
 from cadenza.assets.music.bank import Bank
+from cadenza.assets.music.drumsets import SETS, retuned, tuning
 from cadenza.assets.music.render import render
 from cadenza.assets.music.stage import Stage
 
@@ -95,3 +96,25 @@ def test_a_rendered_piece_keeps_no_stage_in_memory():
     assert len(stages) == 1
     assert not stages[0]._dry
     assert not stages[0]._rooms
+
+
+@pytest.mark.parametrize("drum_set", SETS)
+def test_kicks_rest_on_the_tonic_or_its_fifth_and_other_strokes_are_what_they_were(drum_set):
+    bank = Bank()
+    for tonic in range(12):
+        kick = bank.stroke(drum_set, 36, 2, 0, RATE, tonic).whole
+        assert kick.shape[1] > 0.7 * bank.stroke(drum_set, 36, 2, 0, RATE).frames
+        rest = SETS[drum_set][36].low * tuning(drum_set, 36, tonic)
+        away = [(69 + 12 * np.log2(rest / 440) - tonic - step + 6) % 12 - 6 for step in (0, 7)]
+        assert min(map(abs, away)) < 1e-6
+        assert abs(12 * np.log2(tuning(drum_set, 36, tonic))) <= 3.5
+        hat = bank.stroke(drum_set, 42, 2, 0, RATE, tonic)
+        assert hat.wave is bank.stroke(drum_set, 42, 2, 0, RATE).wave
+
+
+def test_a_retuned_sound_has_the_other_pitch():
+    time = np.arange(RATE) / RATE
+    sine = np.stack([np.sin(2 * np.pi * 60 * time)] * 2).astype(np.float32)
+    moved = retuned(sine, 2 ** (3 / 12))
+    peak = np.abs(np.fft.rfft(moved[0], 1 << 19)).argmax() * RATE / (1 << 19)
+    assert abs(12 * np.log2(peak / 60) - 3) < 0.05
