@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .signal import Wave, band, decay, fade_in, fade_out, shaped, size_for, white
 from .voices.cymbals import Metal, metal
@@ -179,13 +180,17 @@ def heard(sound: Wave) -> Wave:
 
 def in_room(dry: Wave, length: float, level: float, low: bool, rate: int) -> Wave:
     """A stroke (2, frames) and its room: noise that dies, after 8 ms, without the low end, which would blur; kicks get less."""
-    tails = _tails(length, rate)
-    size = tails.shape[1]
+    size = int(length * rate)
     out = np.concatenate([dry, np.zeros((2, size), np.float32)], axis=1)
     total = size_for(out.shape[1])
-    wet = np.fft.irfft(np.fft.rfft(dry, total) * np.fft.rfft(tails, total), total)
+    wet = np.fft.irfft(np.fft.rfft(dry, total) * _tails_of(length, rate, total), total)
     out += wet[:, : out.shape[1]].astype(np.float32) * np.float32(level * (0.35 if low else 1.0))
     return fade_out(out, size // 8)
+
+
+@lru_cache(maxsize=8)
+def _tails_of(length: float, rate: int, total: int) -> NDArray[np.complex64]:
+    return np.asarray(np.fft.rfft(_tails(length, rate), total), np.complex64)
 
 
 @lru_cache(maxsize=16)

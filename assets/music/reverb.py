@@ -31,11 +31,12 @@ def response(room: Room, rate: int) -> Wave:
     edges = (180.0, 600.0, 1800.0, room.dull, 11000.0)
     falls = (0.9, 1.0, 0.8, 0.5)
     start = int(room.size * 1e-3 * rate)
+    bells = [_bell(at, low, high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    dying = [np.exp(time * np.float32(-6.9 / (room.seconds * fall))) for fall in falls]
     for side in (0, 1):
         noise = np.fft.rfft(white(0x200D + side, length), size)
-        for low, high, fall in zip(edges[:-1], edges[1:], falls, strict=True):
-            part = np.fft.irfft(noise * _bell(at, low, high), size)[:length].astype(np.float32)
-            out[side] += part * np.exp(time * np.float32(-6.9 / (room.seconds * fall)))
+        for bell, dies in zip(bells, dying, strict=True):
+            out[side] += np.fft.irfft(noise * bell, size)[:length].astype(np.float32) * dies
         fade_in(out[side], 2 * start)
         early = white(0xEA41 + side, 8)
         for number, sign in enumerate(early):

@@ -11,12 +11,13 @@ import typer
 
 from ...assets.store import Store
 from ...bridge.server import serve as run_server
-from ...runtime.kinds import MUSIC
 from ...runtime.music import beforehand
 from ...runtime.runtime import Runtime
 from . import dials
 from .output import LOADING, patience, writable
 
+PATIENCE_S = 0.2
+"""How much later a server may listen so that it can play at once; what is not made by then is made while it serves."""
 DEFAULT_ADDRESS = "tcp://127.0.0.1:5557"
 SWITCH_S = 0.001
 """Python's threads change turns this often, not every 5 ms: a long plan that compiles then holds up the engine a third less."""
@@ -35,10 +36,11 @@ def serve(
     """Serve bundles over ZeroMQ."""
     keep = Store(writable(store, "store")) if store else None
     sys.setswitchinterval(SWITCH_S)
+    usual = beforehand.begin() if beforehand.plays(bundle) else None  # while the graphs are loaded, by another core
     with patience(LOADING):
         runtime = Runtime(bundle, backend, threads, keep)
-    if any(found.manifest.kind == MUSIC for found in runtime.bundles.values()):
-        beforehand.begin()
+        if usual is not None:
+            usual.wait(PATIENCE_S)
     gc.collect()
     gc.freeze()  # what is loaded stays: to look through it again would hold a request up by 25 ms now and then
     with runtime:
