@@ -29,12 +29,14 @@ from .training import Run
 
 FOLLOWER_RATE = 3.0
 """Of the network that follows the student, beside the student's own: it must never be far behind."""
-CRITIC_RATE = 10.0
+CRITIC_RATE = 3.0
 """Of the discriminator, which begins with nothing."""
 GUIDANCE = 1.25
 """Of the teacher here: more of it makes a prompt's textures alike."""
-ADVERSARIAL = 0.03
+ADVERSARIAL = 0.05
 """Weight of the discriminator in the student's loss."""
+CRITIC_TIME = 0.3
+"""Latest time that the critic judges at: with more noise nothing tells data from a student's."""
 GO_ON = 0.75
 """Share of the batches that go on to the next time; the others begin anew with noise, which is what one step is used for."""
 
@@ -66,8 +68,9 @@ class Matching:
                 flow = unconditional + GUIDANCE * (conditional - unconditional)
                 wanted, own = seen - level * flow, seen - level * answer
                 step = (own - wanted) / (made - wanted).abs().mean((1, 2, 3), keepdim=True)
-                data = critics.seen(self.teacher, noised(real, judged, noise), judged, condition)
-            found = critics.seen(self.teacher, noised(made, judged, noise), judged, condition)
+                early = judged * CRITIC_TIME
+                data = critics.seen(self.teacher, noised(real, early, noise), early, condition)
+            found = critics.seen(self.teacher, noised(made, early, noise), early, condition)
             fooled, told, right = critics.losses(self.critic, found, data)
         losses = {
             "matching": (made * step).mean(),
