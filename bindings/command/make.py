@@ -90,6 +90,7 @@ def make(
     top_p: make_music.TopP = None,
     mute: make_music.Mute = None,
     loudness: make_music.Loudness = None,
+    soundfont: make_music.SoundFont = None,
     stems: make_music.Stems = False,
     seconds: make_sound.Seconds = None,
     bits: make_sound.Bits = None,
@@ -115,6 +116,7 @@ def make(
         top_p=top_p,
         mute=mute,
         loudness=loudness,
+        soundfont=make_music.played_by(soundfont, server) if kind == "music" else soundfont,
     )
     pictured = dict(size=None if size == SIZE else size, mask=mask, input=input, x=x, y=y, pack=pack, directx=directx)
     latent: dict[str, Any] = dict(

@@ -13,6 +13,7 @@ import typer
 
 from ...assets.music.files import FORMATS
 from ...assets.refusal import Refusal, Unknown
+from ...runtime.music import fonts
 from ...runtime.music.piece import Piece
 from .output import remember, show, writable
 
@@ -32,6 +33,10 @@ TopK = Annotated[int | None, typer.Option(help="Music: draw among so many likeli
 TopP = Annotated[float | None, typer.Option(help="Music: draw among words of this total chance; goes before top-k.")]
 Mute = Annotated[list[str] | None, typer.Option(help="Music: leave out drums, bass, chords, arpeggio or lead; repeat.")]
 Loudness = Annotated[float | None, typer.Option(help="Music: LUFS, -40 to -10; -23 without it.")]
+SoundFont = Annotated[
+    str | None,
+    typer.Option(help="Music: a SoundFont that plays: FILE or NAME=FILE; with --server, a name that it offers."),
+]
 Stems = Annotated[bool, typer.Option("--stems", help="Music: also a file for each stream; added, they are the mix.")]
 
 
@@ -49,6 +54,15 @@ def request(prompt: str, seed: int, dials: Mapping[str, Any]) -> dict[str, Any]:
         except ValueError:
             raise Refusal("type", "guidance", f"{asked['guidance']!r} is no number", "music takes one number") from None
     return asked
+
+
+def played_by(soundfont: str | None, server: str | None) -> str | None:
+    """The name of the SoundFont of an option; a file is offered under it, as music is made in this process."""
+    if soundfont is not None and server is None:
+        fonts.offer_all([soundfont])
+        name, equals, _ = soundfont.partition("=")
+        return name if equals else Path(soundfont).stem
+    return soundfont
 
 
 def target(out: Path | None, prompt: str, seed: int, format: str | None, kind: str = "music") -> Path:

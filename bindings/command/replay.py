@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ...runtime.music import fonts
 from . import dials
 from .make import open_game, watched
 from .output import show
@@ -14,12 +15,16 @@ from .records import find
 
 def replay(
     recipe: Annotated[str, typer.Argument(help="A file that `make` wrote, a recipe in JSON, or a recipe id.")],
+    soundfont: Annotated[
+        list[str] | None, typer.Option(help="NAME=FILE: the SoundFont of a recipe, where no server has it.")
+    ] = None,
     server: dials.Server = None,
     bundle: dials.Bundles = None,
     backend: dials.Backend = "auto",
     json: dials.Json = False,
 ) -> None:
     """Make a recipe again and compare the bytes. Exit status 1 where they differ."""
+    fonts.offer_all(soundfont or ())
     record = find(recipe)
     with open_game(server, bundle, backend) as game:
         again = watched(game, record["recipe"])

@@ -11,7 +11,7 @@ import typer
 
 from ...assets.store import Store
 from ...bridge.server import serve as run_server
-from ...runtime.music import beforehand
+from ...runtime.music import beforehand, fonts
 from ...runtime.runtime import Runtime
 from . import dials
 from .output import LOADING, patience, writable
@@ -31,9 +31,13 @@ def serve(
     store: Annotated[Path | None, typer.Option(help="Folder that keeps every result by recipe id.")] = None,
     backend: dials.Backend = "auto",
     threads: dials.Threads = None,
+    soundfont: Annotated[
+        list[str] | None, typer.Option(help="NAME=FILE: a SoundFont that requests for music may name; may be repeated.")
+    ] = None,
     insecure_public: Annotated[bool, typer.Option(help="Listen beyond this machine without keys.")] = False,
 ) -> None:
     """Serve bundles over ZeroMQ."""
+    fonts.offer_all(soundfont or ())
     keep = Store(writable(store, "store")) if store else None
     sys.setswitchinterval(SWITCH_S)
     usual = beforehand.begin() if beforehand.plays(bundle) else None  # while the graphs are loaded, by another core

@@ -27,6 +27,7 @@ from ..engine.tokens.job import Past, TokenJob
 from ..engine.tokens.network import TokenNetwork
 from ..work import unexpected
 from .beforehand import first_chord
+from .fonts import bank_of
 from .opened import noise_of
 from .reading import Reader, silent_streams
 from .recipe import MusicRecipe
@@ -117,7 +118,8 @@ class LiveStream:
         self._refusal: Refusal | None = None
         self._job: TokenJob | None = None  # on the engine's thread, as the next
         self._past: Past | None = None
-        self._reader, self._player = Reader(), Player(self.rate, loudness=start.recipe.loudness)
+        self._reader = Reader()
+        self._player = Player(self.rate, loudness=start.recipe.loudness, bank=bank_of(start.recipe))
         self._total = hashlib.sha256()
         self._made = self._under_runs = 0
         self._began: float | None = None  # when the first bar's first sample would be heard
@@ -321,7 +323,8 @@ class Hall:
                 raise Refusal("busy", "stream", f"{STREAMS_LIMIT} streams are open", "close one of them")
             self._open.add(stream)
         self.post(stream._go_on)
-        self.player.submit(first_chord, stream.start.conditions, stream.rate)
+        if stream.start.recipe.soundfont is None:
+            self.player.submit(first_chord, stream.start.conditions, stream.rate)
         return stream
 
     def forget(self, stream: LiveStream) -> None:

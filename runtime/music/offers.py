@@ -8,6 +8,7 @@ from ...assets.music.grid import RATES
 from ...assets.music.manifest import MusicManifest
 from ...assets.music.score import SCALES, STREAMS
 from . import conditions as c
+from . import fonts
 from .resolve import GUIDANCE_LIMIT, PROGRESSION_LIMIT
 from .steering import AHEAD_LIMIT, STEERED
 from .words import FEATURED, MOODS, SECTION_WORDS, STYLE_WORDS, TEMPOS, USUAL
@@ -37,6 +38,7 @@ def offers(manifest: MusicManifest) -> dict[str, Any]:
         "guidance_beta": {"minimum": 0.0, "maximum": GUIDANCE_LIMIT, "usual": "none"},
         "loudness": {"minimum": -40.0, "maximum": -10.0, "usual": -23.0},
         "rate": {"of": list(RATES), "usual": 48000},
+        "soundfont": {"of": list(fonts.FONTS), "usual": "none, the built-in instruments"},
     }
     return {
         "styles": {name: dict(zip(NUMBERS, row, strict=True)) for name, row in USUAL.items()},
@@ -47,6 +49,7 @@ def offers(manifest: MusicManifest) -> dict[str, Any]:
         "words": {**STYLE_WORDS, **SECTION_WORDS, **FEATURED},
         "streams": list(STREAMS),
         "dials": dials,
+        "soundfonts": {name: font.digest for name, font in fonts.FONTS.items()},
         "live": {"ahead": AHEAD_LIMIT, "steered": list(STEERED)},
     }
 

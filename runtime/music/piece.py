@@ -19,6 +19,7 @@ from ...assets.music.render import render
 from ...assets.music.score import STREAMS, Score
 from ...assets.refusal import Unknown
 from .conditions import Conditions
+from .fonts import path_of
 from .recipe import MusicRecipe
 from .tokens import Tokens, to_score
 
@@ -91,7 +92,8 @@ class Piece:
         names = {name: file.name for name, file in zip(self.stems, written[1:], strict=False)}
         described = Path(path).with_suffix(".json")
         more = {**self.sidecar, **facts(self.music, Path(path).name, names), "made_by": dict(self.made_by)}
-        described.write_text(json.dumps({**more, "recipe": dict(self.recipe)}, indent=1) + "\n", encoding="utf-8")
+        more |= {"recipe": dict(self.recipe), "digest": self.digest}  # of all stems, also of those that are not here
+        described.write_text(json.dumps(more, indent=1) + "\n", encoding="utf-8")
         return [*written, described]
 
 
@@ -108,7 +110,12 @@ def finish(
 ) -> Piece:
     """Plays what was said."""
     music = render(
-        to_score(tokens, conditions), recipe.rate, loudness=recipe.loudness, only=recipe.only, mute=recipe.mute
+        to_score(tokens, conditions),
+        recipe.rate,
+        loudness=recipe.loudness,
+        only=recipe.only,
+        mute=recipe.mute,
+        soundfont=path_of(recipe),
     )
     return Piece(music, recipe.to_dict(), recipe.id, music.digest, ignored, dict(made_by))
 

@@ -38,6 +38,8 @@ class MusicRecipe(Canonical, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     loudness: float = -23.0  # LUFS
     only: tuple[str, ...] = ()  # streams that sound; none named: all
     mute: tuple[str, ...] = ()
+    soundfont: str | None = None  # a name that the server offers; none: the built-in instruments
+    soundfont_sha256: str | None = None  # of its file, hex
 
 
 FIELDS = tuple(field.name for field in msgspec.structs.fields(MusicRecipe))

@@ -20,6 +20,7 @@ from ..engine.tokens.plan import TokenPlan
 from ..engine.tokens.sampling import Sampling, guided
 from ..noise import check_seed
 from . import conditions as c
+from . import fonts
 from .conditions import Conditions, places, vector
 from .progressions import drawn
 from .recipe import FIELDS, MusicRecipe, from_dict
@@ -101,6 +102,7 @@ def resolve(request: Mapping[str, Any], bundle: Bundle) -> MusicResolved:
             "loudness": check_loudness(asked.get("loudness", PRESETS["broadcast"])),
             "only": only,
             "mute": mute,
+            **_soundfont(asked),
         }
     )
     _check_audible(only, mute, recipe.featuring)
@@ -213,6 +215,16 @@ def allowed_chords(conditions: Conditions, first: int, count: int, strike: bool)
     of_chord = (words >= FIRST) & (of_word == due) & ((due > 0) | np.isin(words, TONICS))
     changes = (at % each == 0) | (strike & (frames == first))
     return np.asarray(np.where(changes[:, None], of_chord, of_chord | (words < FIRST)), np.bool_)
+
+
+def _soundfont(asked: Mapping[str, Any]) -> dict[str, Any]:
+    if "soundfont" not in asked:
+        if "soundfont_sha256" in asked:
+            raise Refusal("contradiction", "soundfont_sha256", "stands without soundfont", "name the SoundFont too")
+        return {}
+    name = checks.text(asked["soundfont"], "soundfont")
+    digest = checks.text(asked["soundfont_sha256"], "soundfont_sha256") if "soundfont_sha256" in asked else None
+    return {"soundfont": name, "soundfont_sha256": fonts.find(name, digest).digest}
 
 
 def _dials(asked: Mapping[str, Any], manifest: MusicManifest) -> dict[str, Any]:

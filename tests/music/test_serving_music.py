@@ -136,6 +136,13 @@ def test_the_command_writes_sound_stems_and_facts_and_replays_them(home, tmp_pat
     assert run(["replay", str(out.with_suffix(".json")), *common]) == 0
 
 
+def test_a_piece_that_was_made_without_stems_replays_too(home, tmp_path, capsys):
+    out = tmp_path / "calm.wav"
+    common = ["--bundle", str(BUNDLE), "--backend", "onnxruntime", "--json"]
+    assert run(["make", "music", "town, 180 bpm", "--bars", "1", "--out", str(out), *common]) == 0
+    assert run(["replay", str(out.with_suffix(".json")), *common]) == 0
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [(["music", "tense", "--steps", "4"], "steps"), (["texture", "moss", "--bars", "4"], "bars")],
