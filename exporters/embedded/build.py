@@ -17,8 +17,15 @@ import typer
 
 from ...runtime.bundles import EMBEDDED
 
-SHARES = {"autoencoder": 0.3, "decoder": 0.05, "teacher": 0.35, "student": 0.12, "matching": 0.18}
-"""Of the time budget."""
+STAGES: list[tuple[str, float, list[str]]] = [
+    ("train_autoencoder", 0.3, []),
+    ("train_decoder", 0.05, []),
+    ("train_teacher", 0.35, []),
+    ("train_student", 0.1, []),
+    ("train_matching", 0.1, []),
+    ("train_matching", 0.1, ["--go-on", "0.5", "--mix", "0.6"]),
+]
+"""Trainings in order, each with its share of the time budget and its own options."""
 
 
 def main(
@@ -27,12 +34,11 @@ def main(
     bundle: Annotated[Path, typer.Option(help="folder of the bundle")] = EMBEDDED / "texture",
     fresh: Annotated[bool, typer.Option(help="start from random weights, not from the repository's")] = False,
 ) -> None:
-    budget = {name: f"{minutes * share:.1f}" for name, share in SHARES.items()}
     where = ["--out", str(out)]
     if not fresh:
         stage("keep", "--restore", *where)
-    for name in SHARES:
-        stage(f"train_{name}", "--minutes", budget[name], *where)
+    for name, share, options in STAGES:
+        stage(name, "--minutes", f"{minutes * share:.1f}", *options, *where)
     stage("keep", *where)
     stage("bundle", "--training", str(out), "--out", str(bundle))
     stage("quality", "--training", str(out), "--bundle", str(bundle), "--write")
