@@ -218,7 +218,7 @@ class Decoder(nn.Module):
             x = block(x, grow=number == 0)
             if number == 0:
                 grain = self.gate(x) * self.grain(noise)
-                x = mp_sum(x, apart(grain) if self.gate.folded else grain, 0.3)
+                x = mp_sum(x, apart(grain) if torch.compiler.is_exporting() else grain, 0.3)
         maps = F.pixel_shuffle(self.leave(mp_silu(x)), 2)
         return maps.float() * (self.gain * LAST) + self.bias * LAST
 

@@ -184,6 +184,13 @@ def test_the_decoder_rounds_the_same_with_its_sizes_open_and_known(precision, tm
     assert [fixed.result() is not None for fixed in graph._fixed.values()] == [True]
 
 
+def test_a_folded_decoder_runs_in_bfloat16():
+    decoder = fold(Autoencoder(SMALL_AUTOENCODER).decoder)
+    given = torch.randn(1, 4, 6, 10), torch.randn(1, GRAIN, 24, 40)
+    exact, rounded = decoder(*given), decoder.bfloat16()(*(each.bfloat16() for each in given))
+    assert (exact - rounded.float()).square().mean() < 0.01 * exact.var()
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own compiler
 def test_compiled_gradients_are_the_eager_ones_in_bfloat16():
