@@ -126,12 +126,12 @@ def train(
         note({name: float(figure.detach()) for name, figure in (losses | figures).items()})
         at = (at + 1) % GRID if torch.rand(()) < go_on else 0
     for model in (student, run.averages["denoiser"]):
-        mixed(model, beginning, mix)
+        move_towards(model, beginning, mix)
     run.save({"images": run.images, "rate": 0.0, "mix": mix})
 
 
 @torch.no_grad()
-def mixed(model: Denoiser, other: Denoiser, share: float) -> None:
+def move_towards(model: Denoiser, other: Denoiser, share: float) -> None:
     """Moves the weights of `model` towards those of `other`, in place."""
     for own, its in zip(model.parameters(), other.parameters(), strict=True):
         own.lerp_(its, share)

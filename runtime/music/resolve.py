@@ -197,8 +197,8 @@ def allowed_chords(conditions: Conditions, first: int, count: int, strike: bool)
     """(count, words) of the chord stream: the very first frame strikes one, so that there always is a harmony and a sound; a
     later first one does where `strike` says so.
 
-    Without a progression any chord may come. Under a progression its chord must be struck where it comes, and no other ever. The degrees are spread evenly over
-    whole bars; with more degrees than bars, over beats.
+    Without a progression any chord may come. Under one its chord must be struck where it comes, and no other ever. The
+    degrees are spread evenly over whole bars; with more degrees than bars, over beats.
     """
     progression, frames = conditions.progression, first + np.arange(count)
     if not progression:
