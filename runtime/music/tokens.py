@@ -48,6 +48,8 @@ VELOCITY = (104, 92, 70, 74, 88)
 ACCENT = 16
 ROOT_FOLD = 4
 """A chord's root from this degree up is taken an octave lower, so that basses stay low and arpeggios together."""
+HIGHER = (6, 7, 8)
+"""Tonics, F# to G#, over which basses play an octave higher: so no root lies below E1, the lowest string of a bass."""
 
 
 def onset(stream: int, step: int, accent: bool = False) -> int:
@@ -107,7 +109,7 @@ def to_score(tokens: Tokens, conditions: Conditions) -> Score:
 def melodic_note(stream: int, start: int, length: int, word: int, governing: int, conditions: Conditions) -> Note:
     """The note of an onset of bass, arpeggio or lead under a chord's word."""
     step, accent = divmod(word - FIRST, 2)
-    step += LOWEST[stream] + _origin(stream, governing)
+    step += LOWEST[stream] + _origin(stream, governing, conditions.tonic)
     pitch = pitch_of(step, conditions.tonic, SCALES[conditions.scale])
     return Note(stream, start, length, pitch, velocity_of(stream, start, conditions.beats, bool(accent)))
 
@@ -132,7 +134,7 @@ def from_score(score: Score) -> Tokens:
                 chosen[note.start] = note
         words = {}
         for start, note in chosen.items():
-            step = step_of(note.pitch, score.tonic, scale) - _origin(stream, int(governing[start]))
+            step = step_of(note.pitch, score.tonic, scale) - _origin(stream, int(governing[start]), score.tonic)
             accented = note.velocity > velocity_of(stream, start, score.beats, False)
             words[start] = (onset(stream, step, accented), note.length)
         _write(tokens[stream], words)
@@ -184,13 +186,15 @@ def voicing(word: int, before: tuple[int, ...] | None) -> tuple[int, ...]:
 _MIDDLE = (0, 2, 4)
 
 
-def _origin(stream: int, word: int) -> int:
+def _origin(stream: int, word: int, tonic: int) -> int:
     """The step of the scale from which a stream counts."""
     if stream == LEAD:
         return 0
     degree = (word - FIRST) // len(SHAPES)
     root = degree - 7 if degree >= ROOT_FOLD else degree
-    return root - 14 if stream == BASS else root
+    if stream == ARPEGGIO:
+        return root
+    return root - (7 if tonic in HIGHER else 14)
 
 
 def _sounding(words: Tokens, loops: bool) -> list[tuple[int, int, int]]:

@@ -56,6 +56,18 @@ def test_another_key_moves_every_pitch_by_the_same_and_another_tempo_moves_nothi
     assert [(n.start, n.length, n.stream) for n in home.notes] == [(n.start, n.length, n.stream) for n in there.notes]
 
 
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_bass_plays_no_root_below_the_lowest_string_of_a_bass(scale):
+    """E1; and none above C3, so that it stays under the chords."""
+    roots = [
+        t.melodic_note(t.BASS, 0, 4, t.onset(t.BASS, 0), t.chord(degree), Conditions(tonic=tonic, scale=scale)).pitch
+        for tonic in range(12)
+        for degree in range(7)
+    ]
+    assert min(roots) == 28
+    assert max(roots) <= 51
+
+
 def test_a_note_held_past_the_end_goes_round_the_loop():
     conditions = Conditions(bars=1)
     tokens = np.zeros((len(STREAMS), 16), np.int64)

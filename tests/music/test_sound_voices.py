@@ -75,6 +75,25 @@ def test_notes_of_an_instrument_are_about_equally_loud_at_all_pitches():
         assert max(levels) - min(levels) < 6, name
 
 
+PADS = ("warm pad", "dark pad", "air pad", "glass pad", "strings", "choir", "low choir", "brass section")
+
+
+@pytest.mark.parametrize("name", PADS)
+def test_a_pad_keeps_its_note_where_both_ears_are_one_loudspeaker(name):
+    """The first partial loses at most 3 dB, the most of any low pitch; two sides that have nothing in common lose all of it at some."""
+    for pitch in range(48, 74):
+        sound = note(name, pitch, 1, RATE)
+        frequencies, both = spectrum(np.stack([*sound, sound.mean(axis=0)]), 1 << 17)
+        first = (frequencies > hertz(pitch - 0.5)) & (frequencies < hertz(pitch + 0.5))
+        left, right, mono = (both[:, first] ** 2).sum(axis=1)
+        assert 10 * np.log10(mono / ((left + right) / 2)) > -3, pitch
+
+
+@pytest.mark.parametrize("name", PADS)
+def test_a_pad_is_wide(name):
+    assert np.mean([np.corrcoef(*note(name, pitch))[0, 1] for pitch in range(48, 74, 5)]) < 0.85
+
+
 @pytest.mark.parametrize("set_name", SETS)
 def test_every_stroke_begins_at_once_and_ends_in_silence(set_name):
     for pitch in range(35, 82):

@@ -1,7 +1,8 @@
 """Pads, strings and choirs as one long inverse transform that repeats without a seam: every partial is a narrow band of random phase.
 
 The method is P. N. Octavian's PADsynth algorithm, 2006, which its author gave to the public domain. The bands widen with the
-partials, as those of many players do. Left and right have phases of their own.
+partials, as those of many players do. Left and right stand apart the further the higher a partial is, as between two microphones
+in a hall: with phases of their own at all frequencies a note would lose its lowest partials where both ears are one loudspeaker.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ LOOP = 1 << 18
 """Samples until a pad repeats: 5.5 s at 48 kHz. The note is the nearest whole number of waves: 2 cents off at most from E2 up."""
 SHIMMER = 0.12
 """Power of a partial's band against its middle line: with no line at all, low notes would come and go."""
+APART = 1200.0
+"""Hz from which on the phases of left and right have nothing to do with each other."""
 
 Amplitudes = NDArray[np.float64]
 
@@ -101,8 +104,8 @@ def _loop(timbre: str, cents: float, darker: float, pitch: int, rate: int) -> Wa
         shape[min(centre, high)] += level
     out = np.empty((2, LOOP), np.float32)
     lines = np.flatnonzero(shape)
-    for side in (0, 1):
-        turn = white(0x9AD + 2 * pitch + side, len(shape))[lines].astype(np.float64) * math.pi
+    middle, apart = (white(0x9AD + 2 * pitch + k, len(shape))[lines].astype(np.float64) * math.pi for k in (0, 1))
+    for side, turn in enumerate((middle, middle + apart * np.minimum(1, lines * (step / APART)))):
         spectrum = np.zeros(len(shape), np.complex64)
         spectrum[lines] = shape[lines] * np.exp(1j * turn)
         out[side] = np.fft.irfft(spectrum, LOOP)
