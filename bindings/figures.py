@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import random
 import statistics
 import subprocess
 import sys
@@ -24,20 +23,13 @@ from ..bridge import Game, connect
 from ..bridge.inproc import InprocGame
 from ..runtime.draws import StepDraws, initial
 from ..runtime.engine.backends import AUTO, open_backend
-from ..runtime.engine.engine import Account
 from ..runtime.engine.job import Job, start
 from ..runtime.engine.loop import loop_inputs
 from ..runtime.flight import shape
 from ..runtime.runtime import Runtime
-from ..runtime.work import Work
 
 STEPS = 4
 REST_S = 0.02
-WAITING = 64
-"""Requests that wait while an urgent one is measured."""
-URGENT_ROUNDS = 200
-CROWD_S = 1.0
-"""How long the waiting crowd runs before anything is measured: its sizes are then in use and get graphs of their own."""
 COLD_STARTS = 5
 TORCH = "cadenza.exporters.embedded.baseline"
 """Run as a program of its own: nothing of the runtime imports the exporters or torch."""
@@ -228,60 +220,6 @@ def resident_mb(pid: int) -> float | None:
         return None
     kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
     return int(kilobytes) / 1e3
-
-
-def urgent(bench: Bench, runtime: Runtime) -> dict[str, float]:
-    """A request of high priority while 64 others wait: how much later than alone it is done, in ticks of the engine.
-
-    A tick is the mean of the crowd's: model calls of several requests, and decodes of one.
-    """
-    game, draw = InprocGame(runtime, owned=False), random.Random(0)
-    own = median([make(game, bench.request(seed)).whole for seed in range(1, bench.rounds + 1)])
-    account, waiting, late, ticks_before = runtime._engine.account, list[Work](), [], []
-    seeds = iter(range(10**6, 10**9))
-
-    def top_up() -> None:
-        while runtime.stats()["unfinished"] < WAITING + 16:
-            waiting.append(runtime.submit(bench.request(next(seeds))))
-
-    began = time.perf_counter()
-    while time.perf_counter() < began + CROWD_S:
-        top_up()
-        time.sleep(REST_S)
-    steady_graphs(runtime)
-    top_up()
-    tick_ms = _tick_ms(account)
-    for _ in range(URGENT_ROUNDS):
-        top_up()
-        time.sleep(draw.random() * own / 1e3)
-        at, first = account.ticks, list[int]()
-        asked = time.perf_counter()
-        note = partial(_append_ticks, first, account)
-        runtime.submit(bench.request(next(seeds)), priority=50, on_event=note).wait()
-        late.append(1e3 * (time.perf_counter() - asked) - own)
-        ticks_before.append(first[0] - at - 1)
-        bench.tick()
-    for work in waiting:
-        runtime.cancel(work)
-    ticks = sorted(each / tick_ms for each in late)
-    return {
-        "urgent_ticks_p50": median(ticks),
-        "urgent_ticks_p99": ticks[int(0.99 * len(ticks)) - 1],
-        "urgent_ticks_before_its_first_max": max(ticks_before),
-        "tick_ms": tick_ms,
-    }
-
-
-def _tick_ms(account: Account, ticks: int = 48) -> float:
-    """Mean milliseconds of the next ticks: model calls of the waiting crowd, and its decodes."""
-    before, began = account.ticks, time.perf_counter()
-    while account.ticks < before + ticks:
-        time.sleep(0.001)
-    return 1e3 * (time.perf_counter() - began) / (account.ticks - before)
-
-
-def _append_ticks(seen: list[int], account: Account, _: Work) -> None:
-    seen.append(account.ticks)
 
 
 def loop_ratio(bench: Bench, runtime: Runtime, backend: str, threads: int) -> tuple[float | None, str]:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from ...assets.refusal import Refusal
 from ...runtime.bundles import EMBEDDED, load_bundles
 from ...runtime.runtime import Runtime
-from .. import figures, figures_music, footprint
+from .. import figures, figures_music, figures_urgent, footprint
 from . import dials
 from .output import show
 
@@ -62,7 +62,7 @@ def measure(folder: Path | None, rounds: int, threads: int | None = None) -> dic
     """
     chosen = next(iter(load_bundles([folder] if folder else None).values()))
     threads = threads or os.cpu_count() or 1
-    turns = 4 * (rounds + 1) + figures.URGENT_ROUNDS + figures.COLD_STARTS + 1
+    turns = 4 * (rounds + 1) + figures_urgent.ROUNDS + figures.COLD_STARTS + 1
     with tqdm(total=turns, desc="bench", unit="turn", delay=1.0, leave=False) as bar, ExitStack() as open_ones:
         plan = figures.Bench(chosen.folder, chosen.example, rounds, bar.update)
         names = figures.backends_here(chosen.path("step"))
@@ -73,7 +73,7 @@ def measure(folder: Path | None, rounds: int, threads: int | None = None) -> dic
         backends = figures.speeds(plan, runtimes)
         best = min(backends, key=lambda name: backends[name]["ms_128"])
         found: dict[str, Any] = {**backends[best], **figures.through_the_socket(plan, best, threads)}
-        found |= figures.urgent(plan, runtimes[best])
+        found |= figures_urgent.urgent(plan, runtimes[best])
         found["loop_ratio"], no_loop = figures.loop_ratio(plan, runtimes[best], best, threads)
         torch, reasons = figures.torch_ratios(plan, runtimes, best, threads)
         found |= {**torch, **figures.cold_starts(plan, best)}

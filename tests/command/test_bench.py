@@ -16,7 +16,7 @@ import msgspec
 import toy
 
 from cadenza.assets.bundle import write_bundle
-from cadenza.bindings import figures, footprint
+from cadenza.bindings import figures, figures_urgent, footprint
 from cadenza.bridge.inproc import InprocGame
 from cadenza.exporters.loop import wrap_step
 from cadenza.runtime.bundles import embedded_bundles
@@ -54,7 +54,7 @@ def bundle(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def short(monkeypatch, tmp_path):
     monkeypatch.setenv("CADENZA_HOME", str(tmp_path))
-    monkeypatch.setattr(figures, "URGENT_ROUNDS", 5)
+    monkeypatch.setattr(figures_urgent, "ROUNDS", 5)
     monkeypatch.setattr(figures, "COLD_STARTS", 1)
 
 
@@ -64,7 +64,7 @@ def plan(bundle, rounds=3):
 
 def test_every_figure_is_a_number_or_says_why_not(bundle):
     """The whole command once, its longest measurements made short in the program that runs it."""
-    script = "import sys; from cadenza.bindings import figures; figures.URGENT_ROUNDS = 5; figures.COLD_STARTS = 1;"
+    script = "import sys; from cadenza.bindings import figures, figures_urgent; figures_urgent.ROUNDS = 5; figures.COLD_STARTS = 1;"
     script += "from cadenza.bindings.command import main; main()"
     words = ["bench", "--bundle", str(bundle.folder), "--rounds", "1", "--json"]
     done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
@@ -99,10 +99,10 @@ def test_an_urgent_request_is_measured_under_a_load_that_lasts(bundle):
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        found = figures.urgent(plan(bundle, 1), runtime)
+        found = figures_urgent.urgent(plan(bundle, 1), runtime)
         ended.set()
         watcher.join()
-        assert max(seen) > figures.WAITING
+        assert max(seen) > figures_urgent.WAITING
         assert found["urgent_ticks_before_its_first_max"] <= 1
         assert found["tick_ms"] >= 5
         with InprocGame(runtime, owned=False) as game:  # what waited was cancelled
