@@ -39,6 +39,7 @@ def main(
         stage("keep", "--restore", *where)
     for name, share, options in STAGES:
         stage(name, "--minutes", f"{minutes * share:.1f}", *options, *where)
+    stage("sharpness", *where)
     stage("keep", *where)
     stage("bundle", "--training", str(out), "--out", str(bundle))
     stage("quality", "--training", str(out), "--bundle", str(bundle), "--write")

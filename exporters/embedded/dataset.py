@@ -38,17 +38,17 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True)
 class Joined:
-    """One array of maps followed by another `times` over, without copying either."""
+    """One array of maps followed by those of another in an `order`, with repetitions, without copying either."""
 
     first: Pictures
     second: NDArray[np.uint8]
-    times: int
+    order: NDArray[np.int64]
 
     def __len__(self) -> int:
-        return len(self.first) + self.times * len(self.second)
+        return len(self.first) + len(self.order)
 
     def __getitem__(self, i: int) -> Any:
-        return self.first[i] if i < len(self.first) else self.second[(i - len(self.first)) % len(self.second)]
+        return self.first[i] if i < len(self.first) else self.second[self.order[i - len(self.first)]]
 
 
 @dataclass(frozen=True)
@@ -120,15 +120,27 @@ def generate(folder: Path, count: int, first_seed: int = 0, plain: bool = False)
     return Dataset(maps, np.load(folder / "conditions.npy")[:count], np.ones(count, bool))
 
 
+def _same(words: NDArray[np.bool_], others: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Of each row of words (N, words), how many of the others (M, words) are the same."""
+    return np.array([(others == row).all(1).sum() for row in words])
+
+
 def with_freedoom(data: Dataset, share: float) -> Dataset:
-    """The set followed by real game textures, repeated until they are about `share` of it; they have colour only."""
+    """The set followed by real game textures, which have colour only, each at least once.
+
+    They are repeated until they are about `share` of the samples with the same words. Were they `share` of the whole set, a
+    prompt such as "mossy brick" would have many more samples of four pictures than of the generator, and look like those.
+    """
     real = labelled(read_wad(find_wad()))
-    times = max(1, round(share * len(data) / (1 - share) / len(real)))
     maps = np.full((len(real), len(CHANNELS), SIZE, SIZE), 128, np.uint8)
     maps[:, :3] = np.stack([pixels.transpose(2, 0, 1) for pixels, _, _ in real])
     given = np.stack([condition(material, modifiers) for _, material, modifiers in real])
+    words = given > 0
+    drawn, own = (_same(words, set_ > 0) for set_ in (data.conditions, given))
+    times = np.maximum(1, np.round(drawn * share / (1 - share) / own)).astype(np.int64)
+    order = np.repeat(np.arange(len(real)), times)
     return Dataset(
-        Joined(data.maps, maps, times),
-        np.concatenate([data.conditions, *[given] * times]),
-        np.concatenate([data.complete, np.zeros(len(real) * times, bool)]),
+        Joined(data.maps, maps, order),
+        np.concatenate([data.conditions, given[order]]),
+        np.concatenate([data.complete, np.zeros(len(order), bool)]),
     )

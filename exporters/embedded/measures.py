@@ -10,22 +10,29 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating[Any]]
 
 
-def kernel_distance(made: Array, data: Array) -> float:
+def kernel_distance(made: Array, data: Array, made_groups: NDArray[np.int64], data_groups: NDArray[np.int64]) -> float:
     """Squared maximum mean discrepancy of features (N, D) and (M, D), with a cubic kernel; unbiased, 0 for equal sets.
+
+    Both hold samples of every group, each as many as any other: fewer pairs within a set than between sets are then of one
+    group, which would make equal sets look nearer than nothing. So means are taken by pairs of groups first.
 
     Binkowski, Sutherland, Arbel, Gretton, "Demystifying MMD GANs", 2018, https://arxiv.org/abs/1801.01401
     """
     scale = data.std() ** 2 * data.shape[1]
+    names = np.unique(data_groups)
+    own, its = (np.equal.outer(names, groups).astype(float) for groups in (made_groups, data_groups))
 
     def kernel(a: Array, b: Array) -> Array:
         centred = (a - data.mean(0)) @ (b - data.mean(0)).T / scale
         return np.asarray((centred + 1.0) ** 3)
 
-    def within(a: Array) -> float:
-        k = kernel(a, a)
-        return float((k.sum() - np.trace(k)) / (len(a) * (len(a) - 1)))
+    def within(features: Array, members: Array) -> float:
+        pairs = members.sum(1)[:, None] * (members.sum(1) - np.eye(len(members)))
+        k = kernel(features, features)
+        return float((members @ (k - np.diag(np.diag(k))) @ members.T / pairs).mean())
 
-    return within(made) + within(data) - 2 * float(kernel(made, data).mean())
+    across = own @ kernel(made, data) @ its.T / np.outer(own.sum(1), its.sum(1))
+    return within(made, own) + within(data, its) - 2 * float(across.mean())
 
 
 def variety(features: Array, groups: NDArray[np.int64]) -> float:
@@ -47,16 +54,23 @@ def seam(maps: Array) -> NDArray[np.float64]:
     return np.asarray(np.max(ratios, axis=0), np.float64)
 
 
+def rings(side: int) -> tuple[NDArray[np.float64], list[NDArray[np.bool_]]]:
+    """Twelve bands from low to Nyquist that have a frequency in a picture of so many pixels a side: (the middle of each in
+    cycles a pixel, where it is in a two-dimensional Fourier transform)."""
+    f = np.fft.fftfreq(side) * side
+    radius = np.hypot(f[:, None], f[None, :])
+    edges = np.geomspace(1, side / 2, 13)
+    bands = [(low, high, (radius >= low) & (radius < high)) for low, high in zip(edges, edges[1:], strict=False)]
+    there = [band for band in bands if band[2].any()]
+    return np.array([np.sqrt(low * high) / side for low, high, _ in there]), [band for _, _, band in there]
+
+
 def spectrum(maps: Array) -> Array:
     """Radial power of each map in dB, (6, bands) from low to Nyquist."""
     centred = maps - maps.mean((2, 3), keepdims=True)
     power = (np.abs(np.fft.fft2(centred)) ** 2).mean(0)
-    side = maps.shape[-1]
-    f = np.fft.fftfreq(side) * side
-    radius = np.hypot(f[:, None], f[None, :])
-    edges = np.geomspace(1, side / 2, 13)
-    bands = [(radius >= low) & (radius < high) for low, high in zip(edges, edges[1:], strict=False)]
-    return np.stack([10 * np.log10(power[:, band].mean(1) + 1e-9) for band in bands if band.any()], 1)
+    _, bands = rings(maps.shape[-1])
+    return np.stack([10 * np.log10(power[:, band].mean(1) + 1e-9) for band in bands], 1)
 
 
 def baked_light(maps: Array) -> float:

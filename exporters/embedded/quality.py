@@ -60,7 +60,7 @@ def figures(
     return {
         "materials_right": round(float(right.mean()), 3),
         "materials_told_apart": sum(share > 0.5 for share in each.values()),
-        "kernel_distance": round(measures.kernel_distance(seen.features, known.features), 5),
+        "kernel_distance": round(measures.kernel_distance(seen.features, known.features, truth, labels), 5),
         "variety": round(measures.variety(seen.features, truth) / measures.variety(known.features, labels), 3),
         "seam": [round(float(s), 3) for s in measures.seam(made)],
         "spectrum_db": [round(float(d), 2) for d in off.mean(0)],

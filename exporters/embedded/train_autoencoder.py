@@ -30,7 +30,7 @@ HIDDEN = 0.2
 
 
 REAL = 0.12
-"""Share of real game textures."""
+"""Share of real game textures in the samples of each label that they have."""
 
 
 def batches(data: Dataset, size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -72,3 +72,18 @@ def small_wad():
         data += lump
         at += len(lump)
     return struct.pack("<4sii", b"PWAD", len(lumps), at) + data + entries
+
+
+def test_real_textures_are_a_share_of_each_label_and_never_missing(monkeypatch):
+    real = [
+        (np.full((128, 128, 3), value, np.uint8), "brick", words) for value, words in ((1, {}), (2, {"mossy": 1.0}))
+    ]
+    monkeypatch.setattr(dataset, "find_wad", lambda: None)
+    monkeypatch.setattr(dataset, "read_wad", lambda path: None)
+    monkeypatch.setattr(dataset, "labelled", lambda wad: real)
+    given = [dataset.condition("brick", {})] * 18 + [dataset.condition("brick", {"mossy": 0.5})] * 2
+    made = dataset.Dataset(np.zeros((20, 6, 128, 128), np.uint8), np.stack(given), np.ones(20, bool))
+    joined = dataset.with_freedoom(made, 0.25)
+    assert [int(joined.maps[i][0, 0, 0]) for i in range(20, len(joined))] == [1] * 6 + [2]
+    assert joined.complete.tolist() == [True] * 20 + [False] * 7
+    assert np.array_equal(joined.conditions[-1], dataset.condition("brick", {"mossy": 1.0}))

@@ -16,10 +16,13 @@ def test_a_hard_edge_at_the_wrap_shows_in_the_seam_measure():
     assert freedoom.seam(pixels) > 10
 
 
-def test_the_kernel_distance_is_nothing_between_halves_and_grows_with_a_shift():
-    features = np.random.default_rng(0).standard_normal((400, 8))
-    near = measures.kernel_distance(features[:200], features[200:])
-    far = [measures.kernel_distance(features[:200] + by, features[200:]) for by in (0.5, 1.0)]
+@pytest.mark.parametrize("apart", [0.0, 3.0])
+def test_the_kernel_distance_is_nothing_between_halves_and_grows_with_a_shift(apart):
+    groups = np.arange(400) % 20
+    features = np.random.default_rng(0).standard_normal((400, 8)) + apart * np.sin(np.outer(groups, np.arange(8)))
+    halves = (groups[:200], groups[200:])
+    near = measures.kernel_distance(features[:200], features[200:], *halves)
+    far = [measures.kernel_distance(features[:200] + by, features[200:], *halves) for by in (0.5, 1.0)]
     assert abs(near) < 0.1 * far[0] < far[1]
 
 
