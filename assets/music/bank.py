@@ -6,6 +6,7 @@ What is kept of a note is its wave while the key is held, to one of a few length
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -41,7 +42,7 @@ class Bank:
         self._notes: OrderedDict[Hashable, Wave] = OrderedDict()
         self._begun: dict[Hashable, Future[Wave]] = {}  # what some thread is making
         self._lock = threading.Lock()
-        self._asked = time.monotonic()
+        self._asked = -math.inf  # nobody has yet
 
     def kept(self, key: Hashable, make: Callable[[], Wave]) -> Wave:
         """The sound of the key, made now if it is not here; who asks for what another thread makes waits for it."""

@@ -6,6 +6,7 @@ loop's end as notes do.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -26,7 +27,7 @@ def response(room: Room, rate: int) -> Wave:
     dies band by band, the low end cut because it would blur the bass."""
     length = int(room.seconds * 0.9 * rate)  # the last tenth lies 54 dB down and is faded
     time, size = seconds(length, rate), size_for(length + rate // 10)
-    at = np.arange(size // 2 + 1, dtype=np.float64) * (rate / size)
+    at = np.log(np.maximum(np.arange(size // 2 + 1, dtype=np.float32) * np.float32(rate / size), 1))
     out = np.zeros((2, length), np.float32)
     edges = (180.0, 600.0, 1800.0, room.dull, 11000.0)
     falls = (0.9, 1.0, 0.8, 0.5)
@@ -36,7 +37,7 @@ def response(room: Room, rate: int) -> Wave:
     for side in (0, 1):
         noise = np.fft.rfft(white(0x200D + side, length), size)
         for bell, dies in zip(bells, dying, strict=True):
-            out[side] += np.fft.irfft(noise * bell, size)[:length].astype(np.float32) * dies
+            out[side] += np.fft.irfft(noise * bell, size)[:length] * dies
         fade_in(out[side], 2 * start)
         early = white(0xEA41 + side, 8)
         for number, sign in enumerate(early):
@@ -49,10 +50,11 @@ def response(room: Room, rate: int) -> Wave:
     return np.asarray(out / energy, np.float32)
 
 
-def _bell(at: Frequencies, low: float, high: float) -> Wave:
-    """A band with soft edges; neighbours add up to about one in power."""
-    centre, width = (low * high) ** 0.5, max(1e-9, float(np.log(high / low)))
-    return np.asarray(np.exp(-((np.log(np.maximum(at, 1.0) / centre) / width) ** 2) * 2), np.float32)
+def _bell(at: Wave, low: float, high: float) -> Wave:
+    """A band with soft edges at logarithms of Hz; neighbours add up to about one in power."""
+    width = max(1e-9, math.log(high / low))
+    away = (at - np.float32(0.5 * math.log(low * high))) * np.float32(1 / width)
+    return np.asarray(np.exp(away * away * np.float32(-2)), np.float32)
 
 
 def _thin(at: Frequencies) -> Frequencies:

@@ -63,8 +63,9 @@ def fade_out(sound: Wave, frames: int) -> Wave:
 
 
 def size_for(frames: int) -> int:
-    """The next power of two: transforms of other lengths are slower, some of them much."""
-    return 1 << max(0, (frames - 1).bit_length())
+    """The next power of two times 1, 9/8, 5/4, 3/2 or 7/4, at least 1024: transforms of other lengths are slower, some of them much."""
+    power = 1 << max(10, (frames - 1).bit_length() - 1)
+    return next(size for eighths in (8, 9, 10, 12, 14, 16) if (size := power * eighths // 8) >= frames)
 
 
 def shaped(sound: Wave, rate: int, response: Response) -> Wave:

@@ -44,7 +44,7 @@ def serve(
     with patience(LOADING):
         runtime = Runtime(bundle, backend, threads, keep)
         if usual is not None:
-            usual.wait(PATIENCE_S)
+            usual.help(PATIENCE_S)
     gc.collect()
     gc.freeze()  # what is loaded stays: to look through it again would hold a request up by 25 ms now and then
     with runtime:

@@ -1,6 +1,6 @@
 """What is made before it is asked for, so that the first bar of a style that was not played yet does not wait for all of it.
 
-A server makes all rooms and the usual strokes of drums when it begins. A stream's first chord is guessed and made while
+A server makes all rooms and the usual strokes of drums while it loads. A stream's first chord is guessed and made while
 the model still says its first bar. Only the time changes by it, not what is heard.
 """
 
@@ -10,9 +10,13 @@ import contextlib
 import ctypes
 import json
 import threading
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from ...assets.music.bank import BANK
 from ...assets.music.drumsets import VARIANTS
@@ -20,32 +24,79 @@ from ...assets.music.instruments import INSTRUMENTS
 from ...assets.music.kits import KITS, Room
 from ...assets.music.live import spectra
 from ...assets.music.reverb import response
-from ...assets.music.score import SCALES, Note
+from ...assets.music.score import SCALES
 from ...assets.music.signal import size_for
 from ...assets.music.stage import dice
 from ...assets.music.voices.base import layer_of
 from .conditions import Conditions
-from .tokens import CHORDS, chord, drum_strokes, pitch_of, velocity_of, voicing
+from .tokens import (
+    CHORDS,
+    CRASH,
+    HAT,
+    KICK,
+    OPEN,
+    RIDE,
+    SNARE,
+    TOM,
+    chord,
+    drum_notes,
+    drum_strokes,
+    pitch_of,
+    velocity_of,
+    voicing,
+)
 
 RATE = 48000
 """What is usual; a stream at another rate makes its own."""
 KIND = "music"
-OFTEN, CRASH, LONG = (36, 38, 42, 46), (49, 2), ((47, 1), (51, 1))
-"""Percussion that most first bars have; the crash that opens many, and tom and ride, at the strength (layer) that is usual: they are long."""
+FIRST_BARS: Mapping[int, Iterable[int]] = {
+    KICK: (0, 3, 6, 8), SNARE: (4, 12), HAT: range(16), OPEN: (14,), TOM: (0, 3, 6, 11, 14), CRASH: (0,), RIDE: (0, 4, 8, 12),
+}  # fmt: skip
+"""Sixteenths at which first bars have percussion, where any does; the place tells the strength and the take of a stroke."""
+OFTEN = (36, 38, 42, 46)
+"""Kick, snare and hats, which later bars have in all takes."""
+EAGER = sorted(KITS.values(), key=lambda kit: kit.order.index("drums"))
+"""Kits, those first that have most to make: drums that play at any intensity."""
 MEMORY = {-8: 1, -3: 4 << 20, -1: 16 << 20}
 """M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc's malloc.h: see `_thrifty`."""
 
 
-def begin() -> threading.Event:
-    """Makes rooms and strokes on a thread of its own, while nobody waits for other notes; tells when those are there that first bars
-    have. For a process that plays from now on: its memory is kept together.
+class Beforehand:
+    """Rooms and strokes that are made by a thread of its own while nobody waits for other notes, and by who has time to help."""
 
-    The thread is as urgent as the others: one that is not would keep the interpreter's lock while it waits for a processor.
-    """
+    def __init__(self, rate: int = RATE) -> None:
+        self._usual = deque(first_bars(rate))
+        self._rest = deque(all_takes(rate))
+        threading.Thread(target=self._make, name="cadenza-beforehand", daemon=True).start()
+
+    def help(self, seconds: float) -> None:
+        """Makes what first bars have beside the thread, for so long or until all of it is begun."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and _next(self._usual):
+            pass
+
+    def _make(self) -> None:
+        """As urgent as other threads: one that is not would keep the interpreter's lock while it waits for a processor."""
+        for asks in (self._usual, self._rest):
+            BANK.at_leisure()
+            while _next(asks):
+                BANK.at_leisure()
+
+
+def _next(asks: deque[Callable[[], object]]) -> bool:
+    """Answers the first of the asks; false where none is left."""
+    try:
+        ask = asks.popleft()
+    except IndexError:
+        return False
+    ask()
+    return True
+
+
+def begin() -> Beforehand:
+    """For a process that plays from now on: its memory is kept together."""
     _thrifty()
-    usual = threading.Event()
-    threading.Thread(target=rooms_and_strokes, args=(RATE, usual), name="cadenza-beforehand", daemon=True).start()
-    return usual
+    return Beforehand()
 
 
 def plays(bundles: Sequence[Path] | None) -> bool:
@@ -68,30 +119,23 @@ def _thrifty() -> None:
             ctypes.CDLL("libc.so.6").mallopt(option, value)
 
 
-def rooms_and_strokes(rate: int = RATE, usual: threading.Event | None = None) -> None:
-    """The room of every kit, and the strokes that first bars have, in all takes: about 70 MB. Style by style what a first bar has,
-    after which `usual` is set; then what is long and is heard in some of them."""
-    often = sorted({(pitch, layer_of(velocity)) for pitch, velocity in drum_strokes() if pitch in OFTEN})
-    pitch, layer = CRASH
-    opening = dice(Note(0, 0, 1, pitch, max(velocity for each, velocity in drum_strokes() if each == pitch))) % VARIANTS
-    done: set[tuple[str, int, int, int]] = set()
+def first_bars(rate: int) -> Iterator[Callable[[], object]]:
+    """Asks for the room of every kit and the strokes that first bars have."""
+    words = np.zeros(16, np.int64)
+    for bit, places in FIRST_BARS.items():
+        words[list(places)] |= bit
+    strokes = {(note.pitch, layer_of(note.velocity), dice(note) % VARIANTS) for note in drum_notes(words, 4)}
+    for kit in EAGER:
+        yield partial(response, kit.room, rate)
+        yield from (partial(BANK.stroke, kit.drums.voice, *stroke, rate) for stroke in sorted(strokes))
 
-    def strokes(asked: Iterable[tuple[str, int, int, int]]) -> None:
-        for stroke in asked:
-            if stroke not in done:
-                done.add(stroke)
-                BANK.at_leisure()
-                BANK.stroke(*stroke, rate)
 
-    for kit in KITS.values():
-        BANK.at_leisure()
-        response(kit.room, rate)
-        strokes((kit.drums.voice, *each, variant) for each in often for variant in range(VARIANTS))
-        strokes([(kit.drums.voice, pitch, layer, opening)])
-    if usual is not None:
-        usual.set()
-    sets = sorted({kit.drums.voice for kit in KITS.values()})
-    strokes((name, *each, variant) for each in (CRASH, *LONG) for name in sets for variant in range(VARIANTS))
+def all_takes(rate: int) -> Iterator[Callable[[], object]]:
+    """Asks for all takes of what is struck often."""
+    strokes = {(pitch, layer_of(velocity)) for pitch, velocity in drum_strokes() if pitch in OFTEN}
+    for kit in EAGER:
+        for stroke in sorted(strokes):
+            yield from (partial(BANK.stroke, kit.drums.voice, *stroke, take, rate) for take in range(VARIANTS))
 
 
 def first_chord(conditions: Conditions, rate: int) -> None:
