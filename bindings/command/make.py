@@ -95,6 +95,7 @@ def make(
     seconds: make_sound.Seconds = None,
     bits: make_sound.Bits = None,
     gain_db: make_sound.GainDb = 0.0,
+    anew: make_sound.Anew = None,
     server: dials.Server = None,
     bundle: dials.Bundles = None,
     backend: dials.Backend = "auto",
@@ -118,6 +119,7 @@ def make(
         loudness=loudness,
         soundfont=make_music.played_by(soundfont, server) if kind == "music" else soundfont,
     )
+    sounding = {"seconds": seconds, "bits": bits, "gain-db": gain_db or None, "anew": anew}
     pictured = dict(size=None if size == SIZE else size, mask=mask, input=input, x=x, y=y, pack=pack, directx=directx)
     latent: dict[str, Any] = dict(
         steps=steps,
@@ -136,7 +138,7 @@ def make(
     )
     if kind == "music":
         dials.refuse({**pictured, **latent, "option": option}, kind, "pictures")
-        dials.refuse({"seconds": seconds, "bits": bits, "gain-db": gain_db or None}, kind, "sounds")
+        dials.refuse(sounding, kind, "sounds")
         wanted = make_music.request(prompt, seed, {**played, "guidance": guidance})
         file = make_music.target(out, prompt, seed, format)
         with open_game(server, bundle, backend) as game:
@@ -152,13 +154,13 @@ def make(
     )
     if kind == SOUND:
         dials.refuse({**pictured, "preview": preview}, kind, "pictures")
-        asked = dials.request(kind, prompt, None, **latent, seconds=seconds)
+        asked = dials.request(kind, prompt, None, **latent, seconds=seconds, anew=make_sound.spans(anew))
         file = make_music.target(out, prompt, seed, format, kind)
         with open_game(server, bundle, backend) as game:
             made = watched(game, asked)
         make_sound.write(made, file, bits, gain_db, json)
         return
-    dials.refuse({"seconds": seconds, "bits": bits, "gain-db": gain_db or None}, kind, "sounds")
+    dials.refuse(sounding, kind, "sounds")
     asked = dials.request(
         kind, prompt, size, **latent, mask=pictures.mask(mask), inputs=pictures.inputs(input), x=x, y=y
     )

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ...assets.sound import Sound
+from .dials import parse_numbers
 from .output import remember, show, writable
 
 Seconds = Annotated[float | None, typer.Option(help="Sound: its length; 10, or what the bundle makes at most.")]
@@ -16,6 +17,16 @@ Bits = Annotated[
     int | None, typer.Option(help="Sound: 32 (float), 24 or 16; without it 32 in WAV and 24 in FLAC; OGG has none.")
 ]
 GainDb = Annotated[float, typer.Option("--gain-db", help="Sound: louder, or below 0 softer, in the file.")]
+
+Anew = Annotated[
+    list[str] | None,
+    typer.Option(help="Sound: make only this span of the image anew, BEGIN,END in seconds; may be repeated."),
+]
+
+
+def spans(texts: list[str] | None) -> list[list[float]] | None:
+    """What --anew gives, as a request has it."""
+    return [parse_numbers(text, "anew", "two numbers of seconds, such as 0.5,1.25") for text in texts or ()] or None
 
 
 def write(sound: Sound, path: Path, bits: int | None, gain_db: float, json: bool) -> None:

@@ -60,6 +60,21 @@ def test_a_sound_without_a_name_is_named_after_its_prompt(run, tmp_path, monkeyp
     assert made["files"] == ["wet-stone-0.wav", "wet-stone-0.json"]
 
 
+def test_a_span_of_a_sound_is_made_anew_and_the_rest_is_kept(run, tmp_path):
+    soundfile = pytest.importorskip("soundfile")
+    first, second = tmp_path / "first.wav", tmp_path / "second.wav"
+    assert run("make", "sound", "wet stone", "--seconds", 2, "--out", first)[0] == 0
+    span = ("--anew", "0.5,1.0", "--anew", "1.5,1.75")
+    status, made, err = run(
+        "make", "sound", "wet stone", "--seed", 5, "--seconds", 2, "--image", first, *span, "--out", second
+    )
+    assert status == 0, err
+    assert run("replay", second)[1]["same"] is True
+    before, after = (soundfile.read(file)[0] for file in (first, second))
+    changed = np.abs(before - after).max(1).reshape(8, -1).max(1)  # of each quarter of a second
+    assert changed[[2, 3, 6]].min() > 10 * changed[0]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -68,6 +83,12 @@ def test_a_sound_without_a_name_is_named_after_its_prompt(run, tmp_path, monkeyp
         (("sound", "stone", "--seconds", "99"), "seconds: 99.0 is out of range"),
         (("sound", "stone", "--out", "x.mp3"), "out: '.mp3' is not known; valid: .wav, .flac, .ogg"),
         (("sound", "stone", "--format", "ogg", "--bits", "16", "--seconds", "1"), "bits: 16 is out of range"),
+        (
+            ("sound", "stone", "--seconds", "1", "--anew", "0.5"),
+            "anew: expected a list of spans [begin, end] in seconds",
+        ),
+        (("sound", "stone", "--seconds", "1", "--anew", "a,b"), "anew: 'a,b' is no list of numbers"),
+        (("texture", "stone", "--anew", "0,1"), "anew: is a dial of sounds, not of texture"),
         (("flipbook", "stone", "--seconds", "1"), "seconds: is a dial of sounds, not of flipbook"),
         (
             ("flipbook", "stone", "--size", "64", "--out", "x.gif", "--directx"),
