@@ -16,7 +16,7 @@ from .networks import FACTOR, GRAIN, GRAIN_FACTOR, Autoencoder, AutoencoderShape
 from .training import averaged
 
 TEACHER_STEPS = 30
-STUDENT_TIMES = {1: (1.0,), 2: (1.0, 0.7), 4: (1.0, 0.9, 0.7, 0.4)}
+STUDENT_TIMES = {1: (1.0,), 2: (1.0, 0.7), 4: (1.0, 0.9, 0.5, 0.1)}
 """By steps, where the student is used: layouts are decided early. Matched at even times and used at these its kernel distance
 is a third less than at even ones; matched at these as well, its seeds came to look alike."""
 
