@@ -1,7 +1,7 @@
 """Sharpens the student by distribution matching: its textures are moved towards where the teacher finds them more likely.
 
     python -m cadenza.exporters.embedded.train_matching --minutes 20
-    python -m cadenza.exporters.embedded.train_matching --minutes 40 --go-on 0.5 --mix 0.6
+    python -m cadenza.exporters.embedded.train_matching --minutes 40 --mix 0.5
 
 Consistency distillation alone answers with the mean of what may be there, which is a blur at one and two steps. Here a third
 network learns the flow of the student's own textures, and the difference between its clean estimate and the guided teacher's
@@ -9,8 +9,9 @@ says how the student must change. After Yin, Gharbi, Park, Zhang, Shechtman, Dur
 distillation for fast image synthesis" (DMD2), 2024, https://arxiv.org/abs/2405.14867. As there a discriminator helps, which
 sees real data: the teacher's own faults need not be learnt, and seeds stay as different as data are.
 
-A second run that seldom goes on from the first step sharpens one step and loses at four; weights between those of before and
-after keep most of both. After Wortsman et al., "Robust fine-tuning of zero-shot models", 2021, https://arxiv.org/abs/2109.01903.
+A run that seldom goes on from the first step sharpens one step and loses at four, one that often does the other way round;
+weights between those before and after a second run keep most of both. After Wortsman et al., "Robust fine-tuning of zero-shot
+models", 2021, https://arxiv.org/abs/2109.01903.
 """
 
 from __future__ import annotations
