@@ -19,6 +19,7 @@ MAPS = 6
 FACTOR = 8
 """Pixels a latent cell."""
 BINOMIAL = [1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16]
+CHECKS = [1 / 16, -4 / 16, 6 / 16, -4 / 16, 1 / 16]
 
 
 def wrap(x: Tensor, by: int) -> Tensor:
@@ -186,7 +187,8 @@ LAST = 0.1
 
 
 class Sharpen(nn.Module):
-    """Maps (B, 6, h, w) with their finest detail raised, by unsharp masks of 3 and of 5 pixels; each map has shares of its own.
+    """Maps (B, 6, h, w) with their finest detail raised, by unsharp masks of 3 and of 5 pixels, and the checkerboard out that
+    four pixels of one cell make which differ by a constant; each map has shares of its own.
 
     It acts in use only: a decoder that trains behind it would learn to answer softer.
     """
@@ -195,15 +197,16 @@ class Sharpen(nn.Module):
         super().__init__()
         self.register_buffer("fine", torch.zeros(MAPS))
         self.register_buffer("broad", torch.zeros(MAPS))
-        centre, narrow, wide = (torch.tensor(row) for row in ([0.0, 0, 1, 0, 0], [0, 0.25, 0.5, 0.25, 0], BINOMIAL))
-        place, *blurs = (torch.outer(row, row) for row in (centre, narrow, wide))
+        self.register_buffer("checks", torch.zeros(MAPS))
+        rows = ([0.0, 0, 1, 0, 0], [0, 0.25, 0.5, 0.25, 0], BINOMIAL, CHECKS)
+        place, narrow, wide, checks = (torch.outer(row, row) for row in map(torch.tensor, rows))
         self.register_buffer("place", place, persistent=False)
-        self.register_buffer("masks", torch.stack([place - blur for blur in blurs]), persistent=False)
+        self.register_buffer("masks", torch.stack([place - narrow, place - wide, -checks]), persistent=False)
 
     def forward(self, maps: Tensor) -> Tensor:
         if self.training:
             return maps
-        shares = torch.stack([self.fine, self.broad], 1)
+        shares = torch.stack([self.fine, self.broad, self.checks], 1)
         kernels = self.place + (shares[:, :, None, None] * self.masks).sum(1)
         return F.conv2d(wrap(maps, 2), kernels[:, None].to(maps.dtype), groups=MAPS)
 

@@ -3,7 +3,7 @@
     python -m cadenza.exporters.embedded.sharpness
 
 A decoder that cannot know a detail answers with less of it, whatever its losses ask for. How much is lost at which frequency is
-much the same everywhere; so two numbers a map mend it, measured once the student is done.
+much the same everywhere; so a few numbers a map mend it, measured once the student is done.
 """
 
 from __future__ import annotations
@@ -32,16 +32,20 @@ FINEST = 0.1
 
 
 def fit(sharpen: Sharpen, made: measures.Array, data: measures.Array) -> measures.Array:
-    """Sets the shares of both masks by least squares; gives the gains that were aimed at (6, bands).
+    """Sets the shares of both unsharp masks by least squares, and takes out all of the finest checkerboard, which stands far
+    above any grain; gives the gains that were aimed at (6, bands).
 
     made, data  maps (N, 6, H, W) in [0, 1]; those made without the filter
     """
     lost = measures.spectrum(data) - measures.spectrum(made)
     middles, bands = measures.rings(made.shape[-1])
     gains = np.where(middles >= FINEST, np.clip(10 ** (lost / 20), 1.0, MOST), 1.0)
-    answers = np.stack([_answer(mask, made.shape[-1], bands) for mask in sharpen.masks.numpy()], 1)
-    shares = np.linalg.lstsq(answers, (gains - 1.0).T, rcond=None)[0]
-    for kept, share in zip((sharpen.fine, sharpen.broad), shares, strict=True):
+    *raising, checks = (_answer(mask, made.shape[-1], bands) for mask in sharpen.masks.numpy())
+    answers = (
+        np.stack(raising, 1) + checks[:, None]
+    )  # of a checkerboard each mask leaves all, so that `checks` takes that too
+    shares = np.linalg.lstsq(answers, (gains - 1.0 - checks).T, rcond=None)[0]
+    for kept, share in zip((sharpen.fine, sharpen.broad, sharpen.checks), (*shares, 1.0 + shares.sum(0)), strict=True):
         kept.copy_(torch.from_numpy(share))
     return np.asarray(gains)
 

@@ -37,6 +37,13 @@ def test_it_raises_no_more_than_it_may_and_nothing_coarse(textures):
     assert (gains[:, middles < FINEST] == 1).all()
 
 
+def test_no_checkerboard_passes(textures):
+    sharpen = Sharpen().eval()
+    fit(sharpen, softened(textures), textures)
+    checks = (torch.arange(16)[:, None] + torch.arange(16)) % 2 * 2.0 - 1.0
+    assert sharpen(checks.expand(1, 6, 16, 16)).abs().max() < 1e-5
+
+
 def test_an_even_colour_stays_as_it_is(textures):
     sharpen = Sharpen().eval()
     fit(sharpen, softened(textures), textures)
