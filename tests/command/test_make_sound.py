@@ -65,7 +65,7 @@ def test_a_span_of_a_sound_is_made_anew_and_the_rest_is_kept(run, tmp_path):
     first, second = tmp_path / "first.wav", tmp_path / "second.wav"
     assert run("make", "sound", "wet stone", "--seconds", 2, "--out", first)[0] == 0
     span = ("--anew", "0.5,1.0", "--anew", "1.5,1.75")
-    status, made, err = run(
+    status, _, err = run(
         "make", "sound", "wet stone", "--seed", 5, "--seconds", 2, "--image", first, *span, "--out", second
     )
     assert status == 0, err
