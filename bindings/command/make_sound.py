@@ -17,7 +17,6 @@ Bits = Annotated[
     int | None, typer.Option(help="Sound: 32 (float), 24 or 16; without it 32 in WAV and 24 in FLAC; OGG has none.")
 ]
 GainDb = Annotated[float, typer.Option("--gain-db", help="Sound: louder, or below 0 softer, in the file.")]
-
 Anew = Annotated[
     list[str] | None,
     typer.Option(help="Sound: make only this span of the image anew, BEGIN,END in seconds; may be repeated."),

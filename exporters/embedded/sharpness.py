@@ -29,7 +29,6 @@ MOST = 10 ** (4 / 20)
 """How far a frequency is raised at most (4 dB): of what is hardly there, like metallic's grain, more would only be noise."""
 FINEST = 0.1
 """Cycles a pixel from which on power is given back; what is coarser than that is the student's own."""
-
 CHECKED = tuple(name != "roughness" for name in CHANNELS)
 """Whether a map is freed of its checkerboard. In roughness, where it is hardly seen, it outweighs the steps at the borders of
 latent cells: without it those at the wrap are 1.11 times as large as inside, with it 1.05."""
@@ -47,9 +46,7 @@ def fit(sharpen: Sharpen, made: measures.Array, data: measures.Array) -> measure
     *raising, checks = (_answer(mask, made.shape[-1], bands) for mask in sharpen.masks.numpy())
     for i, checked in enumerate(CHECKED):
         taken = checks if checked else np.zeros_like(checks)
-        answers = (
-            np.stack(raising, 1) + taken[:, None]
-        )  # the masks leave all of a checkerboard, so it takes that as well
+        answers = np.stack(raising, 1) + taken[:, None]  # raising leaves a checkerboard, so that is taken as well
         fine, broad = np.linalg.lstsq(answers, gains[i] - 1.0 - taken, rcond=None)[0]
         sharpen.fine[i], sharpen.broad[i] = float(fine), float(broad)
         sharpen.checks[i] = float(1.0 + fine + broad) if checked else 0.0
