@@ -27,7 +27,7 @@ from . import measures
 from .classifier import Classifier, Judged, judge, load_classifier, parts
 from .dataset import HELD_OUT, Dataset, condition, generate
 from .freedoom import find_wad, labelled, read_wad
-from .sampling import load_networks, sample, teacher_plan
+from .sampling import load_networks, sample_all, teacher_plan
 from .vocabulary import MATERIALS, MODIFIERS
 
 STEPS = (1, 2, 4)
@@ -144,12 +144,7 @@ def report(bundle: Path, training: Path, seeds: int, out: Path) -> dict[str, Any
 def teacher_samples(training: Path, truth: NDArray[np.int64]) -> Maps:
     denoiser, autoencoder = load_networks(training, "teacher")
     conditions = np.stack([condition(MATERIALS[m], {}) for m in truth])
-    chunks = np.array_split(np.arange(len(truth)), -(-len(truth) // 56))
-    made = [
-        sample(denoiser, autoencoder.decoder, teacher_plan(), conditions[c], c.tolist())
-        for c in tqdm(chunks, "teacher", unit="batch")
-    ]
-    return np.concatenate(made)
+    return sample_all(denoiser, autoencoder.decoder, teacher_plan(), conditions, "teacher")
 
 
 def main(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from tqdm import tqdm
 
 from ...runtime.noise import GRAIN as GRAIN_DOMAIN
 from ...runtime.noise import INITIAL, STEP, evens, normals
@@ -15,6 +16,7 @@ from ...runtime.solver import Plan, Process, compile_plan
 from .networks import FACTOR, GRAIN, GRAIN_FACTOR, Autoencoder, AutoencoderShape, Decoder, Denoiser, DenoiserShape
 from .training import averaged
 
+BATCH = 56
 TEACHER_STEPS = 30
 STUDENT_TIMES = {1: (1.0,), 2: (1.0, 0.7), 4: (1.0, 0.9, 0.5, 0.1)}
 """By steps, where the student is used: layouts are decided early. Matched at even times and used at these its kernel distance
@@ -44,6 +46,18 @@ def sample(
     grain = torch.from_numpy(np.stack([evens(seed, GRAIN_DOMAIN, 0, *grain_of(cells)) for seed in seeds]))
     maps = decoder(torch.from_numpy(latents.astype(np.float32)).contiguous(memory_format=torch.channels_last), grain)
     return np.asarray((maps.clamp(0, 1) * 255).round().to(torch.uint8).numpy())
+
+
+def sample_all(
+    denoiser: Denoiser, decoder: Decoder, plan: Plan, conditions: NDArray[np.float32], name: str
+) -> NDArray[np.uint8]:
+    """As `sample`, of any number of conditions, the first with seed 0 and so on, with a progress bar of this name."""
+    batches = np.array_split(np.arange(len(conditions)), -(-len(conditions) // BATCH))
+    made = [
+        sample(denoiser, decoder, plan, conditions[batch], batch.tolist())
+        for batch in tqdm(batches, name, unit="batch")
+    ]
+    return np.concatenate(made)
 
 
 def grain_of(cells: int) -> tuple[int, int, int]:

@@ -15,16 +15,14 @@ import numpy as np
 import torch
 import typer
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from . import measures
 from .dataset import generate
 from .materials import CHANNELS
 from .networks import Autoencoder, AutoencoderShape, Decoder, Sharpen
-from .sampling import load_networks, sample, student_plan
+from .sampling import load_networks, sample_all, student_plan
 
 STEPS = 4
-CHUNK = 56
 MOST = 10 ** (4 / 20)
 """How far a frequency is raised at most (4 dB): of what is hardly there, like metallic's grain, more would only be noise."""
 FINEST = 0.1
@@ -69,13 +67,9 @@ def sharpened(out: Path, textures: int, count: int) -> measures.Array:
     for share in decoder.sharpen.state_dict().values():
         share.zero_()
     data = generate(out / "procedural", textures)
-    chunks = np.array_split(np.arange(count), -(-count // CHUNK))
-    made = [
-        sample(student, decoder, student_plan(STEPS), data.conditions[c], c.tolist())
-        for c in tqdm(chunks, "student", unit="batch")
-    ]
+    made = sample_all(student, decoder, student_plan(STEPS), data.conditions[:count], "student")
     true = np.stack([data.maps[i] for i in range(count)])
-    gains = fit(decoder.sharpen, np.concatenate(made) / np.float32(255), true / np.float32(255))
+    gains = fit(decoder.sharpen, made / np.float32(255), true / np.float32(255))
     state = torch.load(out / "autoencoder" / "state.pt", weights_only=True)
     for copy in ("autoencoder", "autoencoder.average"):
         model = Autoencoder(AutoencoderShape())
