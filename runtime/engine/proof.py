@@ -11,6 +11,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +74,12 @@ def prove(
         return Proof(found["fixed_batch"], found["any_threads"])
     except (OSError, ValueError, KeyError):
         samples = [_samples(bundle, size, name) for size in sizes]
-        proof = Proof(_fixed_batch(step, samples), threads == 1 or _equal_on(graphs, single(), samples))
+        with ThreadPoolExecutor(
+            1, "cadenza-proof"
+        ) as beside:  # loading leaves a core free, and a first start waits for this
+            one_thread = beside.submit(lambda: _alone(single(), samples)) if threads > 1 else None
+            fixed_batch = _fixed_batch(step, samples)
+            proof = Proof(fixed_batch, one_thread is None or _equal(_alone(graphs, samples), one_thread.result()))
     cache.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
     part.write_text(json.dumps({"fixed_batch": proof.fixed_batch, "any_threads": proof.any_threads}))
@@ -94,15 +100,15 @@ def _fixed_batch(step: Graph, samples: list[dict[str, Array]]) -> int | None:
     return BATCH if all(_equal_in_any_slot(step, each) for each in samples) else 1
 
 
-def _equal_on(graphs: Graphs, others: Graphs, samples: list[dict[str, Array]]) -> bool:
-    """Whether two pairs of step and decode give the same bits, alone."""
-    alone = [{name: array[:1] for name, array in each.items()} for each in samples]
-    (step, decode), (other_step, other_decode) = graphs, others
-    return all(
-        np.array_equal(_run(step, each), _run(other_step, each))
-        and np.array_equal(_decoded(decode, each), _decoded(other_decode, each))
-        for each in alone
-    )
+def _alone(graphs: Graphs, samples: list[dict[str, Array]]) -> list[Array]:
+    """What step and decode make of the first sample of each size."""
+    step, decode = graphs
+    firsts = [{name: array[:1] for name, array in each.items()} for each in samples]
+    return [made for each in firsts for made in (_run(step, each), _decoded(decode, each))]
+
+
+def _equal(some: list[Array], others: list[Array]) -> bool:
+    return all(map(np.array_equal, some, others))
 
 
 def _samples(bundle: Bundle, size: tuple[int, int], step: str) -> dict[str, Array]:
