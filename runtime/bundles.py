@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -51,7 +52,9 @@ def open_network(bundle: Bundle, backend: str, threads: int, cache: Path) -> Net
     load, path = open_backend(backend), partial(bundle.path, backend=chosen(backend)[0])
 
     def with_decoder(step: str, threads: int) -> tuple[Graph, Graph]:
-        return load(path(step), threads), load(path("decode"), threads)
+        with ThreadPoolExecutor(2, "cadenza-load") as both:  # loading one leaves a core free
+            first, second = both.map(load, map(path, (step, "decode")), (threads, threads))
+        return first, second
 
     step, decode = with_decoder("step", threads)
     steps = {name: step if name == "step" else load(path(name), threads) for name in bundle.steps.values()}
