@@ -27,11 +27,13 @@ from torch import Tensor
 from . import critic as critics
 from .critic import Critic
 from .latents import Latents
+from .moments import Moments
 from .networks import Denoiser
 from .sampling import load_networks
 from .train_student import GRID, clean_estimate
 from .train_teacher import UNCONDITIONAL, latents_of, noised
 from .training import Run
+from .vocabulary import MATERIALS
 
 FOLLOWER_RATE = 3.0
 """Of the network that follows the student, beside the student's own: it must never be far behind."""
@@ -41,8 +43,10 @@ GUIDANCE = 1.25
 """Of the teacher here: more of it makes a prompt's textures alike."""
 ADVERSARIAL = 0.05
 """Weight of the discriminator in the student's loss."""
+MOMENTS = 0.2
+"""Weight of what draws the student's mean statistics to the data's; with it their gradient is about that of the matching."""
 CRITIC_TIME = 0.3
-"""Latest time that the critic judges at: with more noise nothing tells data from a student's."""
+"""Latest time that the critic and the moments look at: with more noise nothing tells data from a student's."""
 
 
 class Matching:
@@ -53,9 +57,9 @@ class Matching:
         self.loss = torch.compile(self._loss)
 
     def _loss(
-        self, x: Tensor, time: Tensor, condition: Tensor, noise: Tensor, judged: Tensor, real: Tensor
-    ) -> tuple[dict[str, Tensor], Tensor, dict[str, Tensor]]:
-        """(losses by name, clean estimates, other figures by name) for x (B, C, h, w) at `time` (B,).
+        self, x: Tensor, time: Tensor, condition: Tensor, noise: Tensor, judged: Tensor, real: Tensor, pull: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor, Tensor, dict[str, Tensor]]:
+        """(losses by name, clean estimates, difference of statistics, other figures by name) for x (B, C, h, w) at `time` (B,).
 
         The estimates are judged at times `judged` (B,) with fresh noise, and beside them latents of data, `real`, of the same
         prompts. What the follower answers there serves twice: for the student as its own flow, for the follower as its flow
@@ -81,8 +85,10 @@ class Matching:
             "follower": (answer - (noise - made.detach())).square().mean(),
             "fooled": ADVERSARIAL * fooled,
             "critic": told,
+            "moments": MOMENTS * (found[1] * pull).mean(),
         }
-        return losses, made.detach(), {"moved": (own - wanted).abs().mean(), "right": right}
+        difference = (found[1] - data[1]).detach()
+        return losses, made.detach(), difference, {"moved": (own - wanted).abs().mean(), "right": right}
 
 
 def train(
@@ -112,6 +118,7 @@ def train(
     )
     beginning = copy.deepcopy(run.averages["denoiser"])
     matching = Matching(student, follower, teacher, critic)
+    moments = Moments(GRID, len(MATERIALS), 2 * sum(teacher.shape.wide))
     prompts = data.batches(batch, run.images)
     at = 0
     for note in run.steps():
@@ -122,8 +129,12 @@ def train(
         time = torch.full((batch,), 1 - at / GRID)
         x = noised(made, time, torch.randn_like(made))
         noise, judged = torch.randn_like(made), torch.rand(batch) * 0.96 + 0.02
-        losses, made, figures = matching.loss(x, time, condition, noise, judged, real)
+        members = condition[:, : len(MATERIALS)]
+        pull = moments.pull(at, members)
+        losses, made, difference, figures = matching.loss(x, time, condition, noise, judged, real, pull)
+        moments.update(at, members, difference)
         run.update("denoiser", torch.stack(list(losses.values())).sum(), "follower", "critic")
+        figures["shift"] = moments.size(at)
         note({name: float(figure.detach()) for name, figure in (losses | figures).items()})
         at = (at + 1) % GRID if torch.rand(()) < go_on else 0
     for model in (student, run.averages["denoiser"]):
