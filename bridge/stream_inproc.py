@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from ..assets.music.score import STREAMS
 from ..assets.refusal import Refusal, Unknown
@@ -74,7 +75,7 @@ def _bar(event: LiveBar, stems: list[str]) -> StreamBar:
         audio=chunk.audio,
         start=chunk.start,
         lead=chunk.lead,
-        stems={name: chunk.stems[name] for name in STREAMS if name in stems},
+        stems={name: np.ascontiguousarray(chunk.stems[name]) for name in STREAMS if name in stems},
         recipe=event.recipe.to_dict(),
         chords=[msgspec.to_builtins(chord) for chord in event.chords],
         digest=event.digest,

@@ -107,7 +107,7 @@ class Recipe(Canonical, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return before + name, after
 
 
-FIELDS = tuple(field.name for field in msgspec.structs.fields(Recipe))
+FIELDS = Recipe.__struct_fields__
 Of = TypeVar("Of", bound=Canonical)
 
 
@@ -118,7 +118,7 @@ def from_dict(fields: Mapping[str, Any]) -> Recipe:
 
 def read(fields: Mapping[str, Any], of: type[Of]) -> Of:
     """As `from_dict`, a recipe of any kind."""
-    valid = tuple(field.name for field in msgspec.structs.fields(of))
+    valid = of.__struct_fields__
     for name in fields:
         if name not in valid:
             raise Unknown(name, name, valid)

@@ -41,7 +41,7 @@ from .pictures import shelf_beside
 from .resolve import Resolved
 from .solver import Plan
 from .templates import Templates
-from .work import Work, cancelled, check_terms, too_late, unexpected
+from .work import Work, cancelled, check_terms, ignore, too_late, unexpected
 
 OnRow = Callable[[Job], None]
 
@@ -51,10 +51,6 @@ ROWS_A_FILING = 4
 """How often what a flight still needs is brought up to date; what others expect to wait is that much too long at most."""
 STORE_LIMIT = 64
 """Results that wait to be written to the store; then the engine waits for the disk."""
-
-
-def ignore(work: Work) -> None:
-    """The default `on_event`."""
 
 
 class Runtime:
@@ -364,6 +360,7 @@ class Runtime:
             self._backlog.strike(flight)
             self._unfinished -= len(flight.works)
             self._counts[how] += len(flight.works)
+            flight.job = None  # which knows the flight
             return flight.works
 
     def _cancel(self, work: Work) -> None:
@@ -382,6 +379,7 @@ class Runtime:
                 del self._flights[work.recipe.canonical]
                 if flight.job is not None:
                     self._engine.remove(flight.job)
+                    flight.job = None
         work.end("cancelled", error=cancelled(work))
 
     def _cancel_all(self) -> None:

@@ -21,6 +21,10 @@ LATE = ("deliver", "degrade", "fail")
 PRIORITIES = range(-100, 101)
 
 
+def ignore(work: Work) -> None:
+    """The default `on_event`."""
+
+
 def _shut() -> threading.Lock:
     lock = threading.Lock()
     lock.acquire()
@@ -61,6 +65,7 @@ class Work:
     def end(self, state: State, result: Texture | Piece | Sound | None = None, error: Refusal | None = None) -> None:
         self.state, self.result, self.error = state, result, error
         self.tell()
+        self.on_event = ignore  # who is told may know this work: while they hold each other, no memory is given back
         self._going.release()
 
     def tell(self) -> None:

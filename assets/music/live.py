@@ -77,7 +77,7 @@ class Chunk:
     number   of the bar, from 0
     start    sample of the whole stream that is this chunk's first; chunks follow each other without a gap
     audio    float32 (samples, 2): what to play
-    stems    by stream, float32 (samples, 2): added in this order they are the mix before the limiter
+    stems    by stream, float32 (samples, 2), views that are not contiguous: added in this order they are the mix before the limiter
     limited_db  how far the limiter went at most, 0 or below
     """
 
@@ -151,20 +151,26 @@ class Player:
 
     def play(self, bar: Bar) -> Chunk:
         """The sound of the next bar."""
+        first, last = self._span(bar)
         if bar.bpm != self._bpm:
-            self._origin, self._beats, self._bpm = self._begins(), 0, bar.bpm
-        first = self._begins()
+            self._origin, self._beats, self._bpm = first, 0, bar.bpm
         self._beats += bar.beats
-        last = self._begins()
         self._let_go(bar, first, last)
         self._begin(bar, first, last)
         chunk = self._sound(first - EARLY, last - EARLY)
         self._sixteenth += bar.frames
         return chunk
 
+    def rehearse(self, bar: Bar, going_on: Callable[[], bool]) -> None:
+        """Has notes of the next bar made before it is played, one after another while `going_on()`. Nothing else comes of it."""
+        for ask, _ in self._played(bar, *self._span(bar)):
+            if not going_on():
+                return
+            self._bank.together([ask])
+
     def end(self) -> Chunk:
         """What is still heard when nobody plays on: every key is let go, the room rings out. The player is done with it."""
-        first = self._begins()
+        first = self._after(self._beats)
         for note in self._ringing:
             if note.held:
                 note.let_go(first, note.release or 1)
@@ -177,10 +183,16 @@ class Player:
         cut = {name: _faded(stem, heard, self.rate) for name, stem in chunk.stems.items()}
         return replace(chunk, audio=_faded(chunk.audio, heard, self.rate), stems=cut)
 
-    def _begins(self) -> int:
-        """The first sample of the next bar."""
-        exact = Fraction(self._beats * 60 * self.rate) / Fraction(self._bpm)
-        return self._origin + int((2 * exact + 1) // 2)
+    def _span(self, bar: Bar) -> tuple[int, int]:
+        """The first sample of a bar that comes next, and the first one after it."""
+        first = self._after(self._beats)
+        if bar.bpm != self._bpm:
+            return first, first + _samples(bar.beats, bar.bpm, self.rate)
+        return first, self._after(self._beats + bar.beats)
+
+    def _after(self, beats: int) -> int:
+        """The sample so many beats after this tempo began."""
+        return self._origin + _samples(beats, self._bpm, self.rate)
 
     def _let_go(self, bar: Bar, first: int, last: int) -> None:
         """Ends held notes where the bar says so."""
@@ -192,6 +204,18 @@ class Player:
 
     def _begin(self, bar: Bar, first: int, last: int) -> None:
         """Begins the bar's notes; those that were not played yet are made together."""
+        played = self._played(bar, first, last)
+        tones = self._bank.together([ask for ask, _ in played])
+        for tone, (_, begun) in zip(tones, played, strict=True):
+            new = begun(tone)
+            if new.stream == 0:
+                self._choke(new)
+                if new.pitch in KICKS:
+                    self._kicks.append((new.at, bar.bpm))
+            self._ringing.append(new)
+
+    def _played(self, bar: Bar, first: int, last: int) -> list[Played]:
+        """The bar's notes in the order in which they are laid."""
         together: dict[tuple[int, int], int] = {}
         kit = KITS[bar.style]
         played = []
@@ -205,18 +229,11 @@ class Player:
                 held = _at(note.start + note.length, bar, first, last) - start
                 on = note.stream in bar.held and note.start + note.length >= bar.frames
                 played.append(self._press(note, kit, start, chance, bar, number, held, last if on else None))
-        tones = self._bank.together([ask for ask, _ in played])
-        for tone, (_, begun) in zip(tones, played, strict=True):
-            new = begun(tone)
-            if new.stream == 0:
-                self._choke(new)
-            self._ringing.append(new)
+        return played
 
     def _strike(self, note: Note, kit: Kit, at: int, chance: int, bar: Bar) -> Played:
         part = kit.parts["drums"]
-        if note.pitch in KICKS:
-            self._kicks.append((at, bar.bpm))
-        else:
+        if note.pitch not in KICKS:
             at += late(chance, TIGHT["drums"], kit, self.rate)
         layer = layer_of(note.velocity)
         ask = partial(self._bank.stroke, part.voice, note.pitch, layer, chance % VARIANTS, self.rate, bar.tonic)
@@ -270,7 +287,7 @@ class Player:
         for stream, stem in enumerate(stems):
             both = np.concatenate([self._stems[stream], stem], axis=1)
             self._stems[stream] = both[:, -MARGIN:].copy()
-            given[STREAMS[stream]] = interleaved(both[:, :-MARGIN])
+            given[STREAMS[stream]] = both[:, :-MARGIN].T
         chunk = Chunk(self._number, start - MARGIN, LEAD, interleaved(audio), given, limited)
         self._number += 1
         return chunk
@@ -324,6 +341,11 @@ class Player:
 def spectra(room: Room, rate: int, size: int) -> NDArray[np.complex64]:
     """(2, size // 2 + 1): what the room makes of a transform of that size."""
     return np.fft.rfft(response(room, rate), size).astype(np.complex64)
+
+
+def _samples(beats: int, bpm: float, rate: int) -> int:
+    """Of so many beats, rounded half up."""
+    return int((2 * Fraction(beats * 60 * rate) / Fraction(bpm) + 1) // 2)
 
 
 def _at(sixteenth: int, bar: Bar, first: int, last: int) -> int:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,7 +47,7 @@ class CodesRecipe(Canonical, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     guidance: float
 
 
-FIELDS = tuple(field.name for field in msgspec.structs.fields(CodesRecipe))
+FIELDS = CodesRecipe.__struct_fields__
 
 
 def from_dict(fields: Mapping[str, Any]) -> CodesRecipe:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -29,7 +30,7 @@ from ..work import unexpected
 from .beforehand import first_chord
 from .fonts import bank_of
 from .opened import noise_of
-from .reading import Reader, silent_streams
+from .reading import Reader, certain, silent_streams
 from .recipe import MusicRecipe
 from .resolve import MusicResolved, manifest_of, plan_of
 from .steering import LONGEST, Course, StreamRecipe, Turn
@@ -218,6 +219,8 @@ class LiveStream:
             on_done=lambda job: self._said(number, state, job),
             on_error=lambda _, error: self._fail(error),
         )
+        if number == 0:
+            self._job.on_row = partial(self._overhear, state)
         self._hall.engine.add(self._job)
 
     def _due(self, number: int, state: MusicResolved) -> float:
@@ -226,6 +229,10 @@ class LiveStream:
             return self._hall.clock()
         seconds = 60.0 * state.conditions.beats / state.conditions.bpm
         return self._began + seconds * (number - self.first)
+
+    def _overhear(self, state: MusicResolved, job: TokenJob) -> None:
+        if not job.finished:
+            self._hall.player.submit(self._rehearse, state, job, job.row)
 
     def _said(self, number: int, state: MusicResolved, job: TokenJob) -> None:
         self._past, self._job = job.left, None
@@ -250,6 +257,14 @@ class LiveStream:
         self._stop()
 
     # On the player's thread.
+
+    def _rehearse(self, state: MusicResolved, job: TokenJob, row: int) -> None:
+        """Makes the notes of a first bar as they are said: the model needs one core, and the bar as long as half of its notes."""
+        if job.row != row:  # more is known since then, or all
+            return
+        recipe, words = state.recipe, job.tokens[:, : 4 * state.conditions.beats]
+        bar = certain(words, state.conditions, silent_streams(recipe.only, recipe.mute))
+        self._player.rehearse(bar, lambda: not job.finished)
 
     def _play(self, number: int, state: MusicResolved, tokens: Tokens) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from ..engine.backends import open_backend
 from ..engine.tokens.job import TokenJob
 from ..engine.tokens.network import Cache, TokenNetwork, prove
 from ..noise import TOKENS, gumbels
+from .conditions import STYLES
 from .recipe import MusicRecipe
-from .resolve import MusicResolved, manifest_of
+from .resolve import MusicResolved, manifest_of, resolve
 
 WIDEST = 128
 """Words that noise is made for; a power of two, so that a stream's noise does not depend on the sizes of others."""
@@ -30,7 +32,14 @@ def open_tokens(bundle: Bundle, backend: str, threads: int, cache: Path) -> Toke
     step = open_backend("onnxruntime" if backend == "auto" else backend)(bundle.path("step"), 1)
     shape = Cache(manifest.cache.layers, manifest.cache.heads, manifest.cache.window, manifest.cache.head)
     fixed = prove(step, shape, len(manifest.sizes), manifest.condition, bundle.digest, cache)
-    return TokenNetwork(bundle, step, shape, fixed)
+    network = TokenNetwork(bundle, step, shape, fixed)
+    _begin(network)
+    return network
+
+
+def _begin(network: TokenNetwork) -> None:
+    """The first row of a piece: what is fetched and laid out only once is there before anyone waits for it."""
+    TokenJob.run([token_job(network, resolve({"style": STYLES[0]}, network.bundle))], time.perf_counter)
 
 
 def token_job(network: TokenNetwork, resolved: MusicResolved) -> TokenJob:

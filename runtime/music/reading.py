@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ...assets.music.live import Bar
@@ -76,6 +78,16 @@ class Reader:
             tonic=tonic,
         )
         return bar, chords_of(governing, tonic, scale)
+
+
+def certain(words: Tokens, conditions: Conditions, silent: frozenset[int] = frozenset()) -> Bar:
+    """Those notes of a first bar (streams, frames) that are known while -1 stands for words that are not said yet. A note may be
+    held on through those, so what reaches the bar's end is left out."""
+    said = np.where(words < 0, HOLD, words)
+    said[DRUM] = np.maximum(words[DRUM], 0)
+    bar, _ = Reader().read(said, conditions, silent)
+    known = tuple(note for note in bar.notes if note.stream == DRUM or note.start + note.length < bar.frames)
+    return replace(bar, notes=known)
 
 
 def silent_streams(only: tuple[str, ...], mute: tuple[str, ...]) -> frozenset[int]:

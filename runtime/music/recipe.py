@@ -42,7 +42,7 @@ class MusicRecipe(Canonical, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     soundfont_sha256: str | None = None  # of its file, hex
 
 
-FIELDS = tuple(field.name for field in msgspec.structs.fields(MusicRecipe))
+FIELDS = MusicRecipe.__struct_fields__
 
 
 def from_dict(fields: Mapping[str, Any]) -> MusicRecipe:

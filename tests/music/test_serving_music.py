@@ -1,7 +1,11 @@
 """Music through a connection: over the wire and in process, by recipe and back from files."""
 
+import gc
 import json
+import queue
 import threading
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ from cadenza.assets.store import Store
 from cadenza.bindings.command.app import run
 from cadenza.bridge import connect
 from cadenza.bridge.server import serve
+from cadenza.runtime import kinds
 from cadenza.runtime.bundles import EMBEDDED
 from cadenza.runtime.music.piece import read
 from cadenza.runtime.runtime import Runtime
@@ -150,3 +155,35 @@ def test_a_piece_that_was_made_without_stems_replays_too(home, tmp_path, capsys)
 def test_a_dial_of_the_other_kind_is_refused_by_its_name(words, said, capsys):
     assert run(["make", *words]) == 2
     assert capsys.readouterr().err.startswith(f"cadenza: {said}: ")
+
+
+def test_a_server_holds_no_piece_that_its_client_has_heard(home, monkeypatch):
+    """Without waiting for the collector of cycles, which comes seldom: eight bars are 50 MB."""
+    pieces, play = [], kinds.play
+
+    def noted(job, resolved):
+        made = play(job, resolved)
+        pieces.append(weakref.ref(made.music))
+        return made
+
+    monkeypatch.setattr(kinds, "play", noted)
+    bound, stop = queue.Queue(), threading.Event()
+    with Runtime([BUNDLE], "onnxruntime", threads=2) as runtime:
+        terms = dict(ready=bound.put, stop=stop)
+        thread = threading.Thread(target=serve, args=(runtime, "tcp://127.0.0.1:*"), kwargs=terms)
+        thread.start()
+        gc.collect()
+        gc.disable()
+        try:
+            with connect(bound.get(timeout=10)) as game:
+                for seed in range(2):
+                    game.submit({"kind": "music", "style": "menu", **WANTED, "seed": seed}).result()
+                game.submit({"kind": "music", "style": "menu", **WANTED, "seed": 9}).result()
+                end = time.monotonic() + 5
+                while any(piece() is not None for piece in pieces[:2]) and time.monotonic() < end:
+                    time.sleep(0.02)
+                assert [piece() is None for piece in pieces[:2]] == [True, True]
+        finally:
+            gc.enable()
+            stop.set()
+            thread.join()

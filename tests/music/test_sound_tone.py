@@ -1,8 +1,5 @@
 """Notes as they are played: stretches of shared waves, with fades where they are heard."""
 
-import time
-from functools import partial
-
 import numpy as np
 import pytest
 
@@ -14,9 +11,6 @@ from cadenza.assets.music.score import STREAMS, Note
 from cadenza.assets.music.signal import fade_out
 from cadenza.assets.music.tone import Tone
 from cadenza.assets.music.voices import subtractive
-from cadenza.runtime.music import beforehand
-from cadenza.runtime.music.conditions import Conditions
-from cadenza.runtime.music.tokens import HAT, KICK, drum_notes
 
 RATE = 48000
 
@@ -74,47 +68,3 @@ def test_a_phase_that_rounds_up_to_a_whole_turn_reads_the_wave_s_beginning():
         opened = np.full(3, np.float32(row))
         at_start = subtractive._read(rows, np.zeros(3, np.float32), opened)
         assert subtractive._read(rows, almost, opened) == pytest.approx(at_start, abs=1e-6)
-
-
-def test_what_is_made_beforehand_is_what_the_first_bar_asks_for(monkeypatch):
-    bank, asked = Bank(), []
-    monkeypatch.setattr(beforehand, "BANK", bank)
-    conditions = Conditions(styles=("victory",), bpm=132.0, tonic=2, scale="major")
-    beforehand.first_chord(conditions, RATE)
-    made = set(bank._notes)
-    assert len(made) == 3
-    monkeypatch.setattr(bank, "kept", lambda key, make: asked.append(key) or Bank.kept(bank, key, make))
-    beforehand.first_chord(conditions, RATE)
-    assert made == set(asked)
-
-
-def test_who_helps_makes_what_first_bars_have_and_does_not_wait_for_what_is_not_there(monkeypatch):
-    bank, made = Bank(), []
-    monkeypatch.setattr(beforehand, "BANK", bank)
-    monkeypatch.setattr(beforehand, "first_bars", lambda rate: [partial(made.append, k) for k in range(40)])
-    monkeypatch.setattr(beforehand, "all_takes", lambda rate: [])
-    ready = beforehand.Beforehand(RATE)
-    began = time.monotonic()
-    ready.help(60)
-    assert time.monotonic() - began < 10
-    while len(made) < 40 and time.monotonic() - began < 10:  # what the thread had begun
-        time.sleep(0.001)
-    assert sorted(made) == list(range(40))
-
-
-def test_the_strokes_that_first_bars_have_are_asked_for_as_a_player_asks_for_them(monkeypatch):
-    """A bar of kicks and hats where they usually are finds all of them made."""
-    bank, asked = Bank(), []
-    monkeypatch.setattr(beforehand, "BANK", bank)
-    for ask in beforehand.first_bars(RATE):
-        if ask.func == bank.stroke and ask.args[:2] in (("soft", 36), ("soft", 42)):
-            ask()
-    made = set(bank._notes)
-    words = np.zeros(16, np.int64)
-    words[[0, 8]], words[[4, 12]] = KICK | HAT, HAT
-    player = Player(RATE, bank=bank)
-    monkeypatch.setattr(bank, "kept", lambda key, make: asked.append(key) or Bank.kept(bank, key, make))
-    player.play(Bar(tuple(drum_notes(words, 4)), 4, 120.0, "town"))
-    strokes = {key for key in asked if key[0] == "stroke" and len(key) == 6}
-    assert strokes
-    assert strokes <= made

@@ -17,12 +17,14 @@ class Voice:
     release  seconds of the fade when the key is let go
     rings    the key's end changes nothing: the note always lasts `seconds`
     seconds  how long a note can last at most by itself; none where it sounds as long as the key is held
+    shared   (pitch, layer, rate): makes what notes of all lengths share, where that is most of a note's work
     """
 
     make: Callable[[int, int, int, int], Wave]
     release: float = 0.1
     rings: bool = False
     seconds: float | None = None
+    shared: Callable[[int, int, int], object] | None = None
 
 
 def layer_of(velocity: int) -> int:

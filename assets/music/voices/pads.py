@@ -71,8 +71,11 @@ class Pad:
 def pad(patch: Pad, release: float = 0.6) -> Voice:
     """A voice that plays the pad for as long as the key is held."""
 
+    def loop_of(pitch: int, layer: int, rate: int) -> Wave:
+        return _loop(patch.timbre, patch.cents, patch.bright * (2 - layer), pitch, rate)
+
     def make(pitch: int, layer: int, frames: int, rate: int) -> Wave:
-        loop = _loop(patch.timbre, patch.cents, patch.bright * (2 - layer), pitch, rate)
+        loop = loop_of(pitch, layer, rate)
         times = -(-frames // LOOP)
         out = np.tile(loop, (1, times))[:, :frames] if times > 1 else loop[:, :frames].copy()
         span, level = patch.fall
@@ -80,7 +83,7 @@ def pad(patch: Pad, release: float = 0.6) -> Voice:
         out *= np.float32(level) + np.float32(1 - level) * np.exp(time * np.float32(-1 / span))
         return fade_in(out, int(patch.attack * rate * (1.2, 1.0, 0.7)[layer]))
 
-    return Voice(make, release)
+    return Voice(make, release, shared=loop_of)
 
 
 @lru_cache(maxsize=8)
@@ -109,5 +112,5 @@ def _loop(timbre: str, cents: float, darker: float, pitch: int, rate: int) -> Wa
         spectrum = np.zeros(len(shape), np.complex64)
         spectrum[lines] = shape[lines] * np.exp(1j * turn)
         out[side] = np.fft.irfft(spectrum, LOOP)
-    power = float((out.astype(np.float64) ** 2).mean())
+    power = sum(float((side.astype(np.float64) ** 2).sum()) for side in out) / out.size
     return out * np.float32(0.1 / math.sqrt(power))
