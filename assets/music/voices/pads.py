@@ -76,8 +76,8 @@ def pad(patch: Pad, release: float = 0.6) -> Voice:
 
     def make(pitch: int, layer: int, frames: int, rate: int) -> Wave:
         loop = loop_of(pitch, layer, rate)
-        times = -(-frames // LOOP)
-        out = np.tile(loop, (1, times))[:, :frames] if times > 1 else loop[:, :frames].copy()
+        times, rest = divmod(frames, LOOP)
+        out = np.concatenate([*[loop] * times, loop[:, :rest]], axis=1)
         span, level = patch.fall
         time = np.arange(frames, dtype=np.float32) / np.float32(rate)
         out *= np.float32(level) + np.float32(1 - level) * np.exp(time * np.float32(-1 / span))

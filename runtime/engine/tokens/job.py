@@ -21,7 +21,7 @@ def _nothing(*_: object) -> None: ...
 
 @dataclass(frozen=True, eq=False)
 class Past:
-    """What a sequence has behind it where a job goes on with it; nobody changes it.
+    """What a sequence has behind it where one job goes on with it, in the same arrays.
 
     steps         done before the job's first row
     keys, values  the ring after them, (width, layers, heads, window, head)
@@ -40,7 +40,7 @@ class TokenJob:
 
     past   where the sequence goes on with another job's; none: it begins
     until  rows to run; none: all of the plan's
-    keep   a row: what lies behind it is kept, for a job that goes on from there (`left`)
+    keep   a row from which another job goes on (`left`); what the rows from there on write over is kept
     """
 
     network: TokenNetwork
@@ -61,7 +61,7 @@ class TokenJob:
     _noise: NDArray[np.float64] = field(init=False)
     _keys: Array = field(init=False)
     _values: Array = field(init=False)
-    _kept: tuple[Array, Array] | None = field(init=False, default=None)
+    _over: list[tuple[int, Array, Array]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.tokens = np.full((len(self.plan.sizes), self.plan.frames), -1, np.int64)
@@ -82,13 +82,15 @@ class TokenJob:
 
     @property
     def left(self) -> Past:
-        """What a job needs that goes on from row `keep`; once all words of the frames before it are said."""
-        assert self._kept is not None
+        """What a job needs that goes on from row `keep`; once all words of the frames before it are said. This one is done then."""
         assert self.keep is not None
+        while self._over:
+            slot, key, value = self._over.pop()
+            self._keys[:, :, :, slot], self._values[:, :, :, slot] = key, value
         first = 0 if self.past is None else self.past.steps
         before = np.full((len(self.plan.sizes), 0), 0) if self.past is None else self.past.tokens
         said = np.concatenate([before, self.tokens[:, : self.keep]], 1)[:, -max(self.plan.delays) - 1 :]
-        return Past(first + self.keep, *self._kept, said)
+        return Past(first + self.keep, self._keys, self._values, said)
 
     @property
     def samples(self) -> int:
@@ -115,8 +117,6 @@ class TokenJob:
         plan, window = self.plan, self.network.cache.window
         if self.row == 0:
             self._begin()
-        if self.row == self.keep:
-            self._kept = self._keys.copy(), self._values.copy()
         step = self._step
         said = np.array([self._said(stream, self.row - 1 - delay) for stream, delay in enumerate(plan.delays)])
         unseen = np.array(plan.sizes) + UNSEEN
@@ -138,7 +138,7 @@ class TokenJob:
     def _begin(self) -> None:
         self._noise = self.gumbels()
         if self.past is not None:
-            self._keys, self._values = self.past.keys.copy(), self.past.values.copy()
+            self._keys, self._values = self.past.keys, self.past.values
             return
         self._keys = np.zeros((self.plan.width, *self.network.cache.shape), np.float32)
         self._values = np.zeros_like(self._keys)
@@ -152,6 +152,8 @@ class TokenJob:
     def _advance(self, logits: Array, key: Array, value: Array) -> None:
         """Puts the step's keys and values in the ring and draws the words that are due."""
         plan, slot = self.plan, self._step % self.network.cache.window
+        if self.keep is not None and self.row >= self.keep:
+            self._over.append((slot, self._keys[:, :, :, slot].copy(), self._values[:, :, :, slot].copy()))
         self._keys[:, :, :, slot], self._values[:, :, :, slot] = key, value
         first = 0
         for stream, size in enumerate(plan.sizes):
