@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..assets.refusal import OutOfRange, Unknown, WrongType
+from ..assets.refusal import OutOfRange, Refusal, Unknown, WrongType
 
 PROMPT_LIMIT = 1000
 
@@ -12,6 +12,8 @@ PROMPT_LIMIT = 1000
 def text(value: Any, name: str) -> str:
     if not isinstance(value, str):
         raise WrongType(name, value, "text")
+    if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise Refusal("type", name, f"{value[:40]!r} is no Unicode text: it has half of a character", "encode it whole")
     if len(value) > PROMPT_LIMIT:
         raise OutOfRange(name, f"{value[:20]}... ({len(value)} characters)", f"at most {PROMPT_LIMIT} characters")
     return value

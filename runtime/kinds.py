@@ -115,9 +115,9 @@ def stream(
 ) -> LiveStream:
     """Opens a live stream of a request for music; or an earlier one again by its recipe, of kind "music stream", to its end.
 
-    ahead     bars, 1 to 16, that are made before those before them are taken
+    ahead     bars, 1 to 8, that are made before those before them are taken
     first     the bar from which on they are delivered; those before are made and not sent
-    steering  turns that are known beforehand
+    steering  turns that are known beforehand, those of a whole stream first
     """
     if request.get("kind", MUSIC) not in (MUSIC, "music stream"):
         raise Refusal("unsupported", "kind", f"{request['kind']!r} cannot be streamed", 'leave it out, or say "music"')
@@ -125,7 +125,7 @@ def stream(
     start = request if whole is None else whole.start.to_dict()
     named = {} if start.get("bundle") is None else {"bundle": start["bundle"]}
     bundle = latents.choose_bundle({"kind": MUSIC, **named}, bundles)
-    course = Course(music.resolve(start, bundle), steering if whole is None else whole.steering)
+    course = Course(music.resolve(start, bundle), [*(() if whole is None else whole.steering), *steering])
     network = networks[bundle.digest]
     assert isinstance(network, TokenNetwork)
     terms = {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..refusal import OutOfRange, Refusal, Unknown
+from ..refusal import OutOfRange, Refusal, Unknown, WrongType
 from .grid import check_rate, check_score
 from .kits import STYLES
 from .limiter import MARGIN, bordered, decibels, gain_for
@@ -119,9 +119,8 @@ def sounding(score: Score, only: Sequence[str], mute: Sequence[str]) -> tuple[st
                 raise Unknown(field, name, STREAMS)
     wanted = tuple(s for s in STREAMS if (not only or s in only) and s not in mute)
     if not any(STREAMS[note.stream] in wanted for note in score.notes):
-        raise Refusal(
-            "empty", "only", f"no note of {', '.join(wanted) or 'no stream'} is in the score", "name another stream"
-        )
+        sentence = f"no note of {', '.join(wanted) or 'no stream'} is in the score"
+        raise Refusal("empty", "only" if only else "mute", sentence, "let another stream sound, or feature one")
     return wanted
 
 
@@ -157,7 +156,9 @@ def check_loudness(value: float | str) -> float:
         if value not in PRESETS:
             raise Unknown("loudness", value, PRESETS)
         return PRESETS[value]
-    if isinstance(value, bool) or not -40 <= value <= -10:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise WrongType("loudness", value, f"LUFS from -40 to -10, or one of {', '.join(PRESETS)}")
+    if not -40 <= value <= -10:
         raise OutOfRange("loudness", value, f"LUFS from -40 to -10, or one of {', '.join(PRESETS)}")
     return float(value)
 

@@ -45,13 +45,15 @@ SIZE = STATIC + BAR + PHRASE + LEFT
 
 @dataclass(frozen=True)
 class Conditions:
-    """`styles` weigh the same, the last one names the sound; tonic 0 to 11 (0 = C), `scale` a name of SCALES.
+    """`styles` weigh as `weights` say, without them the same; the last one names the sound; tonic 0 to 11 (0 = C), `scale` a name of
+    SCALES.
 
     density, brightness, intensity  0 to 1
     progression  degrees 0 to 6, spread evenly over the bars and repeated; none of them: the model chooses; None: not said
     """
 
     styles: tuple[str, ...] = ("exploration",)
+    weights: tuple[float, ...] = ()
     section: str = "loop"
     bpm: float = 100.0
     tonic: int = 0
@@ -107,8 +109,9 @@ _Fill = Callable[[Conditions, Vector], None]
 
 
 def _style(conditions: Conditions, part: Vector) -> None:
-    for style in conditions.styles:
-        part[STYLES.index(style)] += 1.0 / len(conditions.styles)
+    weights = conditions.weights or (1.0,) * len(conditions.styles)
+    for style, weight in zip(conditions.styles, weights, strict=True):
+        part[STYLES.index(style)] += weight / sum(weights)
 
 
 def _number(name: str, low: float = 0.0, high: float = 1.0) -> _Fill:

@@ -9,7 +9,7 @@ from ...assets.music.manifest import MusicManifest
 from ...assets.music.score import SCALES, STREAMS
 from . import conditions as c
 from . import fonts
-from .resolve import GUIDANCE_LIMIT, PROGRESSION_LIMIT
+from .resolve import GUIDANCE_LIMIT, PROGRESSION_LIMIT, WEIGHT_LIMIT
 from .steering import AHEAD_LIMIT, STEERED
 from .words import FEATURED, MOODS, SECTION_WORDS, STYLE_WORDS, TEMPOS, USUAL
 
@@ -30,6 +30,7 @@ def offers(manifest: MusicManifest) -> dict[str, Any]:
             "of": f"up to {PROGRESSION_LIMIT} degrees, 0 to 6; none: the model's",
             "usual": "drawn by the seed",
         },
+        "weights": {"of": f"a number for each of the styles, above 0, up to {WEIGHT_LIMIT:g}", "usual": "the same"},
         **{name: {"of": list(STREAMS), "usual": "none"} for name in ("only", "mute", "featuring", "reseeded")},
         "temperature": {"minimum": 0.0, "maximum": 10.0, "usual": best.temperature},
         "top_k": {"minimum": 0, "maximum": 65536, "usual": best.top_k},

@@ -19,6 +19,7 @@ class MusicRecipe(Canonical, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     seed: int
     reseeded: dict[str, int] = msgspec.field(default_factory=dict)  # streams that draw from another seed
     styles: tuple[str, ...]
+    weights: tuple[float, ...] = ()  # of the styles, the heaviest last; none: they weigh the same. Left out when empty
     section: str
     bpm: float
     key: str  # "D minor"
@@ -40,6 +41,12 @@ class MusicRecipe(Canonical, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     mute: tuple[str, ...] = ()
     soundfont: str | None = None  # a name that the server offers; none: the built-in instruments
     soundfont_sha256: str | None = None  # of its file, hex
+
+    def to_dict(self) -> dict[str, Any]:
+        built = super().to_dict()
+        if not self.weights:
+            del built["weights"]
+        return built
 
 
 FIELDS = MusicRecipe.__struct_fields__

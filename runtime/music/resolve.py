@@ -34,6 +34,7 @@ PARTIAL = ("style", "section", "scale", "beats")
 """What the middle evaluation of double guidance hears."""
 GUIDANCE_LIMIT = 20.0
 PROGRESSION_LIMIT = 64
+WEIGHT_LIMIT = 1000.0
 TONICS = (chord(0, "triad"),)
 """How the tonic is struck under a progression: with its third, which tells major from minor, and without what would hide it."""
 
@@ -84,7 +85,8 @@ def resolve(request: Mapping[str, Any], bundle: Bundle) -> MusicResolved:
     numbers = {
         name: getattr(conditions, name) for name in ("section", "bpm", "density", "brightness", "intensity", "bars")
     }
-    only, mute = _streams(asked.get("only", ()), "only"), _streams(asked.get("mute", ()), "mute")
+    only = _streams(_either(asked, said, "only", ()), "only")
+    mute = _streams((*_streams(asked.get("mute", ()), "mute"), *said.mute), "mute")
     recipe = from_dict(
         {
             "bundle": bundle.digest,
@@ -92,6 +94,7 @@ def resolve(request: Mapping[str, Any], bundle: Bundle) -> MusicResolved:
             "seed": seed,
             "reseeded": reseeded,
             "styles": conditions.styles,
+            "weights": conditions.weights,
             "key": conditions.key,
             "signature": c.SIGNATURES[conditions.beats],
             "progression": conditions.progression,
@@ -111,8 +114,8 @@ def resolve(request: Mapping[str, Any], bundle: Bundle) -> MusicResolved:
 
 def conditions_of(asked: Mapping[str, Any], said: Said) -> Conditions:
     """The request's fields, else the prompt's words, else what is usual for the style."""
-    styles = _styles(asked, said)
-    normal = usual(styles)
+    styles, weights = _styles(asked, said)
+    normal = usual(styles, weights)
     section = checks.one_of(_either(asked, said, "section", "loop"), "section", c.SECTIONS)
     key = read_key(checks.text(asked["key"], "key")) if "key" in asked else None
     tonic, scale = key or (said.fixed.get("tonic", 0), said.fixed.get("scale", normal["scale"]))
@@ -124,16 +127,19 @@ def conditions_of(asked: Mapping[str, Any], said: Said) -> Conditions:
         moved = min(1.0, max(0.0, normal[name] + said.mood[at]))
         levels[name] = checks.number(_either(asked, said, name, round(moved, 3)), name, 0.0, 1.0)
     bpm = said.tempo if said.tempo is not None and "bpm" not in said.fixed else normal["bpm"]
+    bars = checks.whole(_either(asked, said, "bars", USUAL_BARS[section]), "bars", c.BARS)
+    beats = _beats(_either(asked, said, "signature", "4/4"))
     return Conditions(
         styles=styles,
+        weights=weights,
         section=section,
         bpm=checks.number(_either(asked, said, "bpm", bpm), "bpm", *c.BPM),
         tonic=tonic,
         scale=scale,
         **levels,
-        bars=checks.whole(_either(asked, said, "bars", USUAL_BARS[section]), "bars", c.BARS),
-        beats=_beats(_either(asked, said, "signature", "4/4")),
-        progression=_progression(_either(asked, said, "progression", None)),
+        bars=bars,
+        beats=beats,
+        progression=_progression(_either(asked, said, "progression", None), bars * beats),
     )
 
 
@@ -242,23 +248,49 @@ def _dials(asked: Mapping[str, Any], manifest: MusicManifest) -> dict[str, Any]:
     }
 
 
-def _styles(asked: Mapping[str, Any], said: Said) -> tuple[str, ...]:
+def _styles(asked: Mapping[str, Any], said: Said) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """The styles and their weights, the heaviest last; no weights where they are the same."""
     if "style" in asked and "styles" in asked:
         raise Refusal("contradiction", "style", "stands beside styles", "give one of them")
     given = asked.get("styles", asked.get("style"))
+    spoken = [said.weights.get(style, 1.0) for style in said.styles] if said.weights else None
     if given is None:
         if not said.styles and not said.fixed and said.tempo is None and not any(said.mood):
             names = ", ".join(c.STYLES)
             raise Refusal("unknown", "prompt", "has no word that music knows", f"name a style: {names}")
-        return tuple(said.styles) or ("exploration",)
-    styles = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list | tuple) else None
+        return _weighed(tuple(said.styles) or ("exploration",), asked.get("weights", spoken))
+    styles = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list | tuple | Mapping) else None
     if not styles:
-        raise WrongType("styles", given, "one style or a list of them")
+        raise WrongType("styles", given, "one style, a list of them, or weights by style")
     for style in styles:
         checks.one_of(style, "style", c.STYLES)
     if said.styles and set(said.styles) != set(styles):
         _against("style", ", ".join(styles), ", ".join(said.styles))
-    return tuple(dict.fromkeys(styles))
+    if isinstance(given, Mapping):
+        if "weights" in asked:
+            raise Refusal("contradiction", "weights", "stand beside weights in styles", "give one of them")
+        return _weighed(styles, list(given.values()))
+    if "weights" in asked:
+        return _weighed(styles, asked["weights"])
+    return _weighed(tuple(dict.fromkeys(styles)), spoken and [said.weights.get(style, 1.0) for style in styles])
+
+
+def _weighed(styles: tuple[str, ...], weights: Any) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    if weights is None or weights == () or weights == []:
+        return styles, ()
+    if not isinstance(weights, list | tuple):
+        raise WrongType("weights", weights, "a list with a number for each style")
+    if len(weights) != len(set(styles)):
+        sentence = f"are {len(weights)}, and there are {len(set(styles))} styles"
+        raise Refusal("contradiction", "weights", sentence, "give each style one")
+    for weight in weights:
+        if checks.number(weight, "weights", 0.0, WEIGHT_LIMIT) == 0.0:
+            raise OutOfRange("weights", weight, f"a number above 0, up to {WEIGHT_LIMIT:g}", "leave the style out")
+    if len(set(map(float, weights))) == 1:
+        return styles, ()
+    last = max(range(len(styles)), key=lambda k: (weights[k], k))
+    order = [*(k for k in range(len(styles)) if k != last), last]
+    return tuple(styles[k] for k in order), tuple(float(weights[k]) for k in order)
 
 
 def _either(asked: Mapping[str, Any], said: Said, name: str, usual: Any) -> Any:
@@ -276,13 +308,17 @@ def _against(name: str, mine: Any, theirs: Any) -> None:
     raise Refusal("contradiction", name, f"is {mine!r}, and the prompt says {theirs}", "say it in one place")
 
 
-def _progression(value: Any) -> tuple[int, ...] | None:
+def _progression(value: Any, beats: int) -> tuple[int, ...] | None:
+    """`beats`: of the whole piece."""
     if value is None:
         return None
     if not isinstance(value, list | tuple) or not all(type(each) is int for each in value):
         raise WrongType("progression", value, "a list of degrees, 0 (the tonic) to 6; an empty one leaves them free")
     if len(value) > PROGRESSION_LIMIT or not all(0 <= each <= 6 for each in value):
         raise OutOfRange("progression", list(value), f"up to {PROGRESSION_LIMIT} degrees from 0 (the tonic) to 6")
+    if len(value) > beats:
+        sentence = f"has {len(value)} chords, and the piece {beats} beats"
+        raise Refusal("contradiction", "progression", sentence, "raise bars, or name fewer degrees")
     return tuple(value)
 
 

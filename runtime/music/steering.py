@@ -7,7 +7,7 @@ plain fields and replays without them.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -17,13 +17,13 @@ from .. import checks
 from ..recipe import Canonical
 from .conditions import TONICS
 from .progressions import drawn
-from .recipe import MusicRecipe
+from .recipe import FIELDS, MusicRecipe
 from .resolve import MusicResolved, resolve
-from .words import parse, usual
+from .words import Said, parse, read_key, usual
 
 STEERED = (
-    *("prompt", "style", "styles", "section", "bpm", "key", "density", "brightness", "intensity", "progression"),
-    *("temperature", "top_k", "top_p", "only", "mute", "featuring"),
+    *("prompt", "style", "styles", "weights", "section", "bpm", "key", "density", "brightness", "intensity"),
+    *("progression", "temperature", "top_k", "top_p", "only", "mute", "featuring"),
 )
 """What a turn may change; the rest belongs to the stream."""
 LEVELS = ("density", "brightness", "intensity")
@@ -51,10 +51,12 @@ class StreamRecipe(Canonical, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 def read_recipe(fields: Mapping[str, Any]) -> StreamRecipe:
     try:
-        return msgspec.convert(dict(fields), StreamRecipe)
+        found = msgspec.convert(dict(fields), StreamRecipe)
     except msgspec.ValidationError as error:
         sentence, _, path = str(error).partition(" - at `$.")
         raise Refusal("type", path.rstrip("`") or "recipe", sentence, "give a stream's .recipe") from error
+    checks.whole(found.bars, "bars", range(LONGEST + 1))
+    return found
 
 
 class Course:
@@ -105,21 +107,26 @@ def changed(now: MusicResolved, asked: Mapping[str, Any]) -> tuple[dict[str, Any
         if name in said.fixed:
             sentence = f"says {name}, which a stream has for as long as it plays"
             raise Refusal("contradiction", "prompt", sentence, "open another stream")
-    styles = asked.get("styles", [asked["style"]] if "style" in asked else said.styles or None)
     recipe = now.recipe
     levels = {name: getattr(recipe, name) for name in LEVELS}
-    if styles is not None:
-        resolved = resolve({"styles": styles}, now.bundle)  # checks them
-        fields["styles"] = resolved.recipe.styles
-        levels = {name: usual(resolved.recipe.styles)[name] for name in LEVELS}
+    if (named := _named(asked, said)) or "weights" in asked:
+        weights = {"weights": asked["weights"]} if "weights" in asked else {}
+        found = resolve({"styles": recipe.styles, **named, **weights}, now.bundle).recipe  # checks them
+        fields |= {"styles": found.styles, "weights": found.weights}
+        levels = {name: usual(found.styles, found.weights)[name] for name in LEVELS}
     for name, by in zip(LEVELS, said.mood, strict=True):
         fields.setdefault(name, said.fixed.get(name, round(min(1.0, max(0.0, levels[name] + by)), 3)))
     tempo = {} if said.tempo is None else {"bpm": said.tempo}
     known = {**tempo, **{name: value for name, value in said.fixed.items() if name not in ("tonic", "scale")}}
     if "tonic" in said.fixed or "scale" in said.fixed:
         known["key"] = _key(now, said.fixed)
+        if asked.get("key") is not None:
+            tonic, scale = read_key(checks.text(asked["key"], "key"))
+            if said.fixed.get("tonic", tonic) != tonic or said.fixed.get("scale", scale) != scale:
+                sentence = f"is {asked['key']!r}, and the prompt says {known['key']}"
+                raise Refusal("contradiction", "key", sentence, "say it in one place")
     for name, value in known.items():
-        if name in asked and name not in LEVELS and asked[name] != value and name in said.fixed:
+        if name in said.fixed and asked.get(name) is not None and _plain(asked[name]) != value:
             raise Refusal(
                 "contradiction", name, f"is {asked[name]!r}, and the prompt says {value}", "say it in one place"
             )
@@ -128,9 +135,27 @@ def changed(now: MusicResolved, asked: Mapping[str, Any]) -> tuple[dict[str, Any
         fields.setdefault("progression", None)  # nobody named it, so it goes with the scale and the section
     if said.featuring:
         fields["featuring"] = (*fields.get("featuring", recipe.featuring), *said.featuring)
-    after = merged(now, fields).recipe.to_dict()
-    before = recipe.to_dict()
-    return {name: after[name] for name in after if after[name] != before[name]}, tuple(said.ignored)
+    if said.mute:
+        fields["mute"] = (*fields.get("mute", recipe.mute), *said.mute)
+    after = merged(now, fields).recipe
+    changes = {name: getattr(after, name) for name in FIELDS if getattr(after, name) != getattr(recipe, name)}
+    return msgspec.to_builtins(changes), tuple(said.ignored)
+
+
+def _named(asked: Mapping[str, Any], said: Said) -> dict[str, Any]:
+    """The styles that a turn names, by field or in its prompt, as a request has them."""
+    given = {name: asked[name] for name in ("style", "styles") if asked.get(name) is not None}
+    if len(given) == 2:
+        raise Refusal("contradiction", "style", "stands beside styles", "give one of them")
+    spoken = {style: said.weights.get(style, 1.0) for style in said.styles}
+    if not given:
+        return {"styles": spoken} if spoken else {}
+    ((name, value),) = given.items()
+    styles = [value] if isinstance(value, str) else value
+    if spoken and not (isinstance(styles, Collection) and set(styles) == set(spoken)):
+        sentence = f"is {value!r}, and the prompt says {', '.join(spoken)}"
+        raise Refusal("contradiction", name, sentence, "say it in one place")
+    return {"styles": styles}
 
 
 def merged(now: MusicResolved, fields: Mapping[str, Any]) -> MusicResolved:
@@ -139,6 +164,10 @@ def merged(now: MusicResolved, fields: Mapping[str, Any]) -> MusicResolved:
     found = resolve(whole, now.bundle)
     recipe = msgspec.structs.replace(found.recipe, prompt=now.recipe.prompt)
     return MusicResolved(recipe, found.bundle, found.plan, now.ignored, found.conditions)
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _key(now: MusicResolved, fixed: Mapping[str, Any]) -> str:

@@ -3,14 +3,17 @@
 | said | meant |
 |---|---|
 | `96 bpm` | tempo, 60 to 200 |
-| `D minor`, `F# dorian`, `Bb` | key; a note alone is its major |
+| `D minor`, `F# dorian`, `Am`, `Bb`, `in A` | key; a note alone keeps the scale of the style |
 | `8 bars`, `3/4` | length, time signature |
 | a style, or a word for one (STYLE_WORDS) | style; several share the weight, the last one names the sound |
+| `tense:2 exploration:0.5` | styles by weight (1 where none is said); the heaviest names the sound |
 | a section, or a word for one (SECTION_WORDS) | section |
 | an adjective of MOODS | moves density, brightness, intensity; several add up and stay within 0 to 1 |
 | a word of TEMPOS | tempo, where no bpm is given |
 | `intensity 0.8`, `density 0.3`, `brightness 0.9` | the number itself |
 | a word of FEATURED | a stream that must be there: "with a melody" |
+| `without drums`, `no lead or arpeggio` | streams that are muted |
+| `only bass and drums`, `drums only` | the streams that sound |
 | `i-VI-III-VII`, `I-V-vi-IV` | a chord progression by degrees; how they are written does not matter, the scale decides |
 """
 
@@ -21,7 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...assets.music.score import SCALES
+from ...assets.music.score import SCALES, STREAMS
 from ...assets.refusal import OutOfRange, Refusal
 from .conditions import SECTIONS, STYLES
 
@@ -83,27 +86,34 @@ FEATURED: dict[str, str] = {
     **dict.fromkeys(("arpeggio", "arpeggios", "arpeggiated"), "arpeggio"),
 }
 """Words for streams that must be there."""
+STREAM_WORDS: dict[str, str] = {**FEATURED, **{stream: stream for stream in STREAMS}}
+"""Words for streams that are named to be left out, or to be alone."""
 FILLERS = frozenset(
     ("a", "an", "and", "the", "of", "with", "in", "at", "for", "very", "music", "song", "track", "theme", "key")
 )
 NUMERALS = ("i", "ii", "iii", "iv", "v", "vi", "vii")
 
 _NOTE = re.compile(r"^([a-g])(#|b|♯|♭|sharp|flat)?$", re.IGNORECASE)
+_SHORT = re.compile(r"^([A-G][#b♯♭]?)m$")
 _BASE = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 _SPLIT = re.compile(r"[,;\s]+")
 _NUMBER = re.compile(r"^-?\d+(\.\d+)?$")
+_EDGES = ".!?:()[]\"'"
+"""What is no part of a word where it stands at one of its ends."""
 _MINOR, _MAJOR = {"min": "minor", "m": "minor", "aeolian": "minor"}, {"maj": "major", "ionian": "major"}
 
 
 @dataclass
 class Said:
-    """What a prompt fixed, by field; moods; and the words that meant nothing."""
+    """What a prompt fixed, by field; moods; and the words that meant nothing. weights: of those styles that have one."""
 
     fixed: dict[str, Any] = field(default_factory=dict)
     styles: list[str] = field(default_factory=list)
+    weights: dict[str, float] = field(default_factory=dict)
     mood: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     tempo: float | None = None
     featuring: list[str] = field(default_factory=list)
+    mute: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
 
     def fix(self, name: str, value: Any) -> None:
@@ -116,7 +126,7 @@ class Said:
 def parse(text: str) -> Said:
     """Reads a prompt; `ignored` are the words that it does not know."""
     said = Said()
-    words = [word for word in _SPLIT.split(text.strip()) if word]
+    words = [word for word in _SPLIT.split(text.replace("–", "-")) if word.strip(_EDGES)]
     at = 0
     while at < len(words):
         at += _take(words, at, said)
@@ -125,8 +135,8 @@ def parse(text: str) -> Said:
 
 def _take(words: list[str], at: int, said: Said) -> int:
     """Reads the words from `at`; gives how many it took."""
-    word = words[at].strip(".").lower()
-    after = words[at + 1].strip(".").lower() if at + 1 < len(words) else ""
+    word = words[at].strip(_EDGES).lower()
+    after = words[at + 1].strip(_EDGES).lower() if at + 1 < len(words) else ""
     if joined := re.fullmatch(r"(-?\d+(?:\.\d+)?)(bpm|bars?)", word):
         _count(float(joined[1]), joined[2], said)
         return 1
@@ -142,7 +152,37 @@ def _take(words: list[str], at: int, said: Said) -> int:
     if "-" in word and all(part in NUMERALS for part in word.split("-")):
         said.fix("progression", tuple(NUMERALS.index(part) for part in word.split("-")))
         return 1
-    return _key(words, at, said) or _single(words[at], word, said)
+    if (weighted := re.fullmatch(r"([a-z]+):(\d+(?:\.\d+)?)", word)) and weighted[1] in STYLE_WORDS:
+        style, weight = STYLE_WORDS[weighted[1]], float(weighted[2])
+        if said.weights.setdefault(style, weight) != weight:
+            raise Refusal("contradiction", "prompt", f"weighs {style} twice", "say it once")
+        return _single(words[at], weighted[1], said)
+    return _streams(words, at, said) or _key(words, at, said) or _single(words[at], word, said)
+
+
+def _streams(words: list[str], at: int, said: Said) -> int:
+    """`without drums or bass`, `only lead and bass`, `drums only`: how many words that takes, 0 where it is none of them."""
+    plain = [word.strip(_EDGES).lower() for word in words[at:]]
+    if plain[0] in STREAM_WORDS and plain[1:2] == ["only"]:
+        said.fix("only", (STREAM_WORDS[plain[0]],))
+        return 2
+    if plain[0] not in ("without", "no", "only"):
+        return 0
+    named: list[str] = []
+    taken = 1
+    for number, word in enumerate(plain[1:], 1):
+        if word in STREAM_WORDS:
+            named.append(STREAM_WORDS[word])
+            taken = number + 1
+        elif word not in ("and", "or", "a", "the"):
+            break
+    if not named:
+        return 0
+    if plain[0] == "only":
+        said.fix("only", tuple(dict.fromkeys(named)))
+    else:
+        said.mute += named
+    return taken
 
 
 def _single(given: str, word: str, said: Said) -> int:
@@ -157,7 +197,11 @@ def _single(given: str, word: str, said: Said) -> int:
         if FEATURED[word] not in said.featuring:
             said.featuring.append(FEATURED[word])
     elif word in TEMPOS:
-        said.tempo = float(TEMPOS[word])
+        tempo = float(TEMPOS[word])
+        if said.tempo not in (None, tempo):
+            sentence = f"says tempo twice, {said.tempo:g} and {tempo:g} bpm"
+            raise Refusal("contradiction", "prompt", sentence, "say it once")
+        said.tempo = tempo
     elif word in SCALES or word in _MINOR or word in _MAJOR:
         said.fix("scale", _MINOR.get(word, _MAJOR.get(word, word)))
     elif word not in FILLERS:
@@ -175,15 +219,15 @@ def _count(value: float, unit: str, said: Said) -> None:
 
 
 def _key(words: list[str], at: int, said: Said) -> int:
-    """A note with a scale, "D minor", "F# harmonic minor", "Am"; a capital note alone is its major, but "A" is an article."""
-    word = words[at].strip(".")
-    if short := re.fullmatch(r"([A-G](?:#|b)?)m", word):
+    """A note with a scale, "D minor", "F# harmonic minor", "Am"; a capital note alone is a tonic, but "A" only after "in" or "of"."""
+    word = words[at].strip(_EDGES)
+    if short := _SHORT.match(word):
         said.fix("tonic", tonic_of(short[1]))
         said.fix("scale", "minor")
         return 1
     if _NOTE.match(word) is None:
         return 0
-    rest = [each.strip(".").lower() for each in words[at + 1 : at + 3]]
+    rest = [each.strip(_EDGES).lower() for each in words[at + 1 : at + 3]]
     for taken in (2, 1):
         scale = " ".join(rest[:taken])
         scale = _MINOR.get(scale, _MAJOR.get(scale, scale))
@@ -191,7 +235,8 @@ def _key(words: list[str], at: int, said: Said) -> int:
             said.fix("tonic", tonic_of(word))
             said.fix("scale", scale)
             return 1 + taken
-    if word[0].isupper() and word != "A":
+    article = word == "A" and (at == 0 or words[at - 1].lower() not in ("in", "of"))
+    if word[0].isupper() and not article:
         said.fix("tonic", tonic_of(word))
         return 1
     return 0
@@ -207,7 +252,9 @@ def tonic_of(note: str) -> int:
 
 
 def read_key(text: str) -> tuple[int, str]:
-    """Tonic and scale of a key's name, "D minor"; a refusal of the field `key` where it is none."""
+    """Tonic and scale of a key's name, "D minor", "Dm", "D" (its major); a refusal of the field `key` where it is none."""
+    if short := _SHORT.match(text.strip()):
+        return tonic_of(short[1]), "minor"
     note, _, scale = text.strip().partition(" ")
     scale = scale.strip().lower() or "major"
     scale = _MINOR.get(scale, _MAJOR.get(scale, scale))
@@ -217,9 +264,18 @@ def read_key(text: str) -> tuple[int, str]:
     return tonic_of(note), scale
 
 
-def usual(styles: tuple[str, ...]) -> Mapping[str, Any]:
-    """What the styles have where nothing is said: means of their numbers, the scale of the first."""
+def usual(styles: tuple[str, ...], weights: tuple[float, ...] = ()) -> Mapping[str, Any]:
+    """What the styles have where nothing is said: means of their numbers, and the scale of the first; where they have weights, means
+    by those, and the scale of the last, which is the heaviest."""
     rows = [USUAL[style] for style in styles]
-    bpm, density, brightness, intensity = (sum(row[k] for row in rows) / len(rows) for k in range(4))  # type: ignore[misc]
+    parts = weights or (1.0,) * len(rows)
+    columns = list(zip(*(row[:4] for row in rows), strict=True))
+    bpm, density, brightness, intensity = (
+        sum(part * value for part, value in zip(parts, column, strict=True)) / sum(parts) for column in columns
+    )
     numbers = {"density": density, "brightness": brightness, "intensity": intensity}
-    return {"bpm": float(round(bpm)), **{k: round(v, 3) for k, v in numbers.items()}, "scale": rows[0][4]}
+    return {
+        "bpm": float(round(bpm)),
+        **{k: round(v, 3) for k, v in numbers.items()},
+        "scale": rows[-1 if weights else 0][4],
+    }

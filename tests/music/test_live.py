@@ -269,3 +269,12 @@ def test_a_style_is_about_as_loud_as_asked(runtime, style):
     bars = first_bars(runtime.stream({"style": style, "prompt": "", "seed": 50}, ahead=8), 8)
     sound = np.concatenate([bar.chunk.audio for bar in bars])
     assert abs(loudness(np.ascontiguousarray(sound.T), 48000) + 23.0) < 2.5
+
+
+def test_turns_beside_a_whole_stream_s_recipe_come_after_its_own(runtime):
+    recipe = runtime.resolve({"kind": "music", "prompt": "menu", "seed": 5, **FAST}).recipe.to_dict()
+    whole = {"kind": "music stream", "start": recipe, "bars": 4}
+    whole["steering"] = [{"bar": 1, "changes": {"intensity": 0.7}}]
+    bars = first_bars(runtime.stream(whole, steering=[{"bar": 2, "changes": {"style": "boss"}}]), 4)
+    assert [bar.recipe.styles[0] for bar in bars] == ["menu", "menu", "boss", "boss"]
+    assert bars[1].recipe.intensity == 0.7

@@ -1,0 +1,167 @@
+"""What a request for music may say, and how: weights, words that leave out, keys; and what is refused instead of being ignored."""
+
+import pytest
+
+from cadenza.assets.bundle import load_bundle
+from cadenza.assets.refusal import Refusal
+from cadenza.runtime.bundles import EMBEDDED
+from cadenza.runtime.music.conditions import STYLES, vector
+from cadenza.runtime.music.opened import open_tokens
+from cadenza.runtime.music.resolve import resolve
+from cadenza.runtime.music.steering import LONGEST, Course, read_recipe
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    return open_tokens(load_bundle(EMBEDDED / "music"), "onnxruntime", 1, tmp_path_factory.mktemp("proofs"))
+
+
+@pytest.fixture
+def course(network):
+    return Course(resolve({"prompt": "town, C minor", "seed": 3}, network.bundle))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        dict(styles={"combat": 3, "tense": 1}),
+        dict(styles={"tense": 1, "combat": 3}),
+        dict(styles=["combat", "tense"], weights=[3, 1]),
+        dict(prompt="combat:3 and tense"),
+        dict(prompt="tense:1, battle:3"),
+        dict(prompt="tense and combat", styles={"combat": 3, "tense": 1}),
+    ],
+)
+def test_styles_have_weights_and_the_heaviest_names_the_sound(network, asked):
+    resolved = resolve({"seed": 3, **asked}, network.bundle)
+    assert (resolved.recipe.styles, resolved.recipe.weights) == (("tense", "combat"), (1.0, 3.0))
+    heard = vector(resolved.conditions)[: len(STYLES)]
+    assert heard[STYLES.index("combat")] == pytest.approx(0.75)
+    assert heard.sum() == pytest.approx(1.0)
+    assert resolved.recipe.key == "C minor"
+    assert 104 < resolved.recipe.bpm < 142
+    again = resolve(resolved.recipe.to_dict(), network.bundle)
+    assert again.recipe.canonical == resolved.recipe.canonical
+    assert resolved.plan.digest == again.plan.digest
+
+
+def test_equal_weights_are_none_and_recipes_without_them_are_what_they_were(network):
+    plain = resolve({"styles": ["tense", "combat"], "seed": 3}, network.bundle).recipe
+    assert resolve({"styles": {"tense": 2, "combat": 2}, "seed": 3}, network.bundle).recipe.id == plain.id
+    assert "weights" not in plain.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        (dict(styles={"tense": 0, "combat": 1}), "weights"),
+        (dict(styles={"tense": -1}), "weights"),
+        (dict(styles={"tense": "1"}), "weights"),
+        (dict(styles={}), "styles"),
+        (dict(styles={"jazz": 1}), "style"),
+        (dict(styles=["tense", "combat"], weights=[1]), "weights"),
+        (dict(styles={"tense": 1, "combat": 2}, weights=[1, 2]), "weights"),
+        (dict(style="tense", weights=3), "weights"),
+        (dict(prompt="combat:2 combat:3"), "prompt"),
+        (dict(prompt="tense", progression=[0, 1, 2, 3, 4], bars=1), "progression"),
+        (dict(prompt="tense, slow, fast"), "prompt"),
+        (dict(prompt="tense without drums", featuring=["drums"]), "featuring"),
+        (dict(prompt="tense, only drums", only=["bass"]), "only"),
+        (dict(prompt="tense, only drums without drums"), "mute"),
+        (dict(prompt="tense \ud83d"), "prompt"),
+        (dict(prompt="tense", loudness=[1]), "loudness"),
+        (dict(prompt="tense", loudness="-16"), "loudness"),
+    ],
+)
+def test_what_cannot_be_weighed_or_would_be_left_out_is_refused_by_its_field(network, asked, field):
+    with pytest.raises(Refusal) as refused:
+        resolve(asked, network.bundle)
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("prompt", "only", "mute", "ignored"),
+    [
+        ("town without drums", (), ("drums",), ()),
+        ("town, no melody or arpeggios!", (), ("lead", "arpeggio"), ()),
+        ("town (no bass and no drums)", (), ("bass", "drums"), ()),
+        ("drums only, town", ("drums",), (), ()),
+        ("town, only bass and drums, 96 bpm", ("bass", "drums"), (), ()),
+        ("town without a doubt", (), (), ("without", "doubt")),
+        ("town: no dragons", (), (), ("no", "dragons")),
+    ],
+)
+def test_streams_that_a_prompt_leaves_out_are_muted_and_not_featured(network, prompt, only, mute, ignored):
+    resolved = resolve({"prompt": prompt}, network.bundle)
+    recipe = resolved.recipe
+    assert (recipe.only, recipe.mute, recipe.featuring, resolved.ignored) == (only, mute, (), ignored)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "key"),
+    [
+        ("Town!", "C major"),
+        ("a town in A", "A major"),
+        ("A dark cave", "C minor"),
+        ("town, key of A.", "A major"),
+        ("town, Am", "A minor"),
+        ("town in Bb", "Bb major"),
+        ("dungeon in Bb", "Bb minor"),
+    ],
+)
+def test_a_note_alone_is_a_tonic_and_a_is_an_article_unless_it_follows_in_or_of(network, prompt, key):
+    assert resolve({"prompt": prompt}, network.bundle).recipe.key == key
+
+
+def test_keys_are_written_in_several_ways(network):
+    keys = [resolve({"prompt": "town", "key": key}, network.bundle).recipe.key for key in ("F#m", "f# minor", "F♯m")]
+    assert keys == ["F# minor"] * 3
+    assert resolve({"prompt": "town I–V–vi–IV"}, network.bundle).recipe.progression == (0, 4, 5, 3)
+
+
+def test_turns_carry_weights_and_muted_streams_and_the_log_says_all_of_it(course):
+    turn, _ = course.steer({"styles": {"combat": 3, "town": 1}}, 1)
+    assert (turn.changes["styles"], turn.changes["weights"]) == (("town", "combat"), (1.0, 3.0))
+    turn, _ = course.steer({"prompt": "town:2, combat, without drums"}, 2)
+    assert turn.changes["weights"] == (1.0, 2.0)
+    assert turn.changes["mute"] == ("drums",)
+    turn, _ = course.steer({"weights": [5, 1]}, 3)
+    assert (turn.changes["styles"], turn.changes["weights"]) == (("town", "combat"), (1.0, 5.0))
+    turn, _ = course.steer({"style": "menu"}, 4)
+    assert (turn.changes["styles"], turn.changes["weights"]) == (("menu",), ())
+    again = Course(course.at(0), [{"bar": each.bar, "changes": dict(each.changes)} for each in course.turns])
+    assert [again.at(bar).recipe for bar in range(6)] == [course.at(bar).recipe for bar in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        (dict(style="boss", styles=["menu"]), "style"),
+        (dict(prompt="boss", style="menu"), "style"),
+        (dict(prompt="boss", styles=3), "styles"),
+        (dict(prompt="D minor", key="E minor"), "key"),
+        (dict(prompt="minor", key="E major"), "key"),
+        (dict(prompt="intensity 0.2", intensity=0.3), "intensity"),
+        (dict(weights=[1, 2]), "weights"),
+        (dict(styles={"menu": 1, "boss": 0}), "weights"),
+    ],
+)
+def test_a_turn_that_says_two_things_changes_nothing(course, changes, field):
+    with pytest.raises(Refusal) as refused:
+        course.steer(changes, 1)
+    assert refused.value.field == field
+    assert course.turns == []
+
+
+def test_a_turn_may_say_the_same_twice(course):
+    turn, _ = course.steer({"prompt": "boss in D minor, I-V", "style": "boss", "key": "Dm", "progression": [0, 4]}, 1)
+    assert turn.changes["key"] == "D minor"
+
+
+def test_a_stream_s_recipe_has_as_many_bars_as_a_stream_can_have(course):
+    whole = {"kind": "music stream", "start": course.at(0).recipe.to_dict(), "steering": [], "bars": 2}
+    assert read_recipe(whole).bars == 2
+    for bars in (-1, LONGEST + 1):
+        with pytest.raises(Refusal) as refused:
+            read_recipe({**whole, "bars": bars})
+        assert refused.value.field == "bars"
