@@ -88,8 +88,10 @@ def make(
     temperature: make_music.Temperature = None,
     top_k: make_music.TopK = None,
     top_p: make_music.TopP = None,
+    only: make_music.Only = None,
     mute: make_music.Mute = None,
     loudness: make_music.Loudness = None,
+    rate: make_music.Rate = None,
     soundfont: make_music.SoundFont = None,
     stems: make_music.Stems = False,
     seconds: make_sound.Seconds = None,
@@ -115,11 +117,13 @@ def make(
         temperature=temperature,
         top_k=top_k,
         top_p=top_p,
+        only=only,
         mute=mute,
         loudness=loudness,
+        rate=rate,
         soundfont=make_music.played_by(soundfont, server) if kind == "music" else soundfont,
     )
-    sounding = {"seconds": seconds, "bits": bits, "gain-db": gain_db or None, "anew": anew}
+    sounding = {"seconds": seconds, "gain-db": gain_db or None, "anew": anew}
     pictured = dict(size=None if size == SIZE else size, mask=mask, input=input, x=x, y=y, pack=pack, directx=directx)
     latent: dict[str, Any] = dict(
         steps=steps,
@@ -143,7 +147,7 @@ def make(
         file = make_music.target(out, prompt, seed, format)
         with open_game(server, bundle, backend) as game:
             made = watched(game, wanted, () if stems else ("audio", "score"))
-        make_music.write(made, file, stems, preview, json)
+        make_music.write(made, file, stems, bits, preview, json)
         return
     dials.refuse({**played, "stems": stems}, kind, "music")
     latent |= dict(
@@ -160,7 +164,7 @@ def make(
             made = watched(game, asked)
         make_sound.write(made, file, bits, gain_db, json)
         return
-    dials.refuse(sounding, kind, "sounds")
+    dials.refuse({**sounding, "bits": bits}, kind, "sounds")
     asked = dials.request(
         kind, prompt, size, **latent, mask=pictures.mask(mask), inputs=pictures.inputs(input), x=x, y=y
     )

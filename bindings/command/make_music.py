@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Mapping
@@ -32,7 +33,11 @@ Temperature = Annotated[
 TopK = Annotated[int | None, typer.Option(help="Music: draw among so many likeliest words; 0 all.")]
 TopP = Annotated[float | None, typer.Option(help="Music: draw among words of this total chance; goes before top-k.")]
 Mute = Annotated[list[str] | None, typer.Option(help="Music: leave out drums, bass, chords, arpeggio or lead; repeat.")]
-Loudness = Annotated[float | None, typer.Option(help="Music: LUFS, -40 to -10; -23 without it.")]
+Only = Annotated[list[str] | None, typer.Option(help="Music: only these streams sound; repeat.")]
+Loudness = Annotated[
+    str | None, typer.Option(help="Music: LUFS, -40 to -10, or broadcast (-23, the usual), game (-16), loud (-14).")
+]
+Rate = Annotated[int | None, typer.Option(help="Music: 48000 or 44100 samples a second.")]
 SoundFont = Annotated[
     str | None,
     typer.Option(help="Music: a SoundFont that plays: FILE or NAME=FILE; with --server, a name that it offers."),
@@ -48,6 +53,9 @@ def request(prompt: str, seed: int, dials: Mapping[str, Any]) -> dict[str, Any]:
             asked[name] = value
     if "style" in asked:
         asked["styles"] = asked.pop("style")
+    if "loudness" in asked:
+        with contextlib.suppress(ValueError):  # a name then
+            asked["loudness"] = float(asked["loudness"])
     if "guidance" in asked:
         try:
             asked["guidance"] = float(asked["guidance"])
@@ -82,11 +90,11 @@ def target(out: Path | None, prompt: str, seed: int, format: str | None, kind: s
     return out
 
 
-def write(piece: Piece, path: Path, stems: bool, preview: bool, json: bool) -> None:
+def write(piece: Piece, path: Path, stems: bool, bits: int | None, preview: bool, json: bool) -> None:
     """Writes the files, notes the digest for `replay`, and tells what was made."""
     milliseconds = dict(piece.milliseconds)
     began = time.perf_counter()
-    files = piece.save(writable(path.parent, "out") / path.name, stems=stems)
+    files = piece.save(writable(path.parent, "out") / path.name, stems=stems, bits=bits)
     milliseconds["files"] = 1e3 * (time.perf_counter() - began)
     if preview:
         began = time.perf_counter()

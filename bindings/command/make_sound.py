@@ -14,7 +14,8 @@ from .output import remember, show, writable
 
 Seconds = Annotated[float | None, typer.Option(help="Sound: its length; 10, or what the bundle makes at most.")]
 Bits = Annotated[
-    int | None, typer.Option(help="Sound: 32 (float), 24 or 16; without it 32 in WAV and 24 in FLAC; OGG has none.")
+    int | None,
+    typer.Option(help="Sound, music: 32 (float), 24 or 16; without it 32 in WAV and 24 in FLAC; OGG has none."),
 ]
 GainDb = Annotated[float, typer.Option("--gain-db", help="Sound: louder, or below 0 softer, in the file.")]
 Anew = Annotated[

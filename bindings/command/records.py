@@ -24,10 +24,19 @@ def find(text: str) -> dict[str, Any]:
     path = Path(text)
     beside = path.with_suffix(".json")
     if path.suffix[1:].lower() in WRITTEN and beside.is_file():  # a picture or sound stands for its record
-        path = beside
+        return _record(_of(path, _parse(beside.read_bytes(), str(beside))))
     if path.suffix == ".json" or path.is_file():
         return _record(_parse(path.read_bytes(), str(path)))
     return Store(default_folder() / "store").record(text)
+
+
+def _of(path: Path, loaded: Any) -> Any:
+    """What a file's sidecar says, unless it was written for another file that stands beside: a loop as .ogg and as .wav have one."""
+    named = loaded.get("file") if isinstance(loaded, dict) else None
+    if isinstance(named, str) and named != path.name and path.with_name(named).is_file():
+        sentence = f"of {path.name} was written over: {path.stem}.json is that of {named} now"
+        raise Refusal("differs", "recipe", sentence, "make it again under a name of its own, or replay its recipe id")
+    return loaded
 
 
 def _parse(text: str | bytes, field: str) -> Any:

@@ -148,6 +148,29 @@ def test_a_piece_that_was_made_without_stems_replays_too(home, tmp_path, capsys)
     assert run(["replay", str(out.with_suffix(".json")), *common]) == 0
 
 
+def test_the_command_takes_streams_rate_loudness_by_name_and_bits(home, tmp_path, capsys):
+    out = tmp_path / "drums.wav"
+    dials = ["--only", "drums", "--rate", "44100", "--loudness", "game", "--bits", "16", "--bpm", "180", "--bars", "1"]
+    assert run(["make", "music", "combat", *dials, "--bundle", str(BUNDLE), "--out", str(out), "--json"]) == 0
+    recipe = json.loads(capsys.readouterr().out)["recipe"]
+    assert (recipe["only"], recipe["rate"], recipe["loudness"]) == (["drums"], 44100, -16.0)
+    assert int.from_bytes(out.read_bytes()[34:36], "little") == 16
+    assert run(["make", "music", "combat", "--loudness", "quiet", "--bundle", str(BUNDLE)]) == 2
+    assert "valid: broadcast, game, loud" in capsys.readouterr().err
+
+
+def test_a_file_whose_sidecar_was_written_over_is_not_replayed_as_another(home, tmp_path, capsys):
+    for ending in ("flac", "wav"):
+        out = str(tmp_path / f"menu.{ending}")
+        assert run(["make", "music", "menu, 1 bar", "--bpm", "200", "--bundle", str(BUNDLE), "--out", out]) == 0
+    capsys.readouterr()
+    assert run(["replay", str(tmp_path / "menu.flac"), "--bundle", str(BUNDLE)]) == 2
+    assert "menu.json is that of menu.wav now" in capsys.readouterr().err
+    (tmp_path / "menu.wav").rename(tmp_path / "other.wav")
+    (tmp_path / "menu.json").rename(tmp_path / "other.json")
+    assert run(["replay", str(tmp_path / "other.wav"), "--bundle", str(BUNDLE)]) == 0
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [(["music", "tense", "--steps", "4"], "steps"), (["texture", "moss", "--bars", "4"], "bars")],
