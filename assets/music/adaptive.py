@@ -36,6 +36,8 @@ def layers(style: str, intensity: float, streams: tuple[str, ...] = STREAMS) -> 
 
 def blend(music: Music, gains: Mapping[str, float], ceiling_db: float = -1.0) -> Wave:
     """The stems at gains 0 to 2 (streams not named keep theirs, 1), limited: float32 (frames, 2), a loop if it was one."""
+    if not music.stems:
+        raise _without_stems("music")
     for name, gain in gains.items():
         if name not in music.stems:
             raise Unknown("gains", name, music.stems)
@@ -91,6 +93,8 @@ def transition(
         if not music.score.loops:
             remedy = 'play it as it is: its bars end at sample `body`; or make it with section="loop"'
             raise Refusal("unsupported", name, "is heard once, so there is no place in it to leave or to enter", remedy)
+    if kind != "crossfade" and not a.stems:  # its notes ring out stream by stream
+        raise _without_stems("a")
     if a.rate != b.rate:
         raise Refusal("differs", "b.rate", f"a has {a.rate} samples a second and b {b.rate}", "render both at one rate")
     if isinstance(position, bool) or not 0 <= position < a.frames:
@@ -99,6 +103,10 @@ def transition(
     room = crossing.bar if kind == "fill" else 0
     cut = _next(a, at, position, room + crossing.early, dict(marks) if marks is not None else markers(a))
     return KINDS[kind](crossing, cut, position)
+
+
+def _without_stems(field: str) -> Refusal:
+    return Refusal("missing", field, "came without its stems", "ask for it with stems")
 
 
 def _next(a: Music, at: str, position: int, room: int, marks: Mapping[str, int]) -> int:

@@ -49,6 +49,8 @@ def save(
     path = Path(path)
     format = path.suffix[1:].lower()
     score = music.score
+    if stems and not music.stems:
+        raise Refusal("missing", "stems", "did not come with this music", "ask for it with stems")
     sounds: dict[Path, Wave] = {path: music.audio}
     if stems:
         sounds |= {path.with_suffix(f".{name}{path.suffix}"): stem for name, stem in music.stems.items()}

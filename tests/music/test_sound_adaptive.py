@@ -7,6 +7,7 @@ import pytest
 from sound_scores import STYLES, score
 
 from cadenza.assets.music.adaptive import KINDS, blend, layers, markers, transition
+from cadenza.assets.music.files import save
 from cadenza.assets.music.render import render
 from cadenza.assets.music.score import STREAMS
 from cadenza.assets.refusal import Refusal
@@ -102,3 +103,17 @@ def test_loops_of_different_rates_and_unknown_names_are_refused(rendered):
         with pytest.raises(Refusal) as caught:
             call()
         assert caught.value.field == field
+
+
+def test_what_needs_stems_says_so_where_there_are_none(rendered, tmp_path):
+    a, b = replace(rendered(1, "town"), stems={}), rendered(2, "combat")
+    assert transition(a, b, kind="crossfade").audio.any()
+    for asked in (
+        lambda: blend(a, {}),
+        *(lambda kind=kind: transition(a, b, kind=kind) for kind in sorted(KINDS.keys() - {"crossfade"})),
+        lambda: save(a, tmp_path / "a.wav", stems=True),
+    ):
+        with pytest.raises(Refusal) as refused:
+            asked()
+        assert refused.value.code == "missing"
+    assert not list(tmp_path.iterdir())
