@@ -106,7 +106,7 @@ def test_loops_of_different_rates_and_unknown_names_are_refused(rendered):
 
 
 def test_what_needs_stems_says_so_where_there_are_none(rendered, tmp_path):
-    a, b = replace(rendered(1, "town"), stems={}), rendered(2, "combat")
+    a, b = replace(rendered("town"), stems={}), rendered("combat")
     assert transition(a, b, kind="crossfade").audio.any()
     for asked in (
         lambda: blend(a, {}),
