@@ -24,6 +24,7 @@ def offers(manifest: MusicManifest) -> dict[str, Any]:
             for name in ("density", "brightness", "intensity")
         },
         "key": {"of": "a note and a scale", "usual": "C, the style's scale"},
+        "scale": {"of": list(SCALES), "usual": "the style's"},
         "bars": {"minimum": c.BARS[0], "maximum": c.BARS[-1], "usual": "8, the section's"},
         "signature": {"of": list(c.SIGNATURES.values()), "usual": "4/4"},
         "progression": {

@@ -25,9 +25,9 @@ from .conditions import Conditions, places, vector
 from .progressions import drawn
 from .recipe import FIELDS, MusicRecipe, from_dict
 from .tokens import CHORDS, DRUM, FIRST, LEAD, SHAPES, SIZES, chord
-from .words import USUAL_BARS, Said, parse, read_key, usual
+from .words import USUAL_BARS, Said, name_scale, parse, read_key, usual
 
-ASKED = (*FIELDS, "style")
+ASKED = (*FIELDS, "style", "scale")
 SPINE = (CHORDS, LEAD)
 SPINE_HEARS = tuple(group for group in c.GROUPS if group != "intensity")
 PARTIAL = ("style", "section", "scale", "beats")
@@ -69,7 +69,7 @@ def manifest_of(bundle: Bundle) -> MusicManifest:
 
 
 def resolve(request: Mapping[str, Any], bundle: Bundle) -> MusicResolved:
-    """Completes a request (any part of a recipe; `style` for one style) or refuses it in words."""
+    """Completes a request (any part of a recipe; `style` for one style, `scale` without a note) or refuses it in words."""
     for name in request:
         if name not in ASKED:
             raise Unknown(str(name), name, ASKED)
@@ -77,6 +77,7 @@ def resolve(request: Mapping[str, Any], bundle: Bundle) -> MusicResolved:
     manifest = manifest_of(bundle)
     prompt = checks.text(asked.get("prompt", ""), "prompt")
     said = parse(prompt)
+    name_scale(asked, said)
     seed, reseeded = check_seed(asked.get("seed", 0)), _reseeded(asked.get("reseeded", {}))
     conditions = conditions_of(asked, said)
     if conditions.progression is None:

@@ -19,10 +19,10 @@ from .conditions import TONICS
 from .progressions import drawn
 from .recipe import FIELDS, MusicRecipe
 from .resolve import MusicResolved, resolve
-from .words import Said, parse, read_key, usual
+from .words import Said, name_scale, parse, read_key, usual
 
 STEERED = (
-    *("prompt", "style", "styles", "weights", "section", "bpm", "key", "density", "brightness", "intensity"),
+    *("prompt", "style", "styles", "weights", "section", "bpm", "key", "scale", "density", "brightness", "intensity"),
     *("progression", "temperature", "top_k", "top_p", "only", "mute", "featuring"),
 )
 """What a turn may change; the rest belongs to the stream."""
@@ -101,8 +101,9 @@ def changed(now: MusicResolved, asked: Mapping[str, Any]) -> tuple[dict[str, Any
     for name in asked:
         if name not in STEERED:
             raise Unknown(str(name), name, STEERED)
-    fields = {name: value for name, value in asked.items() if name not in ("prompt", "style")}
+    fields = {name: value for name, value in asked.items() if name not in ("prompt", "style", "scale")}
     said = parse(checks.text(asked.get("prompt", ""), "prompt"))
+    name_scale(asked, said)
     for name in ("bars", "signature"):
         if name in said.fixed:
             sentence = f"says {name}, which a stream has for as long as it plays"

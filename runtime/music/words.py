@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...assets.music.score import SCALES, STREAMS
-from ...assets.refusal import OutOfRange, Refusal
+from ...assets.refusal import OutOfRange, Refusal, Unknown
 from .conditions import SECTIONS, STYLES
 
 STYLE_WORDS: dict[str, str] = {
@@ -262,6 +262,24 @@ def read_key(text: str) -> tuple[int, str]:
         scales = ", ".join(SCALES)
         raise Refusal("unknown", "key", f"{text!r} is no key", f'give a note and a scale, such as "D minor": {scales}')
     return tonic_of(note), scale
+
+
+def name_scale(asked: Mapping[str, Any], said: Said) -> None:
+    """Puts the field `scale` of a request beside what its prompt says; refused where that, or its field `key`, is another."""
+    value = asked.get("scale")
+    if value is None:
+        return
+    scale = _MINOR.get(value, _MAJOR.get(value, value)) if isinstance(value, str) else ""
+    if scale not in SCALES:
+        raise Unknown("scale", value, SCALES)
+    beside = {"prompt": said.fixed.get("scale", scale)}
+    if isinstance(asked.get("key"), str):
+        beside["key"] = read_key(asked["key"])[1]
+    for name, other in beside.items():
+        if other != scale:
+            sentence = f"is {value!r}, and {name} says {other}"
+            raise Refusal("contradiction", "scale", sentence, "say it in one place")
+    said.fixed["scale"] = scale
 
 
 def usual(styles: tuple[str, ...], weights: tuple[float, ...] = ()) -> Mapping[str, Any]:

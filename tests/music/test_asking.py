@@ -165,3 +165,18 @@ def test_a_stream_s_recipe_has_as_many_bars_as_a_stream_can_have(course):
         with pytest.raises(Refusal) as refused:
             read_recipe({**whole, "bars": bars})
         assert refused.value.field == "bars"
+
+
+def test_a_scale_alone_keeps_the_tonic(network, course):
+    said = [({}, "C"), ({"key": "D minor"}, "D"), ({"prompt": "town in Bb"}, "Bb"), ({"prompt": "town, Em"}, "E")]
+    for asked, tonic in said:
+        recipe = resolve({"prompt": "town", "scale": "minor", **asked}, network.bundle).recipe
+        assert recipe.key == f"{tonic} minor"
+    turn, _ = course.steer({"prompt": "in G", "scale": "dorian"}, 1)
+    assert turn.changes["key"] == "G dorian"
+    for asked in ({"scale": "blues"}, {"scale": ["minor"]}, {"key": "D major"}, {"prompt": "town, E major"}):
+        with pytest.raises(Refusal) as refused:
+            resolve({"prompt": "town", "scale": "minor", **asked}, network.bundle)
+        assert refused.value.field == "scale"
+    with pytest.raises(Refusal):
+        course.steer({"key": "G major", "scale": "minor"}, 2)
