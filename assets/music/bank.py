@@ -21,9 +21,9 @@ from .instruments import INSTRUMENTS
 from .signal import Wave
 from .tone import Tone
 
-CAPACITY = 80 << 20
-"""Bytes of waves that a bank keeps; the ones unused for longest go first. Eight styles at once sound of about half as much again, and
-make anew what they lack in a thirtieth of one core's time."""
+CAPACITY = 64 << 20
+"""Bytes of waves that a bank keeps; the ones unused for longest go first. One style sounds of a third of it. Eight at once sound of
+about twice as much, and make anew what they lack, in a twentieth of one core's time."""
 
 
 T = TypeVar("T")

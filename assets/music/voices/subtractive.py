@@ -115,7 +115,7 @@ def _note(patch: Patch, pitch: int, layer: int, frames: int, rate: int) -> Wave:
     return levelled(out, rate)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def _rows(wave: str, dark: float, bright: float, resonance: float, frequency: float, rate: int) -> Wave:
     """(STEPS, TABLE + 2): a period of the wave through a low-pass of four poles at each cutoff, from dark to bright."""
     count = min(max(1, int(top(rate) / frequency)), TABLE // 2 - 1)
@@ -178,7 +178,7 @@ def _breath(pitch: int, frequency: float, frames: int, rate: int) -> Wave:
     return np.tile(loop, (1, -(-frames // BREATH)))[:, :frames]
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def _breath_loop(pitch: int, frequency: float, rate: int) -> Wave:
     """(2, BREATH), which repeats without a seam."""
     at = np.fft.rfftfreq(BREATH, 1 / rate)
