@@ -78,7 +78,8 @@ class Game(ABC):
     def music(self, prompt: str, *, seed: int = 0, stems: bool = False, **dials: Any) -> Any:
         """Makes a piece of music and waits for it: .audio float32 (samples, 2), .rate, .score, .sidecar, .save(path).
 
-        Dials are fields of a recipe: bars, bpm, key, style, section, intensity, temperature, ...; `stems` brings .stems.
+        Dials are fields of a recipe: bars, bpm, key, style, section, intensity, temperature, ...; `stems` brings .stems. Styles may
+        have weights: styles={"tense": 2, "combat": 1}.
         """
         parts = () if stems else ("audio", "score")
         return self.submit({"kind": "music", "prompt": prompt, "seed": seed, **dials}, maps=parts).result()

@@ -216,7 +216,8 @@ class MusicStream:
         """Makes the music another from a bar on, without `bar` from the first that is not made yet.
 
         The ticket's result has `.bar`, `.changes` (the fields that are others now) and `.ignored`. Changes are fields of a recipe:
-        style, intensity, density, brightness, section, bpm, key, progression, temperature, top_k, top_p, only, mute.
+        style or styles (a list, or weights by style), weights, intensity, density, brightness, section, bpm, key or scale,
+        progression, temperature, top_k, top_p, only, mute, featuring.
         """
         from .game import Ticket
 
