@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ...assets.bundle import Bundle
 from ...assets.music.score import STREAMS
-from ..engine.backends import open_backend
+from ...assets.refusal import Refusal
+from ..engine.backends import chosen, open_backend
 from ..engine.tokens.job import TokenJob
 from ..engine.tokens.network import Cache, TokenNetwork, prove
 from ..noise import TOKENS, gumbels
@@ -18,6 +19,8 @@ from .conditions import STYLES
 from .recipe import MusicRecipe
 from .resolve import MusicResolved, manifest_of, resolve
 
+LATENT_ONLY = ("reference", "null")
+"""Backends of tests, which know what goes into a model of latents."""
 WIDEST = 128
 """Words that noise is made for; a power of two, so that a stream's noise does not depend on the sizes of others."""
 
@@ -28,6 +31,9 @@ def open_tokens(bundle: Bundle, backend: str, threads: int, cache: Path) -> Toke
     "auto" is ONNX Runtime: of eight bars 0.31 s of processor time, where OpenVINO took 0.72 s (one step is small, and what
     surrounds it counts).
     """
+    if chosen(backend)[0] in LATENT_ONLY:
+        sentence = f"{backend!r} runs models of latents, and music is made of tokens"
+        raise Refusal("unsupported", "backend", sentence, "name another, or serve other bundles with --bundle")
     manifest = manifest_of(bundle)
     step = open_backend("onnxruntime" if backend == "auto" else backend)(bundle.path("step"), 1)
     shape = Cache(manifest.cache.layers, manifest.cache.heads, manifest.cache.window, manifest.cache.head)

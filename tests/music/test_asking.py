@@ -180,3 +180,10 @@ def test_a_scale_alone_keeps_the_tonic(network, course):
         assert refused.value.field == "scale"
     with pytest.raises(Refusal):
         course.steer({"key": "G major", "scale": "minor"}, 2)
+
+
+@pytest.mark.parametrize("backend", ["null:1", "reference"])
+def test_a_backend_that_has_no_tokens_is_refused_in_a_sentence(backend, tmp_path):
+    with pytest.raises(Refusal) as refused:
+        open_tokens(load_bundle(EMBEDDED / "music"), backend, 1, tmp_path)
+    assert refused.value.field == "backend"
