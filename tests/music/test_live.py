@@ -278,3 +278,13 @@ def test_turns_beside_a_whole_stream_s_recipe_come_after_its_own(runtime):
     bars = first_bars(runtime.stream(whole, steering=[{"bar": 2, "changes": {"style": "boss"}}]), 4)
     assert [bar.recipe.styles[0] for bar in bars] == ["menu", "menu", "boss", "boss"]
     assert bars[1].recipe.intensity == 0.7
+
+
+def test_the_first_bar_is_rehearsed_while_it_is_said_and_no_other(runtime, monkeypatch):
+    rehearsed = []
+    monkeypatch.setattr(Player, "rehearse", lambda self, bar, _: rehearsed.append((self._number, len(bar.notes))))
+    bars = first_bars(runtime.stream({"prompt": "combat", "seed": 4, **FAST}), 3)
+    assert len(bars) == 3
+    assert {number for number, _ in rehearsed} == {0}
+    assert [notes for _, notes in rehearsed] == sorted(notes for _, notes in rehearsed)
+    assert rehearsed[-1][1] > 0
