@@ -21,9 +21,11 @@ STAGES: list[tuple[str, float, list[str]]] = [
     ("train_autoencoder", 0.3, []),
     ("train_decoder", 0.05, []),
     ("train_teacher", 0.35, []),
-    ("train_student", 0.1, []),
-    ("train_matching", 0.1, ["--go-on", "0.65"]),
-    ("train_matching", 0.1, ["--mix", "0.5"]),
+    ("train_student", 0.06, []),
+    ("train_matching", 0.06, ["--go-on", "0.65"]),
+    ("train_matching", 0.06, ["--mix", "0.5"]),
+    ("train_matching", 0.06, ["--mix", "0.5"]),
+    ("train_matching", 0.06, ["--mix", "0.75"]),
 ]
 """Trainings in order, each with its share of the time budget and its own options."""
 

@@ -18,8 +18,9 @@ from torch.nn import functional as F
 MAPS = 6
 FACTOR = 8
 """Pixels a latent cell."""
+ROUNDS = 2
+"""Of two conditions in turn: unit norm, and alike in what is even. Each spoils the other a little."""
 BINOMIAL = [1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16]
-CHECKS = [1 / 16, -4 / 16, 6 / 16, -4 / 16, 1 / 16]
 
 
 def wrap(x: Tensor, by: int) -> Tensor:
@@ -86,6 +87,22 @@ class MPConv(nn.Module):
         """Forced weight normalisation (EDM2, section 2.3): keeps raw weights at the norm where their learning rate means it."""
         with torch.no_grad():
             self.weight.copy_(self.normal() * math.sqrt(self.weight[0].numel()))
+
+
+class Shuffled(MPConv):
+    """A convolution whose outputs are the 2 x 2 pixels of each map, in a row, as `pixel_shuffle` takes them.
+
+    What is even all four answer alike: any difference between their sums of weights would lie over every map as a pattern of
+    single pixels, and a loss that compares steps between pixels is glad of one, which hides those between cells.
+    """
+
+    def renormalise(self) -> None:
+        with torch.no_grad():
+            for _ in range(ROUNDS):
+                super().renormalise()
+                pixels = self.weight.unflatten(0, (-1, 4))
+                sums = pixels.mean((3, 4), keepdim=True)
+                self.weight.copy_((pixels - sums + sums.mean(1, keepdim=True)).flatten(0, 1))
 
 
 class Block(nn.Module):
@@ -187,8 +204,7 @@ LAST = 0.1
 
 
 class Sharpen(nn.Module):
-    """Maps (B, 6, h, w) with their finest detail raised, by unsharp masks of 3 and of 5 pixels, and the checkerboard out that
-    four pixels of one cell make which differ by a constant; each map has shares of its own.
+    """Maps (B, 6, h, w) with their finest detail raised, by unsharp masks of 3 and of 5 pixels; each map has shares of its own.
 
     It acts in use only: a decoder that trains behind it would learn to answer softer.
     """
@@ -197,16 +213,15 @@ class Sharpen(nn.Module):
         super().__init__()
         self.register_buffer("fine", torch.zeros(MAPS))
         self.register_buffer("broad", torch.zeros(MAPS))
-        self.register_buffer("checks", torch.zeros(MAPS))
-        rows = ([0.0, 0, 1, 0, 0], [0, 0.25, 0.5, 0.25, 0], BINOMIAL, CHECKS)
-        place, narrow, wide, checks = (torch.outer(row, row) for row in map(torch.tensor, rows))
+        rows = ([0.0, 0, 1, 0, 0], [0, 0.25, 0.5, 0.25, 0], BINOMIAL)
+        place, narrow, wide = (torch.outer(row, row) for row in map(torch.tensor, rows))
         self.register_buffer("place", place, persistent=False)
-        self.register_buffer("masks", torch.stack([place - narrow, place - wide, -checks]), persistent=False)
+        self.register_buffer("masks", torch.stack([place - narrow, place - wide]), persistent=False)
 
     def forward(self, maps: Tensor) -> Tensor:
         if self.training:
             return maps
-        shares = torch.stack([self.fine, self.broad, self.checks], 1)
+        shares = torch.stack([self.fine, self.broad], 1)
         kernels = self.place + (shares[:, :, None, None] * self.masks).sum(1)
         return F.conv2d(wrap(maps, 2), kernels[:, None].to(maps.dtype), groups=MAPS)
 
@@ -228,7 +243,7 @@ class Decoder(nn.Module):
         self.fine = nn.ModuleList(Block(middle if i == 0 else fine, fine) for i in range(shape.blocks[2]))
         self.grain = MPConv(GRAIN, fine, 1)
         self.gate = MPConv(fine, fine, 1)
-        self.leave = MPConv(fine, MAPS * 4, 3)
+        self.leave = Shuffled(fine, MAPS * 4, 3)
         self.sharpen = Sharpen()
         self.gain = nn.Parameter(torch.full((MAPS, 1, 1), 0.25 / LAST))
         self.bias = nn.Parameter(torch.full((MAPS, 1, 1), 0.5 / LAST))

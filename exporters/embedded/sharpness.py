@@ -27,27 +27,20 @@ MOST = 10 ** (4 / 20)
 """How far a frequency is raised at most (4 dB): of what is hardly there, like metallic's grain, more would only be noise."""
 FINEST = 0.1
 """Cycles a pixel from which on power is given back; what is coarser than that is the student's own."""
-CHECKED = tuple(name != "roughness" for name in CHANNELS)
-"""Whether a map is freed of its checkerboard. In roughness, where it is hardly seen, it outweighs the steps at the borders of
-latent cells: without it those at the wrap are 1.11 times as large as inside, with it 1.05."""
 
 
 def fit(sharpen: Sharpen, made: measures.Array, data: measures.Array) -> measures.Array:
-    """Sets the shares of both unsharp masks by least squares, and takes all of the finest checkerboard, which stands far above
-    any grain, out of the maps that are CHECKED; gives the gains that were aimed at (6, bands).
+    """Sets the shares of both unsharp masks by least squares; gives the gains that were aimed at (6, bands).
 
     made, data  maps (N, 6, H, W) in [0, 1]; those made without the filter
     """
     lost = measures.spectrum(data) - measures.spectrum(made)
     middles, bands = measures.rings(made.shape[-1])
     gains = np.where(middles >= FINEST, np.clip(10 ** (lost / 20), 1.0, MOST), 1.0)
-    *raising, checks = (_answer(mask, made.shape[-1], bands) for mask in sharpen.masks.numpy())
-    for i, checked in enumerate(CHECKED):
-        taken = checks if checked else np.zeros_like(checks)
-        answers = np.stack(raising, 1) + taken[:, None]  # raising leaves a checkerboard, so that is taken as well
-        fine, broad = np.linalg.lstsq(answers, gains[i] - 1.0 - taken, rcond=None)[0]
+    answers = np.stack([_answer(mask, made.shape[-1], bands) for mask in sharpen.masks.numpy()], 1)
+    for i, gain in enumerate(gains):
+        fine, broad = np.linalg.lstsq(answers, gain - 1.0, rcond=None)[0]
         sharpen.fine[i], sharpen.broad[i] = float(fine), float(broad)
-        sharpen.checks[i] = float(1.0 + fine + broad) if checked else 0.0
     return np.asarray(gains)
 
 
@@ -64,6 +57,7 @@ def sharpened(out: Path, textures: int, count: int) -> measures.Array:
     student, autoencoder = load_networks(out, "student")
     decoder = autoencoder.decoder
     assert isinstance(decoder, Decoder)
+    decoder.leave.renormalise()  # a mean of weights that meet its conditions nearly meets them
     for share in decoder.sharpen.state_dict().values():
         share.zero_()
     data = generate(out / "procedural", textures)
@@ -75,6 +69,7 @@ def sharpened(out: Path, textures: int, count: int) -> measures.Array:
         model = Autoencoder(AutoencoderShape())
         model.load_state_dict(state[copy])
         model.decoder.sharpen.load_state_dict(decoder.sharpen.state_dict())
+        model.decoder.leave.renormalise()
         state[copy] = model.state_dict()
     torch.save(state, out / "autoencoder" / "state.pt")
     return gains

@@ -7,7 +7,8 @@ Consistency distillation alone answers with the mean of what may be there, which
 network learns the flow of the student's own textures, and the difference between its clean estimate and the guided teacher's
 says how the student must change. After Yin, Gharbi, Park, Zhang, Shechtman, Durand, Freeman, "Improved distribution matching
 distillation for fast image synthesis" (DMD2), 2024, https://arxiv.org/abs/2405.14867. As there a discriminator helps, which
-sees real data: the teacher's own faults need not be learnt, and seeds stay as different as data are.
+sees real data: the teacher's own faults need not be learnt, and seeds stay as different as data are. What still adds up from step
+to step is a shift of all of a material's textures; `moments` draws that back to data.
 
 A run that seldom goes on from the first step sharpens one step and loses at four, one that often does the other way round;
 weights between those before and after a second run keep most of both. After Wortsman et al., "Robust fine-tuning of zero-shot

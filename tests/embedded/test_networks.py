@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from torch.nn import functional as F
 
 from cadenza.assets.refusal import Refusal
 from cadenza.exporters.embedded import critic, losses
@@ -17,6 +18,7 @@ from cadenza.exporters.embedded.networks import (
     Block,
     Denoiser,
     DenoiserShape,
+    Shuffled,
     fold,
     renormalise,
     up,
@@ -114,6 +116,21 @@ def test_folding_and_renormalising_change_nothing(denoiser):
     again = copy.deepcopy(denoiser)
     renormalise(again)
     torch.testing.assert_close(again(*inputs), before, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_last_layer_gives_an_even_picture_no_pattern_of_pixels():
+    torch.manual_seed(0)
+    last = Shuffled(16, 24, 3)
+    even = torch.randn(3, 16, 1, 1).expand(3, 16, 8, 8)
+    before = F.pixel_shuffle(last(even), 2).std((2, 3))
+    for _ in range(3):  # as after each step of a training
+        last.renormalise()
+    after = F.pixel_shuffle(last(even), 2).std((2, 3))
+    assert before.min() > 1e-2
+    assert after.max() < 1e-4
+    norms = last.weight.flatten(1).norm(dim=1)
+    torch.testing.assert_close(norms, norms.mean().expand_as(norms), rtol=1e-3, atol=0)
 
 
 @torch.no_grad()
