@@ -29,7 +29,7 @@ data with it: kernel distance 0.023, against 0.050 with 1."""
 STRIDE = 1 / 16
 """How far along the teacher's path the student's target lies, in time."""
 GRID = 4
-"""A share of the training looks at just the times k / GRID, at which the student is matched afterwards."""
+"""A share of the training looks at just the times k / GRID, as the matching does."""
 
 
 def clean_estimate(model: Denoiser, x: Tensor, time: Tensor, condition: Tensor) -> Tensor:
