@@ -42,7 +42,7 @@ TYPICAL: dict[str, float] = {
     "ambient": -15.4, "exploration": -18.2, "tense": -19.0, "combat": -16.6, "boss": -13.1, "victory": -16.7,
     "town": -19.6, "dungeon": -19.2, "menu": -17.3,
 }  # fmt: skip
-"""LUFS of a style's usual piece before any gain, over six seeds of the shipped model, which lie within 1.9 of it. A stream cannot
+"""LUFS of a style's usual piece before any gain, over six seeds of the shipped model; a quiet one lies up to 2.6 below it. A stream cannot
 know its loudness beforehand, so each style has one gain: calm bars are quieter than wild ones, and nothing pumps."""
 
 

@@ -146,6 +146,7 @@ def test_the_installed_size_counts_what_the_runtime_requires_and_no_torch():
 def test_the_embedded_weights_in_a_plain_torch_loop_are_compared_and_give_the_same_latent():
     torch = pytest.importorskip("torch")
     from cadenza.exporters.embedded.baseline import as_trained, load_networks
+    from cadenza.exporters.embedded.networks import GRAIN
 
     folder = embedded_bundles()[0]
     with Runtime([folder], "onnxruntime") as runtime:
@@ -167,6 +168,7 @@ def test_the_embedded_weights_in_a_plain_torch_loop_are_compared_and_give_the_sa
     assert np.abs(raw - ours).max() <= 1e-4 * np.abs(ours).max()
     with torch.inference_mode():
         plain = as_trained(denoiser)(*map(torch.from_numpy, (latent, time, condition))).numpy()
-        maps, plain_maps = (made(torch.from_numpy(latent)).numpy() for made in (decoder, as_trained(decoder)))
+        given = [torch.from_numpy(latent), torch.rand(2, GRAIN, 32, 64) - 0.5]
+        maps, plain_maps = (made(*given).numpy() for made in (decoder, as_trained(decoder)))
     assert np.abs(plain - raw).max() <= 1e-3 * np.abs(raw).max()  # float16 weights: their norms are 1 to three digits
     assert np.abs(plain_maps - maps).max() <= 1e-3 * np.abs(maps).max()

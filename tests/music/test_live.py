@@ -265,10 +265,14 @@ def test_a_tail_rings_and_falls_silent():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("style", list(TYPICAL))
-def test_a_style_is_about_as_loud_as_asked(runtime, style):
-    bars = first_bars(runtime.stream({"style": style, "prompt": "", "seed": 50}, ahead=8), 8)
-    sound = np.concatenate([bar.chunk.audio for bar in bars])
-    assert abs(loudness(np.ascontiguousarray(sound.T), 48000) + 23.0) < 2.5
+def test_a_style_s_usual_piece_is_as_loud_as_asked(runtime, style):
+    found = []
+    for seed in range(50, 55):
+        bars = first_bars(runtime.stream({"style": style, "prompt": "", "seed": seed}, ahead=8), 8)
+        sound = np.concatenate([bar.chunk.audio for bar in bars])
+        found.append(loudness(np.ascontiguousarray(sound.T), 48000) + 23.0)
+    assert abs(np.median(found)) < 1.0, found
+    assert np.abs(found).max() < 3.0, found
 
 
 def test_turns_beside_a_whole_stream_s_recipe_come_after_its_own(runtime):
