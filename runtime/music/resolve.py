@@ -265,6 +265,7 @@ def _styles(asked: Mapping[str, Any], said: Said) -> tuple[tuple[str, ...], tupl
         raise WrongType("styles", given, "one style, a list of them, or weights by style")
     for style in styles:
         checks.one_of(style, "style", c.STYLES)
+    styles = tuple(dict.fromkeys(styles))
     if said.styles and set(said.styles) != set(styles):
         _against("style", ", ".join(styles), ", ".join(said.styles))
     if isinstance(given, Mapping):
@@ -273,7 +274,7 @@ def _styles(asked: Mapping[str, Any], said: Said) -> tuple[tuple[str, ...], tupl
         return _weighed(styles, list(given.values()))
     if "weights" in asked:
         return _weighed(styles, asked["weights"])
-    return _weighed(tuple(dict.fromkeys(styles)), spoken and [said.weights.get(style, 1.0) for style in styles])
+    return _weighed(styles, spoken and [said.weights.get(style, 1.0) for style in styles])
 
 
 def _weighed(styles: tuple[str, ...], weights: Any) -> tuple[tuple[str, ...], tuple[float, ...]]:
@@ -281,8 +282,8 @@ def _weighed(styles: tuple[str, ...], weights: Any) -> tuple[tuple[str, ...], tu
         return styles, ()
     if not isinstance(weights, list | tuple):
         raise WrongType("weights", weights, "a list with a number for each style")
-    if len(weights) != len(set(styles)):
-        sentence = f"are {len(weights)}, and there are {len(set(styles))} styles"
+    if len(weights) != len(styles):
+        sentence = f"are {len(weights)}, and there are {len(styles)} styles"
         raise Refusal("contradiction", "weights", sentence, "give each style one")
     for weight in weights:
         if checks.number(weight, "weights", 0.0, WEIGHT_LIMIT) == 0.0:

@@ -26,6 +26,7 @@ def course(network):
     [
         dict(styles={"combat": 3, "tense": 1}),
         dict(styles={"tense": 1, "combat": 3}),
+        dict(styles=["combat", "combat", "tense"], weights=[3, 1]),
         dict(styles=["combat", "tense"], weights=[3, 1]),
         dict(prompt="combat:3 and tense"),
         dict(prompt="tense:1, battle:3"),
