@@ -54,7 +54,7 @@ class Store:
             what = "fits several records" if found else "is not in the store"
             raise Refusal("unknown", "recipe", f"{id[:12]} {what} of {self.folder}", "give the file that make wrote")
         try:
-            record: dict[str, Any] = json.loads(found[0].read_text())
+            record: dict[str, Any] = json.loads(found[0].read_text(encoding="utf-8"))
             record["recipe"], record["digest"]
         except (ValueError, KeyError, TypeError) as error:
             raise Corrupt(

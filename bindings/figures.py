@@ -194,7 +194,7 @@ def server(folder: Path, backend: str, threads: int | None = None) -> Iterator[t
     command = [sys.executable, "-m", "cadenza", "serve", "--bind", "tcp://127.0.0.1:*"]
     command += ["--bundle", str(folder), "--backend", backend]
     command += ["--threads", str(threads)] if threads else []
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8") as process:
         try:
             yield _address(process), process
         finally:
@@ -215,7 +215,7 @@ def _address(process: subprocess.Popen[str]) -> str:
 def resident_mb(pid: int) -> float | None:
     """The largest resident memory of a process so far, in MB; None where there is no /proc."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     except OSError:
         return None
     kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
@@ -270,7 +270,7 @@ def torch_ratios(
     exact = [name for name, runtime in runtimes.items() if _precision(runtime) == "float32"]
     games = {name: InprocGame(runtimes[name], owned=False) for name in dict.fromkeys([best, *exact])}
     command = [sys.executable, "-m", TORCH, str(bench.folder), "--threads", str(threads), "--steps", str(STEPS)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8") as child:
         assert child.stdin is not None
         assert child.stdout is not None
         ended = json.dumps(dict.fromkeys(TORCH_WAYS.values(), "it ended"))
@@ -321,7 +321,7 @@ def _cold_start(bench: Bench, backend: str, home: str) -> float:
     environment = {**os.environ, "CADENZA_HOME": home}
     began = time.perf_counter()
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", env=environment
     ) as process:
         assert process.stdout is not None
         if not process.stdout.readline():

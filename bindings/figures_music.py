@@ -178,7 +178,7 @@ def _seconds(bar: StreamBar, music: MusicStream) -> float:
 def _processor_seconds(pid: int) -> float:
     """Of a process so far; 0 where there is no /proc."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

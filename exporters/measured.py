@@ -36,7 +36,7 @@ def write_measured(
     folder = bundle.folder / FOLDER
     folder.mkdir(exist_ok=True)
     numbers = {**measure(bundle), **(more or {})}
-    (folder / "measured.json").write_text(json.dumps(numbers, indent=1) + "\n")
+    (folder / "measured.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     pictures = dict(files or {})
     if find_spec("matplotlib") is not None:
         from .plots import plot

@@ -24,7 +24,7 @@ FILES = [
 def imported(path):
     """Dotted names that a file imports, relative ones resolved against the package root."""
     package = path.relative_to(ROOT).parent.parts
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from ((alias.name.split(".")[0], None) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -49,7 +49,7 @@ def test_imports_go_one_way_and_heavy_libraries_stay_with_the_exporters(path):
 
 
 def test_every_subpackage_is_listed_in_pyproject():
-    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"])
     found = {"cadenza"} | {
         ".".join(("cadenza", *init.parent.relative_to(ROOT).parts))
         for f in FOLDERS
@@ -59,5 +59,26 @@ def test_every_subpackage_is_listed_in_pyproject():
 
 
 def test_no_source_file_is_longer_than_four_hundred_lines():
-    long = {str(path.relative_to(ROOT)): n for path in FILES if (n := len(path.read_text().splitlines())) > 400}
+    long = {
+        str(path.relative_to(ROOT)): n
+        for path in FILES
+        if (n := len(path.read_text(encoding="utf-8").splitlines())) > 400
+    }
     assert not long
+
+
+def words(call):
+    """Names that a call's arguments are given by."""
+    return {word.arg for word in call.keywords}
+
+
+def test_text_is_read_and_written_as_utf_8_whatever_the_locale():
+    left = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in [*FILES, *sorted((ROOT / "tests").rglob("*.py"))]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if node.func.attr in {"read_text", "write_text"} or "text" in words(node)
+        if "encoding" not in words(node)
+    ]
+    assert not left

@@ -65,7 +65,7 @@ def save(
     if sidecar:
         names = {name: path.with_suffix(f".{name}{path.suffix}").name for name in music.stems} if stems else {}
         described = path.with_suffix(".json")
-        described.write_text(json.dumps(facts(music, path.name, names), indent=1) + "\n")
+        described.write_text(json.dumps(facts(music, path.name, names), indent=1) + "\n", encoding="utf-8")
         written.append(described)
     return written
 

@@ -95,7 +95,7 @@ def playing(bundles: Sequence[Path] | None, took: dict[str, float], stage: str, 
     command += [word for folder in bundles or () for word in ("--bundle", str(folder))]
     with contextlib.ExitStack() as undo:
         with timed(took, stage, silent):
-            process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+            process = subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8")
             undo.callback(_end, process)
             game = undo.enter_context(connect(_address(process), timeout=10))
         yield game

@@ -212,14 +212,14 @@ def run(folder: Path, stage: str, threads: int) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     made |= {"threads": threads, "stage_s": round(time.perf_counter() - began, 1), "peak_memory_gb": round(peak, 2)}
     known = found(folder)
-    (folder / FILE).write_text(json.dumps({**known, stage: made}, indent=1) + "\n")
+    (folder / FILE).write_text(json.dumps({**known, stage: made}, indent=1) + "\n", encoding="utf-8")
     print(json.dumps({"stage": stage, **made}), flush=True)
 
 
 def found(folder: Path) -> dict[str, Found]:
     """What stages have found so far, by stage."""
     path = folder / FILE
-    return dict(json.loads(path.read_text())) if path.is_file() else {}
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def summary(known: dict[str, Found]) -> str:

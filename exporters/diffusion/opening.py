@@ -62,7 +62,7 @@ def _single(path: Path, config: str) -> Any:
         index = Path(config) / INDEX
         if not index.is_file():
             raise Refusal("missing", "config", f"{config} has no {INDEX}", "give the folder of a diffusers pipeline")
-        name = json.loads(index.read_text())["_class_name"]
+        name = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
     else:
         name = _recognised(path)
     more = {"config": config, "local_files_only": True} if config else {"local_files_only": _offline()}

@@ -57,7 +57,7 @@ class Kept:
     def __init__(self, folder: Path, key: str | None) -> None:
         self.folder, self._key = folder, key
         named = folder / "key"
-        if key is None or not named.is_file() or named.read_text() != key:
+        if key is None or not named.is_file() or named.read_text(encoding="utf-8") != key:
             self.clear()
 
     def graph(self, name: str, make: Callable[[], onnx.ModelProto]) -> onnx.ModelProto:
@@ -69,7 +69,7 @@ class Kept:
             part = self.folder / f"{name}.part"
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
-            (self.folder / "key").write_text(self._key)
+            (self.folder / "key").write_text(self._key, encoding="utf-8")
             onnx.save_model(
                 make(), part / path.name, save_as_external_data=True, all_tensors_to_one_file=True, location="weights"
             )

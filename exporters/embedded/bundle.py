@@ -30,7 +30,7 @@ LICENCE = "MIT; trained in part on Freedoom's textures, BSD-3-Clause, see NOTICE
 def export(training: Path, folder: Path) -> Bundle:
     """The student and the decoder of a training folder as a verified bundle."""
     student, autoencoder = load_networks(training, "student")
-    notice = (files(__package__) / "NOTICE").read_text()
+    notice = (files(__package__) / "NOTICE").read_text(encoding="utf-8")
     return export_texture_bundle(folder, fold(student), fold(autoencoder.decoder), {"NOTICE": notice}, **fields())
 
 

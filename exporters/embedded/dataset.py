@@ -101,7 +101,7 @@ def generate(folder: Path, count: int, first_seed: int = 0, plain: bool = False)
     """The first `count` samples of the set in a folder, made where it is missing or shorter."""
     folder.mkdir(parents=True, exist_ok=True)
     about = folder / "set.json"
-    known = json.loads(about.read_text()) if about.is_file() else {}
+    known = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
     if (known.get("first_seed"), known.get("size")) != (first_seed, SIZE) or known["count"] < count:
         part = folder / "maps.part"
         maps = np.lib.format.open_memmap(part, "w+", np.uint8, (count, len(CHANNELS), SIZE, SIZE))
@@ -113,7 +113,7 @@ def generate(folder: Path, count: int, first_seed: int = 0, plain: bool = False)
         maps.flush()
         part.replace(folder / "maps.npy")
         np.save(folder / "conditions.npy", conditions)
-        about.write_text(json.dumps({"count": count, "first_seed": first_seed, "size": SIZE}))
+        about.write_text(json.dumps({"count": count, "first_seed": first_seed, "size": SIZE}), encoding="utf-8")
     maps = np.load(folder / "maps.npy")[
         :count
     ]  # in memory: reading samples at random from a disk is slower than training

@@ -57,9 +57,12 @@ def keep(out: Path) -> None:
     teacher = averaged(out / "teacher", "denoiser", Denoiser(DenoiserShape()))
     np.savez(KEPT / "autoencoder.npz", **pack(autoencoder))  # type: ignore[arg-type]
     np.savez(KEPT / "teacher.npz", **pack(teacher))  # type: ignore[arg-type]
-    logs = {name: (out / name / "log.jsonl").read_text().splitlines() for name in ("autoencoder", "teacher", "student")}
+    logs = {
+        name: (out / name / "log.jsonl").read_text(encoding="utf-8").splitlines()
+        for name in ("autoencoder", "teacher", "student")
+    }
     curves = {name: [json.loads(line) for line in lines] for name, lines in logs.items()}
-    (KEPT / "curves.json").write_text(json.dumps(curves, indent=0) + "\n")
+    (KEPT / "curves.json").write_text(json.dumps(curves, indent=0) + "\n", encoding="utf-8")
 
 
 def restore(out: Path) -> None:

@@ -42,7 +42,7 @@ def encode(folder: Path, model: Autoencoder, data: Dataset, copies: int, key: st
     """`copies` latents of every sample, each shifted and mirrored afresh; kept in the folder under a key of the model."""
     about = folder / "latents.json"
     wanted = {"key": key, "copies": copies, "samples": len(data)}
-    if not about.is_file() or json.loads(about.read_text()) != wanted:
+    if not about.is_file() or json.loads(about.read_text(encoding="utf-8")) != wanted:
         folder.mkdir(parents=True, exist_ok=True)
         rng = np.random.default_rng(1)
         order = np.tile(np.arange(len(data)), copies)
@@ -50,7 +50,7 @@ def encode(folder: Path, model: Autoencoder, data: Dataset, copies: int, key: st
         encoder = torch.compile(model.encoder)
         parts = [_encode(encoder, data, chunk, rng) for chunk in tqdm(chunks, "latents", unit="batch")]
         np.save(folder / "latents.npy", np.concatenate(parts))
-        about.write_text(json.dumps(wanted))
+        about.write_text(json.dumps(wanted), encoding="utf-8")
     return Latents(np.load(folder / "latents.npy"), np.tile(data.conditions, (copies, 1)))
 
 

@@ -155,7 +155,7 @@ def main(
     write: Annotated[bool, typer.Option(help="put the numbers into the bundle, which changes its digest")] = False,
 ) -> None:
     text = json.dumps(report(bundle, training, seeds, out), indent=1) + "\n"
-    (out / "quality.json").write_text(text)
+    (out / "quality.json").write_text(text, encoding="utf-8")
     print(text, end="")
     if write:
         print(f"{bundle}: {add_files(load_bundle(bundle), {'quality.json': text.encode()}).digest}")

@@ -115,7 +115,7 @@ class Run:
         part = self.folder / "state.part"
         torch.save(state, part)
         part.replace(self.folder / "state.pt")
-        with (self.folder / "log.jsonl").open("a") as log:
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(row) + "\n")
 
     def _resume(self) -> None:

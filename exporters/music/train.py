@@ -132,7 +132,7 @@ def save(folder: Path, model: Decoder, average: Decoder, row: dict[str, object],
     part = folder / "state.part"
     torch.save({**state, "shape": model.shape.to_dict()}, part)
     part.replace(folder / "state.pt")
-    with (folder / "log.jsonl").open("a") as log:
+    with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
         log.write(
             json.dumps({**row, "held_out": {name: held_out(average, pool) for name, pool in kept.items()}}) + "\n"
         )

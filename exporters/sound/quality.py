@@ -105,7 +105,7 @@ def report(bundle: Path, steps: Sequence[int], count: int, out: Path) -> dict[st
                 rows[sound]["named"] = float((classifier.named(model, made[sound]) == i).mean())
             figures[f"{number} steps"] = {"mean": means(rows), **rows}
             sheet(out / f"sheet-{number}.png", {sound: (real[sound][0][:2], made[sound][:3]) for sound in SOUNDS})
-    (out / "quality.json").write_text(json.dumps(rounded(figures), indent=1) + "\n")
+    (out / "quality.json").write_text(json.dumps(rounded(figures), indent=1) + "\n", encoding="utf-8")
     return figures
 
 

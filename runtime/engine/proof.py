@@ -70,7 +70,7 @@ def prove(
     key = json.dumps([bundle.digest, *made_by, BATCH, sizes, *([name] if name != "step" else [])])
     path = cache / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
         return Proof(found["fixed_batch"], found["any_threads"])
     except (OSError, ValueError, KeyError):
         samples = [_samples(bundle, size, name) for size in sizes]
@@ -82,7 +82,7 @@ def prove(
             proof = Proof(fixed_batch, one_thread is None or _equal(_alone(graphs, samples), one_thread.result()))
     cache.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps({"fixed_batch": proof.fixed_batch, "any_threads": proof.any_threads}))
+    part.write_text(json.dumps({"fixed_batch": proof.fixed_batch, "any_threads": proof.any_threads}), encoding="utf-8")
     os.replace(part, path)
     return proof
 

@@ -63,7 +63,7 @@ def size(path):
 
 
 def lines(path):
-    return [line for line in path.read_text().splitlines() if line.strip()]
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def test_the_first_example_is_short_and_shows_every_map(run):
@@ -95,11 +95,11 @@ def test_the_sweep_draws_a_sheet_of_sixteen(run, tmp_path):
 
 def test_every_example_is_run_here_and_named_in_its_readme():
     assert [path.name[0] for path in EXAMPLES] == ["1", "2", "3", "4"]
-    page = (ROOT / "bindings" / "python" / "README.md").read_text()
+    page = (ROOT / "bindings" / "python" / "README.md").read_text(encoding="utf-8")
     assert all(path.name in page for path in EXAMPLES)
 
 
 def test_the_client_in_the_readme_is_the_frame_loop_and_has_at_most_fifteen_lines():
-    code = EXAMPLES[1].read_text().split('"""\n', 1)[1].strip()
-    assert code in (ROOT / "README.md").read_text()
+    code = EXAMPLES[1].read_text(encoding="utf-8").split('"""\n', 1)[1].strip()
+    assert code in (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(lines(EXAMPLES[1])) <= 15

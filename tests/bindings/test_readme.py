@@ -11,7 +11,7 @@ from cadenza.runtime import Process, compile_plan
 from cadenza.runtime.solver.samplers import SAMPLERS
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "README.md").read_text()
+PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", PAGE, re.DOTALL)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
 SHELL = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
@@ -58,7 +58,7 @@ def test_every_command_of_the_readme_exists_with_its_options():
 
 def test_ci_runs_the_readmes_test_command():
     test = next(line for line in SHELL if "pytest" in line)
-    assert test in (ROOT / ".ci" / "run").read_text().splitlines()
+    assert test in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
 
 
 def test_every_path_that_the_readme_names_is_there():

@@ -173,9 +173,9 @@ def spoil(folder, how):
     elif how == "missing":
         (folder / "step.onnx").unlink()
     elif how == "no json":
-        manifest.write_text("{")
+        manifest.write_text("{", encoding="utf-8")
     else:
-        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **how}))
+        manifest.write_text(json.dumps({**json.loads(manifest.read_text(encoding="utf-8")), **how}), encoding="utf-8")
 
 
 def start(folder, how):

@@ -15,8 +15,8 @@ from cadenza.bridge import messages as m
 from cadenza.bridge.protocol import CLIENT_TYPES, SERVER_TYPES, decode_client, decode_server, encode, peek
 
 FOLDER = Path(bridge.__file__).parent
-VECTORS = json.loads((FOLDER / "vectors.json").read_text())["vectors"]
-PAGE = (FOLDER / "PROTOCOL.md").read_text()
+VECTORS = json.loads((FOLDER / "vectors.json").read_text(encoding="utf-8"))["vectors"]
+PAGE = (FOLDER / "PROTOCOL.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])

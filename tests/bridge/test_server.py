@@ -373,7 +373,7 @@ print("ended", flush=True)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_cleanly_within_two_seconds(number):
     here = os.path.dirname(__file__)
-    with subprocess.Popen([sys.executable, "-c", SCRIPT, here], stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen([sys.executable, "-c", SCRIPT, here], stdout=subprocess.PIPE, encoding="utf-8") as server:
         with connect(server.stdout.readline().strip()) as game:
             game.submit({"prompt": "stone"})
             game.stats()

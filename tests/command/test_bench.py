@@ -76,7 +76,7 @@ def test_every_figure_is_a_number_or_says_why_not(bundle):
         ]
     script = "\n".join([*lines, "main()"])
     words = ["bench", "--bundle", str(bundle.folder), "--rounds", "1", "--json"]
-    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert set(found) >= FIGURES

@@ -76,8 +76,8 @@ def test_make_writes_maps_and_a_record_that_replays(make, run, home, tmp_path):
         status, out, _ = run("replay", recipe, *serve)
         told = json.loads(out)
         assert (status, told["same"], told["digest"]) == (0, True, result["digest"])
-    record = json.loads((tmp_path / "wall.json").read_text())
-    (tmp_path / "wall.json").write_text(json.dumps({**record, "digest": "0" * 64}))
+    record = json.loads((tmp_path / "wall.json").read_text(encoding="utf-8"))
+    (tmp_path / "wall.json").write_text(json.dumps({**record, "digest": "0" * 64}), encoding="utf-8")
     assert run("replay", tmp_path / "wall.json", *serve)[0] == 1
 
 
@@ -188,7 +188,7 @@ def test_samplers_are_listed_with_what_their_plans_say(run):
 
 def command(home, *words):
     environment = {**os.environ, "CADENZA_HOME": str(home)}
-    terms = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    terms = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", env=environment)
     return subprocess.Popen([sys.executable, "-m", "cadenza", *map(str, words)], **terms)
 
 
@@ -236,7 +236,7 @@ def test_an_interrupted_demo_takes_its_server_with_it(home, tmp_path):
     with command(home, "demo", "--out", tmp_path, "--bundle", home / "toy") as demo:
         assert next(line for line in demo.stderr if line.startswith("server"))
         children = Path(f"/proc/{demo.pid}/task/{demo.pid}/children")
-        servers = children.read_text().split() if children.exists() else []
+        servers = children.read_text(encoding="utf-8").split() if children.exists() else []
         demo.send_signal(signal.SIGTERM)
         demo.communicate(timeout=30)
     assert demo.returncode == 130

@@ -124,11 +124,11 @@ def test_travel_writes_its_frames_and_a_sheet(tmp_path, monkeypatch):
 def test_names_says_what_a_name_or_a_scheduler_config_means(tmp_path):
     assert run(names, "DPM++ 2M SDE Karras") == {"sampler": "dpmpp_2m_sde", "spacing": "karras", "options": {}}
     config = tmp_path / "scheduler_config.json"
-    config.write_text(json.dumps({"_class_name": "LCMScheduler", "timestep_spacing": "trailing"}))
+    config.write_text(json.dumps({"_class_name": "LCMScheduler", "timestep_spacing": "trailing"}), encoding="utf-8")
     read = run(names, str(config))
     assert (read["sampler"], read["process"]["kind"]) == ("lcm", "vp")
     assert "timestep_spacing" in read["no_effect"]
-    config.write_text("{")
+    config.write_text("{", encoding="utf-8")
     with pytest.raises(Refusal, match="no JSON"):
         run(names, str(config))
 

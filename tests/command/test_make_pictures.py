@@ -68,7 +68,7 @@ def test_a_picture_from_a_file_is_named_in_the_recipe_and_found_again_by_replay(
 def test_what_is_no_picture_is_one_sentence(run, home, tmp_path, monkeypatch):
     monkeypatch.chdir(home)
     Image.fromarray(np.zeros((64, 64, 4), np.uint8)).save(home / "clear.png")
-    (home / "text.png").write_text("no picture")
+    (home / "text.png").write_text("no picture", encoding="utf-8")
     for words, sentence in (
         (("--input", "depth=clear.png"), "picture of mode RGBA"),
         (("--input", "depth=text.png"), "cannot be read as a picture"),

@@ -118,7 +118,7 @@ def test_make_flipbook_writes_sheets_of_all_maps_that_replay(run, tmp_path):
         assert np.array_equal(np.asarray(playing.convert("RGB")), first)
         playing.seek(3)
         assert np.array_equal(np.asarray(playing.convert("RGB")), last)
-    assert json.loads((tmp_path / "fire.json").read_text())["sheet"] == kinds.SHEET
+    assert json.loads((tmp_path / "fire.json").read_text(encoding="utf-8"))["sheet"] == kinds.SHEET
     assert run("replay", out)[1]["same"]
 
 

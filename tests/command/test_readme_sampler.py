@@ -31,7 +31,7 @@ PROCESSES = [(Process.ve(), "x0"), (Process.flow(), "flow"), (Process.trig(), "v
 @pytest.fixture(autouse=True)
 def name():
     """The README's block, run; it may be 15 lines at most."""
-    (code,) = re.findall(r"```python\n((?:(?!```).)*SAMPLERS\[.*?)```", README.read_text(), re.DOTALL)
+    (code,) = re.findall(r"```python\n((?:(?!```).)*SAMPLERS\[.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert sum(bool(line.strip()) for line in code.splitlines()) <= 15
     before = dict(SAMPLERS)
     exec(code, {})

@@ -82,7 +82,7 @@ def test_the_weights_fit_the_repository_and_bring_their_notice():
     bundle = load_bundle(EMBEDDED / "texture")
     heavy = [path for folder in (bundle.folder, KEPT) for path in folder.iterdir()]
     assert sum(path.stat().st_size for path in heavy) <= REPOSITORY_LIMIT
-    assert "Freedoom" in (bundle.folder / "NOTICE").read_text()
+    assert "Freedoom" in (bundle.folder / "NOTICE").read_text(encoding="utf-8")
     words = bundle.describe()
     assert words["materials"] == list(MATERIALS)
     assert len(words["materials"]) >= 24

@@ -37,6 +37,6 @@ def served(folder, home, backend="onnxruntime", **request):
     asked = {"prompt": "low wall", "seed": 1, **request}
     command = [sys.executable, "-c", SCRIPT, str(folder), json.dumps(asked), backend]
     where = {**os.environ, "CADENZA_HOME": str(home)}
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=where)
+    ended = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, env=where)
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)

@@ -37,7 +37,7 @@ def file(pipe, tmp_path_factory):
 @pytest.mark.timeout(2400)
 def test_an_adapted_latent_is_equal_to_diffusers_in_graphs_and_over_the_socket(reading, tmp_path):
     pipe, file, made = reading.pipe, reading.adapter, reading.bundle
-    errors = json.loads((made.folder / "report.json").read_text())["diffusers"]
+    errors = json.loads((made.folder / "report.json").read_text(encoding="utf-8"))["diffusers"]
     stages = [f"adapter style, {what}" for what in ("2 steps", "2 steps, loop graph", "embedding", "unconditional")]
     assert all(errors[stage] <= 1e-5 for stage in stages), errors
     own = type(pipe)(**{**pipe.components, "unet": shared(pipe.unet)}, requires_safety_checker=False)

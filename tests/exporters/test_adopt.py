@@ -78,7 +78,7 @@ def foreign():
 @pytest.fixture
 def files(tmp_path):
     onnx.save(foreign()[0], tmp_path / "denoiser.onnx")
-    (tmp_path / "manifest.toml").write_text(DESCRIPTION)
+    (tmp_path / "manifest.toml").write_text(DESCRIPTION, encoding="utf-8")
     return tmp_path
 
 
@@ -117,7 +117,7 @@ def test_the_command_adopts_without_torch(files):
         f"sys.exit(run(['export', {str(files / 'denoiser.onnx')!r}, '--adopt', {str(files / 'manifest.toml')!r}, "
         f"'--out', {str(files / 'out')!r}]))"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
     assert ended.returncode == 0, ended.stderr
     assert (files / "out" / "bundle.json").is_file()
 
@@ -141,7 +141,7 @@ def test_the_command_adopts_without_torch(files):
     ],
 )
 def test_a_wrong_description_is_refused_by_name(files, old, new, named):
-    (files / "manifest.toml").write_text(DESCRIPTION.replace(old, new))
+    (files / "manifest.toml").write_text(DESCRIPTION.replace(old, new), encoding="utf-8")
     with pytest.raises(Refusal, match=named):
         adopt(files / "denoiser.onnx", files / "manifest.toml", files / "out")
 
@@ -164,7 +164,7 @@ def test_a_network_that_paints_colours_becomes_a_texture(tmp_path, monkeypatch):
     )
     told = told.replace('words = ["ruggedness"]', "words = []").replace('condition = "scalar"\n', "")
     told = told.replace("noisy", "x").replace('sigma"', 't"').replace("clean", "y")
-    (tmp_path / "m.toml").write_text(told)
+    (tmp_path / "m.toml").write_text(told, encoding="utf-8")
     bundle = adopt(tmp_path / "d.onnx", tmp_path / "m.toml", tmp_path / "out")
     with Runtime([bundle.folder]) as runtime:
         made = runtime.submit({"kind": "texture", "prompt": "", "seed": 3, "size": 32}).wait(20)
@@ -192,5 +192,5 @@ def test_an_adoption_that_stops_leaves_what_was_there(files, monkeypatch):
 
 
 def test_the_documented_description_is_read():
-    text = (Path(adopt_module.__file__).parent / "EXPORT.md").read_text()
+    text = (Path(adopt_module.__file__).parent / "EXPORT.md").read_text(encoding="utf-8")
     assert description.convert(text.split("```toml")[1].split("```")[0]).inputs.condition == "scalar"

@@ -34,7 +34,7 @@ def pipe():
 @pytest.mark.timeout(2400)
 def test_a_controlled_latent_is_equal_to_diffusers_and_shares_the_networks_weights(reading):
     pipe, made = reading.pipe, reading.bundle
-    errors = json.loads((made.folder / "report.json").read_text())["diffusers"]
+    errors = json.loads((made.folder / "report.json").read_text(encoding="utf-8"))["diffusers"]
     stages = [f"control depth, {n} steps{rest}" for n in (2, 4) for rest in ("", ", loop graph")]
     assert set(stages) <= set(errors)
     assert all(errors[stage] <= 1e-5 for stage in stages), errors
@@ -85,7 +85,7 @@ def test_a_large_network_is_controlled_as_diffusers_controls_it(tmp_path):
         hurry(patch)
         options = Options(family="lightning", steps=(2,), controls=(("canny", str(tmp_path / "net")),))
         made = export_pipeline(pipe, tmp_path / "out", options)
-    errors = json.loads((made.folder / "report.json").read_text())["diffusers"]
+    errors = json.loads((made.folder / "report.json").read_text(encoding="utf-8"))["diffusers"]
     assert all(errors[f"control canny, 2 steps{rest}"] <= 1e-5 for rest in ("", ", loop graph")), errors
     assert made.manifest.reads == {"step_control_canny": ["canny", "canny_strength"]}
 

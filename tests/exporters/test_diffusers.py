@@ -45,7 +45,7 @@ def bundle(saved, tmp_path_factory):
 
 
 def test_a_saved_pipeline_is_equal_to_diffusers_at_each_step_count(bundle):
-    report = json.loads((bundle.folder / "report.json").read_text())
+    report = json.loads((bundle.folder / "report.json").read_text(encoding="utf-8"))
     rows = {n: [f"input of row {row} of {n}" for row in range(1, n + 1)] for n in (2, 4)}
     stages = [*rows[2], "latent, 2 steps", "unrolled, 2 steps", *rows[4], "latent, 4 steps"]
     assert list(report["diffusers"]) == ["text", *stages, "encoded", "decoded", "painted"]
@@ -71,7 +71,7 @@ OTHERS = {
 def test_every_architecture_is_equal_to_diffusers_at_each_recommended_step_count_and_is_served(family, tmp_path, quick):
     OTHERS[family]().save_pretrained(tmp_path / "pipeline")
     made = export_pipeline(open_pipeline(str(tmp_path / "pipeline")), tmp_path / "bundle", Options())
-    errors = json.loads((made.folder / "report.json").read_text())["diffusers"]
+    errors = json.loads((made.folder / "report.json").read_text(encoding="utf-8"))["diffusers"]
     assert made.manifest.provenance["family"] == family
     assert {"text", *(f"latent, {n} steps" for n in FAMILIES[family].steps), "decoded", "painted"} <= set(errors)
     assert all(error <= 1e-5 for error in errors.values())
@@ -98,7 +98,7 @@ def test_a_precision_takes_fewer_bytes_and_stays_near_diffusers(
     monkeypatch.setattr(export, "SMALL", 0)
     options = Options(steps=(4,), precision=precision, seamless="xy")
     made = export_pipeline(open_pipeline(str(saved)), tmp_path / "out", options)
-    errors = json.loads((made.folder / "report.json").read_text())["diffusers"]
+    errors = json.loads((made.folder / "report.json").read_text(encoding="utf-8"))["diffusers"]
     assert 1e-6 < errors["latent, 4 steps"] <= latent
     assert {p.name for p in (made.folder / "measured").iterdir()} == {
         "measured.json",
@@ -137,7 +137,7 @@ def test_the_commands_make_from_an_exported_pipeline_where_torch_is_not_installe
         f"'--out', {str(tmp_path / 'wall.png')!r}]))"
     )
     home = {**os.environ, "CADENZA_HOME": str(tmp_path)}
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=home)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False, env=home)
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "wall.png").is_file()
 
@@ -162,7 +162,7 @@ def test_a_hub_id_is_opened_offline_from_the_cache(saved, tmp_path):
     model = tmp_path / "hub" / "models--someone--toy"
     shutil.copytree(saved, model / "snapshots" / "0123abcd")
     (model / "refs").mkdir()
-    (model / "refs" / "main").write_text("0123abcd")
+    (model / "refs" / "main").write_text("0123abcd", encoding="utf-8")
     code = (
         "from cadenza.exporters.diffusion.opening import open_pipeline; "
         "print(type(open_pipeline('someone/toy')).__name__)\n"
@@ -170,7 +170,7 @@ def test_a_hub_id_is_opened_offline_from_the_cache(saved, tmp_path):
         "except ValueError as refusal: print(refusal)"
     )
     home = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=home)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False, env=home)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.startswith("StableDiffusionPipeline\n")
     assert "someone/else cannot be opened as a pipeline" in ended.stdout

@@ -1,6 +1,8 @@
 """Engines of a small bundle: TensorRT-RTX's, built without a GPU, and OpenVINO's IR, of which the compiled form is kept."""
 
+import locale
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from cadenza.exporters.diffusion.planning import Options
 from cadenza.exporters.engines import Wanted
 from cadenza.exporters.loop import wrap_step
 from cadenza.runtime.bundles import EMBEDDED
+from cadenza.runtime.engine.backends import open_backend
 from cadenza.runtime.runtime import Runtime
 
 
@@ -158,3 +161,18 @@ def test_an_ir_gives_the_same_bytes_and_what_is_compiled_of_it_is_found_again(bu
     (blobs,) = {path.parent.name for path in (tmp_path / "home").rglob("*.blob")}
     assert digests == [before, before]
     assert blobs == with_ir.digest[:32]
+
+
+def test_irs_opened_side_by_side_leave_the_process_its_locale(bundle, tmp_path, monkeypatch):
+    pytest.importorskip("openvino")
+    monkeypatch.setenv("CADENZA_HOME", str(tmp_path / "home"))
+    before = locale.setlocale(locale.LC_ALL)
+    path = engines.add_engines(bundle, Wanted("openvino", graphs=["decode"])).path("decode", "openvino")
+    load = open_backend("openvino")
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(10):
+            list(pool.map(load, [path] * 4, [1] * 4))
+            try:
+                assert locale.setlocale(locale.LC_ALL) == before
+            finally:
+                locale.setlocale(locale.LC_ALL, before)

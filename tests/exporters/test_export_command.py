@@ -52,7 +52,7 @@ def test_the_family_is_taken_from_the_name_of_the_lora(made):
 
 
 def test_it_is_equal_to_diffusers_at_every_recommended_step_count_on_both_backends(made):
-    report = json.loads((made[0] / "report.json").read_text())
+    report = json.loads((made[0] / "report.json").read_text(encoding="utf-8"))
     latents = [f"latent, {n} steps{more}" for n in STEPS for more in ("", ", openvino")]
     assert {"text", *latents, "encoded", "decoded", "painted", "decoded, openvino"} <= set(report["diffusers"])
     assert all(error <= 1e-5 for error in report["diffusers"].values()), report["diffusers"]
@@ -64,7 +64,7 @@ def test_it_is_equal_to_diffusers_at_every_recommended_step_count_on_both_backen
 def test_the_report_has_seconds_precisions_and_pictures_on_one_page(made):
     folder = made[0] / "measured"
     assert {path.name for path in folder.iterdir()} == {"measured.json", "report.md", "plots.png", "pictures.png"}
-    numbers = json.loads((folder / "measured.json").read_text())
+    numbers = json.loads((folder / "measured.json").read_text(encoding="utf-8"))
     stages = ["denoiser", "decoder", "picture encoder", "text encoder", "against diffusers", "verify"]
     assert list(numbers["export_seconds"])[:6] == stages
     assert all(seconds > 0 for seconds in numbers["export_seconds"].values())
@@ -75,7 +75,7 @@ def test_the_report_has_seconds_precisions_and_pictures_on_one_page(made):
     assert figures["int8"]["latent"] < 0.1
     assert all(set(row["seconds"]) == {"onnxruntime", "openvino"} for row in figures.values())
     assert figures["int4_weights"]["bytes"] < figures["int8"]["bytes"] < figures["fp16"]["bytes"]
-    page = (folder / "report.md").read_text()
+    page = (folder / "report.md").read_text(encoding="utf-8")
     for heading in ("Seconds of the export", "Seconds of the graphs", "Precisions", "Against diffusers' own pipeline"):
         assert f"## {heading}" in page
     for name in ("plots.png", "pictures.png"):

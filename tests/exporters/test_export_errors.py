@@ -37,7 +37,7 @@ def saved(tmp_path_factory):
     (folder / "empty").mkdir()
     (folder / "other").mkdir()
     index = {"_class_name": "KandinskyPipeline", "_diffusers_version": diffusers.__version__}
-    (folder / "other" / "model_index.json").write_text(json.dumps(index))
+    (folder / "other" / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
     save_file({"weight": torch.zeros(2)}, folder / "some.safetensors")
     return folder
 
@@ -108,10 +108,10 @@ def test_a_full_disk_is_told_beforehand(refused, monkeypatch):
 
 def test_a_folder_that_is_no_bundle_is_not_overwritten(saved, tmp_path, capsys):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "novel.txt").write_text("years of work")
+    (tmp_path / "out" / "novel.txt").write_text("years of work", encoding="utf-8")
     assert app.run(["export", str(saved / "sd"), "--out", str(tmp_path / "out")]) == 2
     assert "out is there and is no bundle; give a new folder" in capsys.readouterr().err
-    assert (tmp_path / "out" / "novel.txt").read_text() == "years of work"
+    assert (tmp_path / "out" / "novel.txt").read_text(encoding="utf-8") == "years of work"
 
 
 def test_a_bundle_whose_file_has_another_digest_is_refused_by_the_file(tmp_path, capsys):

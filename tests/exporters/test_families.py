@@ -181,7 +181,9 @@ def test_auto_knows_the_published_names(scheduler, said, family):
 def test_a_lora_says_more_than_the_model_it_is_for_and_the_card_less(tmp_path):
     model = tmp_path / "sdxl-turbo"
     model.mkdir()
-    (model / "README.md").write_text("---\nbase_model: a/b\ntags: [text-to-image, lcm]\n---\nBetter than SDXS.\n")
+    (model / "README.md").write_text(
+        "---\nbase_model: a/b\ntags: [text-to-image, lcm]\n---\nBetter than SDXS.\n", encoding="utf-8"
+    )
     scheduler = {"_class_name": "PNDMScheduler"}
     for loras, family, why in (
         (["x/tcd-lora.safetensors"], "tcd", "the name of the LoRA tcd-lora.safetensors says 'tcd'"),
@@ -191,12 +193,12 @@ def test_a_lora_says_more_than_the_model_it_is_for_and_the_card_less(tmp_path):
     plain = model.rename(tmp_path / "wall")
     assert choose("auto", scheduler, False, dict(said_of(str(plain)))) == ("lcm_lora", "its model card says 'lcm'")
     assert choose("auto", scheduler, True, dict(said_of(str(plain))))[0] == "lcm"
-    (plain / "README.md").write_text("---\ntags: [\n---\n")
+    (plain / "README.md").write_text("---\ntags: [\n---\n", encoding="utf-8")
     assert metadata(str(plain)) == {}
 
 
 def test_a_pipeline_made_in_python_says_nothing_wherever_it_is_made(tmp_path, monkeypatch):
-    (tmp_path / "README.md").write_text("---\ntags: [turbo]\n---\n")
+    (tmp_path / "README.md").write_text("---\ntags: [turbo]\n---\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     assert said_of("") == ()
     assert said_of("", ["x/lcm.safetensors"]) == (("the name of the LoRA lcm.safetensors", "lcm"),)
@@ -216,4 +218,4 @@ def test_an_unknown_family_or_step_count_is_refused_by_name():
 
 
 def test_the_documented_table_is_the_one_in_code():
-    assert page() in (Path(families.__file__).parent / "EXPORT.md").read_text()
+    assert page() in (Path(families.__file__).parent / "EXPORT.md").read_text(encoding="utf-8")

@@ -51,7 +51,7 @@ def made(pipe, tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
 def test_a_network_that_reads_a_mask_is_equal_to_diffusers_in_graphs_and_over_the_socket(pipe, made, tmp_path):
-    errors = json.loads((made.folder / "report.json").read_text())["diffusers"]
+    errors = json.loads((made.folder / "report.json").read_text(encoding="utf-8"))["diffusers"]
     assert max(errors.values()) <= 1e-5, errors
     assert made.manifest.reads == {"step": ["anew", "kept"]}
     mask = np.zeros((64, 64), bool)

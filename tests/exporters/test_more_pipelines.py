@@ -48,7 +48,7 @@ def test_a_pipeline_is_equal_to_diffusers_at_each_recommended_step_count_and_is_
     options = Options(frames=FRAMES)
     made = export_pipeline(open_pipeline(str(tmp_path / "pipeline")), tmp_path / "bundle", options)
     assert made.manifest.provenance["family"] == family
-    errors = json.loads((made.folder / "report.json").read_text())["diffusers"]
+    errors = json.loads((made.folder / "report.json").read_text(encoding="utf-8"))["diffusers"]
     assert {"text", *(f"latent, {n} steps" for n in FAMILIES[family].steps), "decoded", "painted"} <= set(errors)
     assert all(error <= TOLERANCE for error in errors.values()), errors
     request = {"seconds": 2.0} if name in SOUNDS else {"size": max(64, made.manifest.latent.minimum)}

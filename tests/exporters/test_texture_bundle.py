@@ -82,7 +82,7 @@ def test_the_runtime_serves_an_exported_bundle(bundle, tmp_path, monkeypatch):
 
 
 def test_the_report_in_the_bundle_has_every_backend_within_tolerance(bundle):
-    report = json.loads((bundle.folder / "report.json").read_text())
+    report = json.loads((bundle.folder / "report.json").read_text(encoding="utf-8"))
     assert report["passed"]
     assert {check["backend"] for check in report["checks"]} == {"onnxruntime", "openvino"}
     assert all(max(check["host"], check["loop"], check["decoded"]) <= 1e-4 for check in report["checks"])
@@ -137,7 +137,7 @@ def spoiled_loop(bundle, folder):
 
 def verify(*words):
     return subprocess.run(
-        [sys.executable, "-m", "cadenza", "verify", *words], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "cadenza", "verify", *words], capture_output=True, encoding="utf-8", check=False
     )
 
 

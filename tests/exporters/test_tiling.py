@@ -32,7 +32,7 @@ def test_tiles_are_seamless_and_near_the_whole_and_the_guess_of_height_sees_all_
         options = Options(steps=(2,), seamless="xy", tiles=22)
         made = export_pipeline(toys.stable_diffusion(), tmp_path / "out", options)
     assert made.manifest.tiles == Tiles(22, 5, "xy")
-    told = json.loads((made.folder / "report.json").read_text())["tiles"]
+    told = json.loads((made.folder / "report.json").read_text(encoding="utf-8"))["tiles"]
     assert 0 < told["mean"] < told["largest"] < 0.2
     bench = Workbench(made.folder, "onnxruntime", tmp_path)
     latent = bench.run({"prompt": "low wall", "size": 64, "steps": 2}).latent

@@ -147,7 +147,7 @@ def test_two_pictures_and_a_mask_over_the_socket_paint_what_diffusers_paints(tmp
     with pytest.MonkeyPatch.context() as patch:
         hurry(patch)
         made = export_pipeline(pipe, tmp_path / "out", replace(options(pipe, tmp_path, adapted=False), steps=(STEPS,)))
-    said = json.loads((made.folder / "report.json").read_text())["diffusers"]
+    said = json.loads((made.folder / "report.json").read_text(encoding="utf-8"))["diffusers"]
     stages = [
         f"control {which}, {STEPS} steps{rest}"
         for which in ("depth", "canny", "depth_canny")

@@ -130,13 +130,13 @@ def main():
     note = (
         "hex is the header frame; a decoder must read it to `header`, an encoder may order or size fields differently"
     )
-    (FOLDER / "vectors.json").write_text(json.dumps({"note": note, "vectors": made}, indent=1) + "\n")
-    page = (FOLDER / "PROTOCOL.md").read_text().partition(MARK)[0]
+    (FOLDER / "vectors.json").write_text(json.dumps({"note": note, "vectors": made}, indent=1) + "\n", encoding="utf-8")
+    page = (FOLDER / "PROTOCOL.md").read_text(encoding="utf-8").partition(MARK)[0]
     blocks = []
     for vector in made:
         lines = [vector["hex"][i : i + 96] for i in range(0, len(vector["hex"]), 96)]
         blocks.append(f"{vector['name']} (to the {vector['to']})\n\n    " + "\n    ".join(lines) + "\n")
-    (FOLDER / "PROTOCOL.md").write_text(page + MARK + "\n" + "\n".join(blocks))
+    (FOLDER / "PROTOCOL.md").write_text(page + MARK + "\n" + "\n".join(blocks), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -60,5 +60,5 @@ document = {
     "quantiles": [{"word": w, "float64": float(normal_of(np.array([w], dtype=np.uint64))[0]).hex()} for w in quantiles],
 }
 path = Path(__file__).resolve().parents[2] / "bindings" / "noise.json"
-path.write_text(json.dumps(document, indent=1) + "\n")
+path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 print(f"{path.name}: {len(document['normals'])} normals, {len(quantiles)} quantiles")

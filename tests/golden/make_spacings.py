@@ -68,4 +68,4 @@ def case(name, config, steps):
 if __name__ == "__main__":
     cases = [case(name, config, steps) for name, config in CASES for steps in (4, 10, 30)]
     out = Path(__file__).with_name("spacings.json")
-    out.write_text(json.dumps({"diffusers": diffusers.__version__, "cases": cases}) + "\n")
+    out.write_text(json.dumps({"diffusers": diffusers.__version__, "cases": cases}) + "\n", encoding="utf-8")

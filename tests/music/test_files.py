@@ -84,7 +84,7 @@ def test_the_json_file_says_where_everything_is(rendered, tmp_path):
     music = rendered("menu")
     paths = save(music, tmp_path / "deep" / "loop.wav", stems=True)
     assert {p.name for p in paths} == {"loop.wav", "loop.json", *(f"loop.{s}.wav" for s in STREAMS)}
-    said = json.loads((tmp_path / "deep" / "loop.json").read_text())
+    said = json.loads((tmp_path / "deep" / "loop.json").read_text(encoding="utf-8"))
     assert said == json.loads(json.dumps(facts(music, "loop.wav", said["stems"])))
     assert said["frames"] == music.frames == len(soundfile.read(tmp_path / "deep" / "loop.wav")[0])
     assert len(said["beats"]) == 16

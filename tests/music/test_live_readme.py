@@ -9,7 +9,7 @@ from cadenza.bridge.server import serve
 from cadenza.runtime.bundles import EMBEDDED
 from cadenza.runtime.runtime import Runtime
 
-PAGE = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+PAGE = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_readmes_stream_plays_is_steered_and_replays_itself(tmp_path, monkeypatch, capsys):

@@ -96,7 +96,7 @@ def test_a_section_that_does_not_go_round_rings_out_and_says_so(section, address
     assert len(piece.audio) > piece.sidecar["body"] == round(48000 * 4 * 60 / 150)
     assert not piece.score.loops
     written = piece.save(tmp_path / f"{section}.wav", stems=True)
-    assert json.loads(written[-1].read_text())["loop"] is None
+    assert json.loads(written[-1].read_text(encoding="utf-8"))["loop"] is None
     assert all(b"smpl" not in path.read_bytes()[:200] for path in written[:-1])
 
 
@@ -133,7 +133,7 @@ def test_the_command_writes_sound_stems_and_facts_and_replays_them(home, tmp_pat
         == 0
     )
     told = json.loads(capsys.readouterr().out)
-    facts = json.loads(out.with_suffix(".json").read_text())
+    facts = json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))
     assert facts["digest"] == told["digest"]
     assert facts["bars"] == 1
     assert out.read_bytes()[:4] == b"RIFF"

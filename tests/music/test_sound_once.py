@@ -80,7 +80,7 @@ def test_its_files_do_not_say_that_it_loops(tmp_path):
     assert b"smpl" not in found
     assert b"LOOPSTART" not in encode(music.audio, RATE, "ogg", loop=False)
     written = save(music, tmp_path / "ending.wav")
-    said = json.loads(written[-1].read_text())
+    said = json.loads(written[-1].read_text(encoding="utf-8"))
     assert said["loop"] is None
     assert (said["frames"], said["body"]) == (music.frames, music.body)
     assert b"smpl" not in chunks(written[0].read_bytes())

@@ -33,7 +33,7 @@ def test_a_training_goes_on_from_the_shipped_weights_and_then_from_where_it_was(
     shipped = train.shipped(EMBEDDED / "music")["head.weight"]
     assert 0 < (model.head.weight - shipped).abs().max() < 0.1
     train.train(0.1, tmp_path, 20)
-    rows = [json.loads(line) for line in (tmp_path / "music" / "log.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (tmp_path / "music" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert first < train.trained(tmp_path)[1] == rows[-1]["pieces"]
     assert set(rows[-1]["held_out"]) == {"composed", "freedoom"}
 

@@ -12,7 +12,7 @@ from cadenza.runtime import noise
 from cadenza.runtime.brownian import brownian
 from cadenza.runtime.noise import GRAIN, INITIAL, STEP, evens, normal_of, normals, philox, words
 
-VECTORS = json.loads((Path(noise.__file__).parent.parent / "bindings" / "noise.json").read_text())
+VECTORS = json.loads((Path(noise.__file__).parent.parent / "bindings" / "noise.json").read_text(encoding="utf-8"))
 
 # Random123's own known-answer file (kat_vectors, philox 4x32 10).
 KNOWN = [

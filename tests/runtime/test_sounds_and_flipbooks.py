@@ -63,7 +63,7 @@ def test_a_sound_is_as_long_as_asked_and_the_same_over_the_socket_and_again(both
     assert struct.unpack_from("<HHI", data, 20) == (3, 2, RATE)
     assert b"smpl" not in data
     assert np.array_equal(np.frombuffer(data[-36 * 8 :], "<f4").reshape(36, 2), far.audio)
-    assert json.loads(record.read_text())["digest"] == far.digest
+    assert json.loads(record.read_text(encoding="utf-8"))["digest"] == far.digest
 
 
 def test_a_part_of_a_sound_can_be_made_anew_from_its_recipe(both):
@@ -241,7 +241,7 @@ def test_a_sound_is_written_as_files_that_others_read(ending, bits, error, tmp_p
         assert (its, read.reshape(4000, -1).shape) == (rate, (4000, channels))
         if error is not None:
             assert np.abs(read.reshape(4000, -1) - made.audio).max() <= error
-        assert json.loads(record.read_text())["rate_hz"] == rate
+        assert json.loads(record.read_text(encoding="utf-8"))["rate_hz"] == rate
         assert b"LOOPSTART" not in file.read_bytes()
 
 

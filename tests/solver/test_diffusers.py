@@ -297,7 +297,7 @@ def test_trap_pipelines_override_the_eta_of_tcd_with_zero():
     module, made = scheduler("tcd", "TCDScheduler")
     assert inspect.signature(made.step).parameters["eta"].default == 0.3
     folder = Path(inspect.getfile(module)).parents[1] / "pipelines" / "stable_diffusion"
-    source = ast.parse((folder / "pipeline_stable_diffusion.py").read_text())
+    source = ast.parse((folder / "pipeline_stable_diffusion.py").read_text(encoding="utf-8"))
     call = next(n for n in ast.walk(source) if isinstance(n, ast.FunctionDef) and n.name == "__call__")
     defaults = dict(zip([a.arg for a in call.args.args][-len(call.args.defaults) :], call.args.defaults, strict=True))
     assert defaults["eta"].value == 0.0

@@ -20,7 +20,7 @@ ALPHAS = np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
 VP, VE, FLOW = Process.vp(ALPHAS), Process.ve(), Process.flow()
 PROCESSES = {"vp": VP, "ve": VE, "flow": FLOW, "trig": Process.trig()}
 HIGH, LOW = (math.sqrt((1 - a) / a) for a in (ALPHAS[-1], ALPHAS[0]))
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "spacings.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "spacings.json").read_text(encoding="utf-8"))
 
 
 def levels(spacing, steps, process=VP, denoise=1.0):

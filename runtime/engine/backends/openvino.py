@@ -12,10 +12,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import platform
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,9 @@ SHORT_S = 0.05
 """What takes longer than this gains too little from one."""
 
 _compiling = ThreadPoolExecutor(1, "cadenza-compile")
+_keeping = threading.Lock()
+"""OpenVINO sets the locale of the whole process while it keeps or finds what is compiled, and puts back what it was: two at
+once leave the process in the locale "C", in which Python reads and writes text as ASCII."""
 Shapes = frozenset[tuple[str, tuple[int, ...]]]
 
 
@@ -58,7 +63,9 @@ class OpenVinoGraph:
             "ENABLE_CPU_PINNING": False,
         }
         self._path = path
-        self._open = self._core.compile_model(str(path), "CPU", {**self._settings, **_kept(path)})
+        kept = _kept(path)
+        with _keeping if kept else nullcontext():
+            self._open = self._core.compile_model(str(path), "CPU", {**self._settings, **kept})
         self._run_open = _Request(self._open)
         self._fixed: dict[Shapes, Future[_Request | None]] = {}
         self._calls: Counter[Shapes] = Counter()

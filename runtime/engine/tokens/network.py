@@ -103,13 +103,13 @@ def prove(step: Graph, cache: Cache, streams: int, condition: int, digest: str, 
     key = hashlib.sha256(json.dumps([digest, *made_by, FIXED, ROWS_PER_CALL, "tokens"]).encode()).hexdigest()
     path = folder / f"{key}.json"
     try:
-        kept = json.loads(path.read_text())["fixed"]
+        kept = json.loads(path.read_text(encoding="utf-8"))["fixed"]
         return None if kept is None else int(kept)
     except (OSError, ValueError, KeyError):
         fixed = _fixed(step, _samples(cache, streams, condition))
     folder.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps({"fixed": fixed}))
+    part.write_text(json.dumps({"fixed": fixed}), encoding="utf-8")
     os.replace(part, path)
     return fixed
 
