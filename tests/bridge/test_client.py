@@ -40,6 +40,14 @@ def test_a_texture_arrives_whole_and_the_same_every_time(game):
     assert tuple(first.ignored) == ("shiny",)
 
 
+def test_numpys_single_numbers_are_numbers_at_any_depth(game):
+    asked = {"prompt": "stone", "seed": np.int64(7), "size": np.int32(64), "modifiers": {"moss": [np.float32(0.5)]}}
+    made = game.submit({"kind": "texture", **asked}, priority=np.int8(1)).result(5)
+    assert made.recipe == {"kind": "texture", "prompt": "stone", "seed": 7, "size": 64, "modifiers": {"moss": [0.5]}}
+    assert {type(made.recipe[name]) for name in ("seed", "size")} == {int}
+    assert type(made.recipe["modifiers"]["moss"][0]) is float
+
+
 def test_a_refusal_keeps_its_code_field_sentence_and_remedy(game):
     with pytest.raises(Refusal) as refused:
         game.texture("stone", sampler="lcmm")
