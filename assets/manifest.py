@@ -119,7 +119,10 @@ class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="text"):
 
 
 class Recommended(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The family's explicit table for one step count: what the model is told, falling, `steps` times or with the end."""
+    """The family's explicit table for one step count: what the model is told, falling, `steps` times or with the end.
+
+    image_times  the same for runs that start from an image, where `times` lie unevenly: `denoise` is the share of steps that is run
+    """
 
     steps: int
     sampler: str
@@ -127,6 +130,7 @@ class Recommended(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     guidance: float = 1.0
     eta: float | None = None
     options: dict[str, float | int | bool | str | tuple[float, ...]] = {}
+    image_times: list[float] | None = None
 
 
 class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -259,15 +263,9 @@ def check(manifest: Manifest) -> None:
     if not manifest.recommended:
         raise OutOfRange("recommended", [], "at least one table")
     for table in manifest.recommended:
-        falling = all(a > b for a, b in zip(table.times, table.times[1:], strict=False))
-        if (
-            not falling
-            or len(table.times) not in (table.steps, table.steps + 1)
-            or not all(map(math.isfinite, table.times))
-        ):
-            raise OutOfRange(
-                "recommended.times", table.times, f"{table.steps} falling numbers, with or without the end"
-            )
+        _check_times("times", table.times, table.steps)
+        if table.image_times is not None:
+            _check_times("image_times", table.image_times, table.steps)
     _check_conditioning(manifest)
     _check_kind(manifest)
     for name in NEEDED:
@@ -296,6 +294,12 @@ def _check_kind(manifest: Manifest) -> None:
         raise OutOfRange(
             "sheet", msgspec.to_builtins(sheet), "a full sheet: rows times columns frames, 0 to 1000 a second"
         )
+
+
+def _check_times(name: str, times: list[float], steps: int) -> None:
+    falling = all(a > b for a, b in zip(times, times[1:], strict=False))
+    if not falling or len(times) not in (steps, steps + 1) or not all(map(math.isfinite, times)):
+        raise OutOfRange(f"recommended.{name}", times, f"{steps} falling numbers, with or without the end")
 
 
 def _check_conditioning(manifest: Manifest) -> None:

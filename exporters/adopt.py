@@ -96,12 +96,13 @@ def _check_times(manifest: Manifest) -> None:
     process, told = process_of(manifest), manifest.process
     most = told.sigma_max if isinstance(told, Ve) else 1.0 if isinstance(told, Flow) else len(told.alphas_cumprod) - 1
     for table in manifest.recommended:
-        compile_plan(
-            table.sampler, {"times": table.times}, table.steps, process, manifest.prediction, guidance=table.guidance,
-            eta=table.eta, **dict[str, Any](table.options),
-        )  # fmt: skip
-        if table.times and not 0.0 <= table.times[0] <= most:
-            raise OutOfRange("adopt.recommended.times", table.times, f"0 to {most:g} on this process")
+        for name, times in (("times", table.times), ("image_times", table.image_times or table.times)):
+            compile_plan(
+                table.sampler, {"times": times}, table.steps, process, manifest.prediction, guidance=table.guidance,
+                eta=table.eta, **dict[str, Any](table.options),
+            )  # fmt: skip
+            if times and not 0.0 <= times[0] <= most:
+                raise OutOfRange(f"adopt.recommended.{name}", times, f"0 to {most:g} on this process")
 
 
 def _try(bundle: Bundle) -> None:

@@ -283,7 +283,8 @@ def _dials(asked: Mapping[str, Any], manifest: Manifest, pixels: int) -> dict[st
     if sampler in LIVE:
         steps, spacing = asked.get("steps", 0), LIVE_SPACING if spacing is None else spacing
     if spacing is None and table is not None and sampler == table.sampler:
-        spacing = {"times": tuple(table.times)}
+        times = table.times if asked.get("image") is None else table.image_times or table.times
+        spacing = {"times": tuple(times)}
         options = {**table.options, **options}
     options |= _options(asked.get("options", {}))
     implied_eta = options.pop("eta", None)

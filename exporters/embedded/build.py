@@ -18,14 +18,16 @@ import typer
 from ...runtime.bundles import EMBEDDED
 
 STAGES: list[tuple[str, float, list[str]]] = [
-    ("train_autoencoder", 0.3, []),
+    ("train_autoencoder", 0.28, []),
     ("train_decoder", 0.05, []),
-    ("train_teacher", 0.35, []),
+    ("train_teacher", 0.31, []),
     ("train_student", 0.06, []),
-    ("train_matching", 0.06, ["--go-on", "0.65"]),
-    ("train_matching", 0.06, ["--mix", "0.5"]),
-    ("train_matching", 0.06, ["--mix", "0.5"]),
-    ("train_matching", 0.06, ["--mix", "0.75"]),
+    ("train_matching", 0.05, ["--go-on", "0.65"]),
+    ("train_matching", 0.05, ["--mix", "0.5"]),
+    ("train_matching", 0.05, ["--mix", "0.5"]),
+    ("train_matching", 0.05, ["--mix", "0.75"]),
+    ("train_matching", 0.05, ["--mix", "0.5"]),
+    ("train_matching", 0.05, ["--mix", "0.8"]),
 ]
 """Trainings in order, each with its share of the time budget and its own options."""
 

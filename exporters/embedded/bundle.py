@@ -17,7 +17,7 @@ from ...runtime.bundles import EMBEDDED
 from ..texture import export_texture_bundle
 from .materials import CHANNELS
 from .networks import FACTOR, GRAIN, GRAIN_FACTOR, AutoencoderShape, fold
-from .sampling import load_networks, student_times
+from .sampling import even_times, load_networks, student_times
 from .train_matching import GUIDANCE
 from .vocabulary import MATERIALS, SYNONYMS, WORDS
 
@@ -36,7 +36,7 @@ def export(training: Path, folder: Path) -> Bundle:
 
 def fields() -> dict[str, Any]:
     """Of the manifest: what the runtime must know of these networks."""
-    tables = [Recommended(steps=n, sampler="lcm", times=student_times(n)) for n in STEPS]
+    tables = [Recommended(steps=n, sampler="lcm", times=student_times(n), image_times=even_times(n)) for n in STEPS]
     return {
         "name": "texture",
         "process": Flow(),

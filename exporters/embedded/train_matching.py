@@ -10,9 +10,9 @@ distillation for fast image synthesis" (DMD2), 2024, https://arxiv.org/abs/2405.
 sees real data: the teacher's own faults need not be learnt, and seeds stay as different as data are. What still adds up from step
 to step is a shift of all of a material's textures; `moments` draws that back to data.
 
-A run that seldom goes on from the first step sharpens one step and loses at four, one that often does the other way round;
-weights between those before and after a second run keep most of both. After Wortsman et al., "Robust fine-tuning of zero-shot
-models", 2021, https://arxiv.org/abs/2109.01903.
+Each run ends somewhere else: it is better at one step and worse at another, or has less of one colour. The mean of the weights
+of several, each begun from a mean of those before, is at each step as good as the best of them. After Wortsman et al., "Model
+soups", 2022, https://arxiv.org/abs/2203.05482.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ ADVERSARIAL = 0.05
 """Weight of the discriminator in the student's loss."""
 MOMENTS = 0.2
 """Weight of what draws the student's mean statistics to the data's; with it their gradient is about that of the matching."""
+SPREAD = 0.95
+"""Furthest that batches pass from the times k / GRID, in parts of the distance between these: asked at times that were never
+trained, a student shifts all textures one way."""
 CRITIC_TIME = 0.3
 """Latest time that the critic and the moments look at: with more noise nothing tells data from a student's."""
 
@@ -95,7 +98,7 @@ class Matching:
 def train(
     folder: Path, teacher: Denoiser, data: Latents, minutes: float, go_on: float, mix: float, batch: int = 32
 ) -> None:
-    """Goes on from the student's weights; batches of prompts pass through the times k / GRID.
+    """Goes on from the student's weights; batches of prompts pass through times about k / GRID.
 
     So the student sees at each time what it will see in use: its own estimate of an earlier time, with noise.
 
@@ -127,7 +130,7 @@ def train(
             real, condition = next(prompts)
             condition = condition * (torch.rand(batch, 1) >= UNCONDITIONAL / 2)
             made = real
-        time = torch.full((batch,), 1 - at / GRID)
+        time = torch.full((batch,), 1.0) if at == 0 else 1 - (at + SPREAD * (2 * torch.rand(batch) - 1)) / GRID
         x = noised(made, time, torch.randn_like(made))
         noise, judged = torch.randn_like(made), torch.rand(batch) * 0.96 + 0.02
         members = condition[:, : len(MATERIALS)]

@@ -37,6 +37,10 @@ ATTACKS = {
     "a wrong type": (lambda f: _manifest(f, lambda m: m["latent"].update(channels="4")), "channels"),
     "a way out": (lambda f: _manifest(f, lambda m: m["files"].update({"../x": "0"})), "outside"),
     "times that rise": (lambda f: _manifest(f, lambda m: m["recommended"][0].update(times=[0.1, 0.9])), "times"),
+    "an image's times that rise": (
+        lambda f: _manifest(f, lambda m: m["recommended"][0].update(image_times=[0.1, 0.9])),
+        "image_times",
+    ),
     "noise in broken cells": (lambda f: _manifest(f, lambda m: m.update(grain={"channels": 4, "factor": 3})), "grain"),
     "a graph of no file": (lambda f: _manifest(f, lambda m: m["graphs"].update(step="other.onnx")), "other.onnx"),
 }

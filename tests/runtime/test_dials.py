@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from cadenza.assets.bundle import Bundle
+from cadenza.assets.manifest import Recommended
 from cadenza.assets.refusal import Refusal
 from cadenza.runtime.ahead import Ahead
 from cadenza.runtime.brownian import brownian
@@ -168,6 +169,21 @@ def test_a_run_may_start_from_the_result_of_another_recipe(bench):
         )
         away.append(np.sqrt(np.mean((run.latent - image) ** 2)))
     assert 0 < away[0] < away[1] < away[2]
+
+
+def test_a_run_from_an_image_takes_the_tables_times_for_images_and_other_runs_do_not(bundle):
+    def spacing(image_times, **dials):
+        tables = [Recommended(2, "lcm", [1.0, 0.1], image_times=image_times)]
+        given = Bundle(bundle.folder, msgspec.structs.replace(bundle.manifest, recommended=tables), "2" * 64)
+        recipe = resolve({**ASKED, **dials}, {given.digest: given}).recipe
+        assert resolve(recipe.to_dict(), {given.digest: given}).recipe.id == recipe.id
+        return recipe.spacing
+
+    uneven, even = {"times": (1.0, 0.1)}, {"times": (1.0, 0.5)}
+    from_image = {"image": {"prompt": "brick"}, "denoise": 0.5}
+    assert spacing([1.0, 0.5]) == spacing(None) == spacing(None, **from_image) == uneven
+    assert spacing([1.0, 0.5], **from_image) == even
+    assert spacing([1.0, 0.5], **from_image, spacing={"times": [0.9, 0.2]}) == {"times": (0.9, 0.2)}
 
 
 @pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m", "lcm", "heun"])
