@@ -132,6 +132,10 @@ class Recommended(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: dict[str, float | int | bool | str | tuple[float, ...]] = {}
     image_times: list[float] | None = None
 
+    def lists(self) -> dict[str, list[float]]:
+        """The lists of times it has, by field."""
+        return {"times": self.times} | ({} if self.image_times is None else {"image_times": self.image_times})
+
 
 class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str  # albedo.r, albedo.g, albedo.b, height, roughness, metallic
@@ -263,9 +267,8 @@ def check(manifest: Manifest) -> None:
     if not manifest.recommended:
         raise OutOfRange("recommended", [], "at least one table")
     for table in manifest.recommended:
-        _check_times("times", table.times, table.steps)
-        if table.image_times is not None:
-            _check_times("image_times", table.image_times, table.steps)
+        for name, times in table.lists().items():
+            _check_times(name, times, table.steps)
     _check_conditioning(manifest)
     _check_kind(manifest)
     for name in NEEDED:

@@ -73,13 +73,13 @@ class InprocGame(Game):
             if work.state not in ("waiting", "running"):
                 self._ended.put((pending, work))
 
-        work = self.runtime.submit(_plain(recipe), on_event=on_event, **_plain(terms))
+        work = self.runtime.submit(_pythons(recipe), on_event=on_event, **_pythons(terms))
         pending.rows, pending.position, pending.expected_ms = work.rows, work.position, work.expected_ms
         self._works[id(pending)] = (pending, work)
         return pending
 
     def _stream(self, fields: dict[str, Any]) -> tuple[StreamPending, Port]:
-        return open_stream(self.runtime, _plain(fields), self._streams, self._ended.put)
+        return open_stream(self.runtime, _pythons(fields), self._streams, self._ended.put)
 
     def _take(self, pending: Pending, work: Any) -> None:
         if isinstance(pending, StreamPending):
@@ -96,10 +96,10 @@ class InprocGame(Game):
             pending.end(refusal)
 
 
-def _plain(value: Any) -> Any:
+def _pythons(value: Any) -> Any:
     """Numpy's single numbers as Python's own, at any depth, as the wire hands them over."""
     if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _pythons(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value] if isinstance(value, list) else tuple(map(_plain, value))
+        return [_pythons(each) for each in value]
     return value.item() if isinstance(value, np.generic) else value

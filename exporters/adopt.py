@@ -96,7 +96,7 @@ def _check_times(manifest: Manifest) -> None:
     process, told = process_of(manifest), manifest.process
     most = told.sigma_max if isinstance(told, Ve) else 1.0 if isinstance(told, Flow) else len(told.alphas_cumprod) - 1
     for table in manifest.recommended:
-        for name, times in (("times", table.times), ("image_times", table.image_times or table.times)):
+        for name, times in table.lists().items():
             compile_plan(
                 table.sampler, {"times": times}, table.steps, process, manifest.prediction, guidance=table.guidance,
                 eta=table.eta, **dict[str, Any](table.options),

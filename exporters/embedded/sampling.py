@@ -19,8 +19,8 @@ from .training import averaged
 BATCH = 56
 TEACHER_STEPS = 30
 STUDENT_TIMES = {1: (1.0,), 2: (1.0, 0.65), 4: (1.0, 0.57, 0.04, 0.02)}
-"""By steps, where the student is used. Every step shifts its textures a little, late ones least: at even times its kernel
-distance is half as large again. Matched at such times as well, its seeds came to look alike."""
+"""By steps, where the student is used. Every step shifts its textures a little, late ones least: at four even times its kernel
+distance is a quarter larger. Matched at times of use alone, a student's seeds came to look alike."""
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ sees real data: the teacher's own faults need not be learnt, and seeds stay as d
 to step is a shift of all of a material's textures; `moments` draws that back to data.
 
 Each run ends somewhere else: it is better at one step and worse at another, or has less of one colour. The mean of the weights
-of several, each begun from a mean of those before, is at each step as good as the best of them. After Wortsman et al., "Model
+of several, each begun from a mean of those before, is at every step nearly as good as the best of them there. After Wortsman et al., "Model
 soups", 2022, https://arxiv.org/abs/2203.05482.
 """
 
@@ -47,8 +47,7 @@ ADVERSARIAL = 0.05
 MOMENTS = 0.2
 """Weight of what draws the student's mean statistics to the data's; with it their gradient is about that of the matching."""
 SPREAD = 0.95
-"""Furthest that batches pass from the times k / GRID, in parts of the distance between these: asked at times that were never
-trained, a student shifts all textures one way."""
+"""Furthest that batches pass from the times k / GRID, in parts of the distance between these: plans and images ask for others."""
 CRITIC_TIME = 0.3
 """Latest time that the critic and the moments look at: with more noise nothing tells data from a student's."""
 
