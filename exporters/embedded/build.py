@@ -22,12 +22,14 @@ STAGES: list[tuple[str, float, list[str]]] = [
     ("train_decoder", 0.05, []),
     ("train_teacher", 0.31, []),
     ("train_student", 0.06, []),
-    ("train_matching", 0.05, ["--go-on", "0.65"]),
-    ("train_matching", 0.05, ["--mix", "0.5"]),
-    ("train_matching", 0.05, ["--mix", "0.5"]),
-    ("train_matching", 0.05, ["--mix", "0.75"]),
-    ("train_matching", 0.05, ["--mix", "0.5"]),
-    ("train_matching", 0.05, ["--mix", "0.8"]),
+    ("train_matching", 0.0375, ["--go-on", "0.65"]),
+    ("train_matching", 0.0375, ["--mix", "0.5"]),
+    ("train_matching", 0.0375, ["--mix", "0.5"]),
+    ("train_matching", 0.0375, ["--mix", "0.75"]),
+    ("train_matching", 0.0375, ["--mix", "0.5"]),
+    ("train_matching", 0.0375, ["--mix", "0.8"]),
+    ("train_matching", 0.0375, ["--go-on", "0.65", "--mix", "0.5"]),
+    ("train_matching", 0.0375, ["--mix", "0.6"]),
 ]
 """Trainings in order, each with its share of the time budget and its own options."""
 

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
+PART = 256
+"""Textures transformed at a time."""
 
 
 def kernel_distance(made: Array, data: Array, made_groups: NDArray[np.int64], data_groups: NDArray[np.int64]) -> float:
@@ -67,8 +69,10 @@ def rings(side: int) -> tuple[NDArray[np.float64], list[NDArray[np.bool_]]]:
 
 def spectrum(maps: Array) -> Array:
     """Radial power of each map in dB, (6, bands) from low to Nyquist."""
-    centred = maps - maps.mean((2, 3), keepdims=True)
-    power = (np.abs(np.fft.fft2(centred)) ** 2).mean(0)
+    power = np.zeros(maps.shape[1:])
+    for part in np.array_split(maps, -(-len(maps) // PART)):  # transformed, all would take many times their memory
+        centred = part - part.mean((2, 3), keepdims=True)
+        power += (np.abs(np.fft.fft2(centred)) ** 2).sum(0) / len(maps)
     _, bands = rings(maps.shape[-1])
     return np.stack([10 * np.log10(power[:, band].mean(1) + 1e-9) for band in bands], 1)
 

@@ -15,6 +15,24 @@ SAMPLES = 100.0
 """That a mean is taken over, of one material and one step: fewer are noise, with more it lags behind the student."""
 BATCHES = 50.0
 """That the variance is taken over."""
+WAVES = (((0, 1), (1, 0)), ((1, 1), (1, -1)), ((0, 2), (2, 0)), ((1, 2), (2, 1), (1, -2), (2, -1)))
+"""The coarsest waves of a latent in cycles down and across, those of one length together."""
+
+
+def coarse(latents: Tensor) -> Tensor:
+    """Statistics (B, 4 C (C + 1) / 2) of latents (B, C, h, w): the coarsest waves' power and what channels share of it.
+
+    Every picture that is linear in the latents has its coarsest power from these. Means over all places do not see it, and a
+    student that answers with a mean of layouts has less of it first.
+    """
+    channels, height, width = latents.shape[1:]
+    down, across = torch.arange(height)[:, None] / height, torch.arange(width) / width
+    turns = torch.stack([(a * down + b * across).flatten() for wave in WAVES for a, b in wave], 1) * 2 * torch.pi
+    parts = torch.stack([latents.float().flatten(2) @ wave(turns) for wave in (torch.cos, torch.sin)])
+    shared = torch.einsum("pbiw,pbjw->bijw", parts, parts)
+    means = torch.stack([part.mean(3) for part in shared.split([len(wave) for wave in WAVES], 3)], 3)
+    first, second = torch.triu_indices(channels, channels)
+    return means[:, first, second].flatten(1) / (height * width)
 
 
 class Moments:

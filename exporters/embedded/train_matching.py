@@ -8,7 +8,7 @@ network learns the flow of the student's own textures, and the difference betwee
 says how the student must change. After Yin, Gharbi, Park, Zhang, Shechtman, Durand, Freeman, "Improved distribution matching
 distillation for fast image synthesis" (DMD2), 2024, https://arxiv.org/abs/2405.14867. As there a discriminator helps, which
 sees real data: the teacher's own faults need not be learnt, and seeds stay as different as data are. What still adds up from step
-to step is a shift of all of a material's textures; `moments` draws that back to data.
+to step is a shift of all of a material's textures, and the coarsest waves are too weak; `moments` draws both back to data.
 
 Each run ends somewhere else: it is better at one step and worse at another, or has less of one colour. The mean of the weights
 of several, each begun from a mean of those before, is at every step nearly as good as the best of them there. After Wortsman et al., "Model
@@ -28,7 +28,7 @@ from torch import Tensor
 from . import critic as critics
 from .critic import Critic
 from .latents import Latents
-from .moments import Moments
+from .moments import WAVES, Moments, coarse
 from .networks import Denoiser
 from .sampling import load_networks
 from .train_student import GRID, clean_estimate
@@ -48,6 +48,8 @@ MOMENTS = 0.2
 """Weight of what draws the student's mean statistics to the data's; with it their gradient is about that of the matching."""
 SPREAD = 0.95
 """Furthest that batches pass from the times k / GRID, in parts of the distance between these: plans and images ask for others."""
+COARSE = 0.4
+"""The same of the coarsest waves, which are few."""
 CRITIC_TIME = 0.3
 """Latest time that the critic and the moments look at: with more noise nothing tells data from a student's."""
 
@@ -60,9 +62,16 @@ class Matching:
         self.loss = torch.compile(self._loss)
 
     def _loss(
-        self, x: Tensor, time: Tensor, condition: Tensor, noise: Tensor, judged: Tensor, real: Tensor, pull: Tensor
-    ) -> tuple[dict[str, Tensor], Tensor, Tensor, dict[str, Tensor]]:
-        """(losses by name, clean estimates, difference of statistics, other figures by name) for x (B, C, h, w) at `time` (B,).
+        self,
+        x: Tensor,
+        time: Tensor,
+        condition: Tensor,
+        noise: Tensor,
+        judged: Tensor,
+        real: Tensor,
+        pulls: list[Tensor],
+    ) -> tuple[dict[str, Tensor], Tensor, list[Tensor], dict[str, Tensor]]:
+        """(losses by name, clean estimates, differences of statistics, other figures by name) for x (B, C, h, w) at `time` (B,).
 
         The estimates are judged at times `judged` (B,) with fresh noise, and beside them latents of data, `real`, of the same
         prompts. What the follower answers there serves twice: for the student as its own flow, for the follower as its flow
@@ -83,15 +92,17 @@ class Matching:
                 data = critics.seen(self.teacher, noised(real, early, noise), early, condition)
             found = critics.seen(self.teacher, noised(made, early, noise), early, condition)
             fooled, told, right = critics.losses(self.critic, found, data)
+        statistics, wanted_statistics = (found[1], coarse(made)), (data[1], coarse(real))
         losses = {
             "matching": (made * step).mean(),
             "follower": (answer - (noise - made.detach())).square().mean(),
             "fooled": ADVERSARIAL * fooled,
             "critic": told,
-            "moments": MOMENTS * (found[1] * pull).mean(),
+            "moments": MOMENTS * (statistics[0] * pulls[0]).mean(),
+            "coarse": COARSE * (statistics[1] * pulls[1]).mean(),
         }
-        difference = (found[1] - data[1]).detach()
-        return losses, made.detach(), difference, {"moved": (own - wanted).abs().mean(), "right": right}
+        differences = [(own - its).detach() for own, its in zip(statistics, wanted_statistics, strict=True)]
+        return losses, made.detach(), differences, {"moved": (own - wanted).abs().mean(), "right": right}
 
 
 def train(
@@ -121,7 +132,9 @@ def train(
     )
     beginning = copy.deepcopy(run.averages["denoiser"])
     matching = Matching(student, follower, teacher, critic)
-    moments = Moments(GRID, len(MATERIALS), 2 * sum(teacher.shape.wide))
+    channels = teacher.shape.latent
+    sizes = (2 * sum(teacher.shape.wide), len(WAVES) * channels * (channels + 1) // 2)
+    moments = [Moments(GRID, len(MATERIALS), size) for size in sizes]
     prompts = data.batches(batch, run.images)
     at = 0
     for note in run.steps():
@@ -133,11 +146,12 @@ def train(
         x = noised(made, time, torch.randn_like(made))
         noise, judged = torch.randn_like(made), torch.rand(batch) * 0.96 + 0.02
         members = condition[:, : len(MATERIALS)]
-        pull = moments.pull(at, members)
-        losses, made, difference, figures = matching.loss(x, time, condition, noise, judged, real, pull)
-        moments.update(at, members, difference)
+        pulls = [each.pull(at, members) for each in moments]
+        losses, made, differences, figures = matching.loss(x, time, condition, noise, judged, real, pulls)
+        for each, difference in zip(moments, differences, strict=True):
+            each.update(at, members, difference)
         run.update("denoiser", torch.stack(list(losses.values())).sum(), "follower", "critic")
-        figures["shift"] = moments.size(at)
+        figures["shift"], figures["coarse shift"] = (each.size(at) for each in moments)
         note({name: float(figure.detach()) for name, figure in (losses | figures).items()})
         at = (at + 1) % GRID if torch.rand(()) < go_on else 0
     for model in (student, run.averages["denoiser"]):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cadenza.exporters.embedded.moments import Moments
+from cadenza.exporters.embedded.moments import WAVES, Moments, coarse
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +44,19 @@ def test_who_is_of_no_material_neither_pulls_nor_counts():
     moments.update(0, members(8, 2), torch.ones(8, 3))
     assert not moments.pull(0, nobody).any()
     assert (moments.pull(0, members(8, 2)) > 0).all()
+
+
+def test_coarse_waves_of_any_picture_that_is_linear_in_the_latents_have_their_power_in_the_statistics():
+    latents, mixing = torch.randn(3, 4, 16, 12), torch.randn(4)
+    picture = torch.einsum("bchw,c->bhw", latents, mixing)
+    power = torch.fft.fft2(picture, norm="ortho").abs() ** 2
+    expected = torch.stack([torch.stack([power[:, a, b] for a, b in waves]).mean(0) for waves in WAVES], 1)
+    first, second = torch.triu_indices(4, 4)
+    weights = mixing[first] * mixing[second] * torch.where(first == second, 1.0, 2.0)
+    found = coarse(latents).reshape(3, len(weights), len(WAVES))
+    assert torch.einsum("bkw,k->bw", found, weights) == pytest.approx(expected, rel=1e-4)
+
+
+def test_coarse_waves_do_not_see_a_shift_around_the_torus():
+    latents = torch.randn(2, 3, 16, 16)
+    assert torch.allclose(coarse(latents.roll((5, 3), (2, 3))), coarse(latents), atol=1e-5)
