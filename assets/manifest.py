@@ -122,6 +122,7 @@ class Recommended(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The family's explicit table for one step count: what the model is told, falling, `steps` times or with the end.
 
     image_times  the same for runs that start from an image, where `times` lie unevenly: `denoise` is the share of steps that is run
+    guidance_share  the manifest's at this step count, where it is another: with fewer steps less puts right what guidance overdoes
     """
 
     steps: int
@@ -131,6 +132,7 @@ class Recommended(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     eta: float | None = None
     options: dict[str, float | int | bool | str | tuple[float, ...]] = {}
     image_times: list[float] | None = None
+    guidance_share: float | None = None
 
     def lists(self) -> dict[str, list[float]]:
         """The lists of times it has, by field."""
@@ -183,6 +185,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engines: list[Engine] = []
     licence: str = ""
     provenance: dict[str, Any] = {}
+
+    def guidance_share_at(self, steps: int) -> float:
+        """What acts of guidance at a step count."""
+        own = (table.guidance_share for table in self.recommended if table.steps == steps)
+        return next((share for share in own if share is not None), self.guidance_share)
 
 
 def grain_shape(manifest: Manifest, height: int, width: int) -> tuple[int, int, int] | None:
@@ -256,8 +263,9 @@ def check(manifest: Manifest) -> None:
         0 < latent.factor <= latent.minimum <= latent.maximum and latent.multiple % latent.factor == 0 < latent.channels
     ):
         raise OutOfRange("latent", msgspec.to_builtins(latent), "sizes in whole cells, minimum up to maximum")
-    if not 0.0 < manifest.guidance_share <= 1.0:
-        raise OutOfRange("guidance_share", manifest.guidance_share, "above 0, to 1")
+    for share in (manifest.guidance_share, *(table.guidance_share for table in manifest.recommended)):
+        if share is not None and not 0.0 < share <= 1.0:
+            raise OutOfRange("guidance_share", share, "above 0, to 1")
     grain = manifest.grain
     if grain is not None and not (grain.channels > 0 < grain.factor and latent.factor % grain.factor == 0):
         raise OutOfRange("grain", msgspec.to_builtins(grain), f"whole cells of a divisor of {latent.factor} pixels")

@@ -124,7 +124,7 @@ def plan_of(recipe: Recipe, manifest: Manifest) -> Plan | LivePlan:
         steps=recipe.steps,
         process=process_of(manifest),
         prediction=manifest.prediction,
-        guidance=_acting(recipe.guidance, manifest.guidance_share),
+        guidance=_acting(recipe.guidance, manifest.guidance_share_at(recipe.steps)),
         denoise=recipe.denoise,
         guidance_interval=recipe.guidance_interval,
         corrector=recipe.corrector,

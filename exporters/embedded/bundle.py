@@ -24,6 +24,8 @@ from .vocabulary import MATERIALS, SYNONYMS, WORDS
 STEPS = (1, 2, 4)
 GUIDANCE_SHARE = 0.25
 """Guidance 4 acts as 1.75: more than 2 burns the student's colours."""
+GUIDANCE_SHARES = {1: 0.1}
+"""By steps, where it is another: at one, with no later step to put it right, 1.5 burns them."""
 LICENCE = "MIT; trained in part on Freedoom's textures, BSD-3-Clause, see NOTICE"
 
 
@@ -36,7 +38,10 @@ def export(training: Path, folder: Path) -> Bundle:
 
 def fields() -> dict[str, Any]:
     """Of the manifest: what the runtime must know of these networks."""
-    tables = [Recommended(steps=n, sampler="lcm", times=student_times(n), image_times=even_times(n)) for n in STEPS]
+    tables = [
+        Recommended(n, "lcm", student_times(n), image_times=even_times(n), guidance_share=GUIDANCE_SHARES.get(n))
+        for n in STEPS
+    ]
     return {
         "name": "texture",
         "process": Flow(),

@@ -41,6 +41,10 @@ ATTACKS = {
         lambda f: _manifest(f, lambda m: m["recommended"][0].update(image_times=[0.1, 0.9])),
         "image_times",
     ),
+    "a share of more than all": (
+        lambda f: _manifest(f, lambda m: m["recommended"][0].update(guidance_share=1.5)),
+        "guidance_share",
+    ),
     "noise in broken cells": (lambda f: _manifest(f, lambda m: m.update(grain={"channels": 4, "factor": 3})), "grain"),
     "a graph of no file": (lambda f: _manifest(f, lambda m: m["graphs"].update(step="other.onnx")), "other.onnx"),
 }

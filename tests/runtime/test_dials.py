@@ -65,6 +65,20 @@ def test_a_bundle_may_let_a_share_of_guidance_act(ask, bundle):
     assert asked(1.0).plan.digest == ask(steps=4).plan.digest
 
 
+def test_a_table_may_let_another_share_act_at_its_step_count(ask, bundle):
+    tables = [
+        msgspec.structs.replace(each, guidance_share=0.5) for each in bundle.manifest.recommended if each.steps == 4
+    ]
+    manifest = msgspec.structs.replace(bundle.manifest, guidance_share=0.25, recommended=tables)
+    shared = Bundle(bundle.folder, manifest, "1" * 64)
+
+    def asked(steps):
+        return resolve({**ASKED, "sampler": "euler", "steps": steps, "guidance": 3}, {shared.digest: shared})
+
+    assert asked(4).plan.digest == ask(sampler="euler", steps=4, guidance=2.0).plan.digest
+    assert asked(5).plan.digest == ask(sampler="euler", steps=5, guidance=1.5).plan.digest
+
+
 def test_spacing_options_are_part_of_the_recipe_and_resolution_is_filled_in(ask):
     rho = ask(sampler="euler", steps=6, spacing={"name": "Karras", "rho": 5})
     assert rho.recipe.spacing == {"name": "karras", "rho": 5}
