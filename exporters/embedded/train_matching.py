@@ -28,7 +28,7 @@ from torch import Tensor
 from . import critic as critics
 from .critic import Critic
 from .latents import Latents
-from .moments import WAVES, Moments, coarse
+from .moments import Moments, coarse
 from .networks import Denoiser
 from .sampling import load_networks
 from .train_student import GRID, clean_estimate
@@ -44,12 +44,11 @@ GUIDANCE = 1.25
 """Of the teacher here: more of it makes a prompt's textures alike."""
 ADVERSARIAL = 0.05
 """Weight of the discriminator in the student's loss."""
-MOMENTS = 0.2
-"""Weight of what draws the student's mean statistics to the data's; with it their gradient is about that of the matching."""
+DRAWN = {"moments": 0.2, "coarse": 0.4}
+"""Weights of what draws the student's mean statistics to the data's: those that the critic reads, whose gradient is then about
+that of the matching, and those of the coarsest waves."""
 SPREAD = 0.95
 """Furthest that batches pass from the times k / GRID, in parts of the distance between these: plans and images ask for others."""
-COARSE = 0.4
-"""The same of the coarsest waves, which are few."""
 CRITIC_TIME = 0.3
 """Latest time that the critic and the moments look at: with more noise nothing tells data from a student's."""
 
@@ -69,9 +68,9 @@ class Matching:
         noise: Tensor,
         judged: Tensor,
         real: Tensor,
-        pulls: list[Tensor],
-    ) -> tuple[dict[str, Tensor], Tensor, list[Tensor], dict[str, Tensor]]:
-        """(losses by name, clean estimates, differences of statistics, other figures by name) for x (B, C, h, w) at `time` (B,).
+        pulls: dict[str, Tensor],
+    ) -> tuple[dict[str, Tensor], Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        """(losses, clean estimates, differences of the DRAWN statistics, other figures; by name) for x (B, C, h, w) at `time` (B,).
 
         The estimates are judged at times `judged` (B,) with fresh noise, and beside them latents of data, `real`, of the same
         prompts. What the follower answers there serves twice: for the student as its own flow, for the follower as its flow
@@ -92,16 +91,15 @@ class Matching:
                 data = critics.seen(self.teacher, noised(real, early, noise), early, condition)
             found = critics.seen(self.teacher, noised(made, early, noise), early, condition)
             fooled, told, right = critics.losses(self.critic, found, data)
-        statistics, wanted_statistics = (found[1], coarse(made)), (data[1], coarse(real))
+        statistics = {"moments": (found[1], data[1]), "coarse": (coarse(made), coarse(real))}
         losses = {
             "matching": (made * step).mean(),
             "follower": (answer - (noise - made.detach())).square().mean(),
             "fooled": ADVERSARIAL * fooled,
             "critic": told,
-            "moments": MOMENTS * (statistics[0] * pulls[0]).mean(),
-            "coarse": COARSE * (statistics[1] * pulls[1]).mean(),
+            **{name: weight * (statistics[name][0] * pulls[name]).mean() for name, weight in DRAWN.items()},
         }
-        differences = [(own - its).detach() for own, its in zip(statistics, wanted_statistics, strict=True)]
+        differences = {name: (of_made - of_data).detach() for name, (of_made, of_data) in statistics.items()}
         return losses, made.detach(), differences, {"moved": (own - wanted).abs().mean(), "right": right}
 
 
@@ -132,9 +130,9 @@ def train(
     )
     beginning = copy.deepcopy(run.averages["denoiser"])
     matching = Matching(student, follower, teacher, critic)
-    channels = teacher.shape.latent
-    sizes = (2 * sum(teacher.shape.wide), len(WAVES) * channels * (channels + 1) // 2)
-    moments = [Moments(GRID, len(MATERIALS), size) for size in sizes]
+    waves = coarse(torch.zeros(1, *data.latents.shape[1:])).shape[1]
+    sizes = {"moments": 2 * sum(teacher.shape.wide), "coarse": waves}
+    moments = {name: Moments(GRID, len(MATERIALS), sizes[name]) for name in DRAWN}
     prompts = data.batches(batch, run.images)
     at = 0
     for note in run.steps():
@@ -146,12 +144,12 @@ def train(
         x = noised(made, time, torch.randn_like(made))
         noise, judged = torch.randn_like(made), torch.rand(batch) * 0.96 + 0.02
         members = condition[:, : len(MATERIALS)]
-        pulls = [each.pull(at, members) for each in moments]
+        pulls = {name: each.pull(at, members) for name, each in moments.items()}
         losses, made, differences, figures = matching.loss(x, time, condition, noise, judged, real, pulls)
-        for each, difference in zip(moments, differences, strict=True):
-            each.update(at, members, difference)
+        for name, each in moments.items():
+            each.update(at, members, differences[name])
         run.update("denoiser", torch.stack(list(losses.values())).sum(), "follower", "critic")
-        figures["shift"], figures["coarse shift"] = (each.size(at) for each in moments)
+        figures |= {f"{name} shift": each.size(at) for name, each in moments.items()}
         note({name: float(figure.detach()) for name, figure in (losses | figures).items()})
         at = (at + 1) % GRID if torch.rand(()) < go_on else 0
     for model in (student, run.averages["denoiser"]):
