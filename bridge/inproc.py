@@ -96,8 +96,13 @@ class InprocGame(Game):
             pending.end(refusal)
 
 
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+
+
 def _pythons(value: Any) -> Any:
     """Numpy's single numbers as Python's own, at any depth, as the wire hands them over."""
+    if type(value) in _PLAIN:  # nearly always, and found in a tenth of the time that asking for a Mapping takes
+        return value
     if isinstance(value, Mapping):
         return {key: _pythons(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -59,11 +59,11 @@ def philox(counter: Sequence[Words], key: tuple[int, int]) -> tuple[Words, Words
     c0, c1, c2, c3 = counter
     start: Words = np.array(key, np.uint64)[:, None]
     keys: Words = (_SCHEDULE + start) & _WORD
-    for k0, k1 in zip(keys[0, :, None], keys[1, :, None], strict=True):
+    for turn in range(10):
         p0, p1 = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
         c0, c2 = (p1 >> _HALF) ^ c1, (p0 >> _HALF) ^ c3
-        c0 ^= k0
-        c2 ^= k1
+        c0 ^= keys[0, turn, ...]  # without axes, again
+        c2 ^= keys[1, turn, ...]
         p0 &= _WORD
         p1 &= _WORD
         c1, c3 = p1, p0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -48,7 +49,7 @@ def measure_music(folder: Path, rounds: int, threads: int | None = None) -> dict
     """Pieces and live streams, see figures_music."""
     with tqdm(total=2 * rounds + 4, desc="bench of music", unit="turn", delay=1.0, leave=False) as bar:
         found = figures_music.measure(folder, threads or os.cpu_count() or 1, rounds, bar.update)
-    return {name: round(value, 4) if isinstance(value, float) else value for name, value in found.items()}
+    return _rounded(found)
 
 
 def measure(folder: Path | None, rounds: int, threads: int | None = None) -> dict[str, Any]:
@@ -58,11 +59,12 @@ def measure(folder: Path | None, rounds: int, threads: int | None = None) -> dic
     that a user would write: the modules as they are trained. `torch_ratio_folded_DTYPE` is torch at its best short of
     compiling, with the exporter's folded weights and the quicker memory layout. Both are over `backend`, whose precision
     may be another; `torch_float32_ratio` is like with like: torch's best float32 over the quickest float32 backend.
+    All figures but those in `backends` are of the quickest one, `backend`; `auto` is what a game gets that names none.
     Where a figure cannot be had it is None and `reasons` says why.
     """
     chosen = next(iter(load_bundles([folder] if folder else None).values()))
     threads = threads or os.cpu_count() or 1
-    turns = 4 * (rounds + 1) + figures_urgent.ROUNDS + figures.COLD_STARTS + 1
+    turns = 5 * (rounds + 1) + figures_urgent.ROUNDS + figures.COLD_STARTS + 1
     with tqdm(total=turns, desc="bench", unit="turn", delay=1.0, leave=False) as bar, ExitStack() as open_ones:
         plan = figures.Bench(chosen.folder, chosen.example, rounds, bar.update)
         names = figures.backends_here(chosen.path("step"))
@@ -72,7 +74,8 @@ def measure(folder: Path | None, rounds: int, threads: int | None = None) -> dic
         figures.steady(plan, runtimes)
         backends = figures.speeds(plan, runtimes)
         best = min(backends, key=lambda name: backends[name]["ms_128"])
-        found: dict[str, Any] = {**backends[best], **figures.through_the_socket(plan, best, threads)}
+        served = {name: figures.through_the_socket(plan, name, threads) for name in dict.fromkeys([best, names[0]])}
+        found: dict[str, Any] = {**backends[best], **served[best]}
         found |= figures_urgent.urgent(plan, runtimes[best])
         found["loop_ratio"], no_loop = figures.loop_ratio(plan, runtimes[best], best, threads)
         torch, reasons = figures.torch_ratios(plan, runtimes, best, threads)
@@ -89,10 +92,15 @@ def measure(folder: Path | None, rounds: int, threads: int | None = None) -> dic
         "backend": best,
         "threads": threads,
         "rounds": rounds,
-        **{name: round(value, 4) if isinstance(value, float) else value for name, value in found.items()},
+        **_rounded(found),
         "reasons": reasons,
         "targets": TARGETS,
-        "backends": {name: {k: round(v, 4) for k, v in each.items()} for name, each in backends.items()},
+        "auto": names[0],
+        "backends": {name: _rounded({**each, **served.get(name, {})}) for name, each in backends.items()},
         "installed": {name: round(size, 1) for name, size in sorted(sizes.items())},
         "machine": footprint.machine(),
     }
+
+
+def _rounded(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in found.items()}

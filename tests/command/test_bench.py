@@ -86,6 +86,7 @@ def test_every_figure_is_a_number_or_says_why_not(bundle):
     assert 0 < found["overhead_socket"] < 1
     assert {"torch_ratio_float32", "torch_ratio_bfloat16"} <= set(found["reasons"])  # the toy has no torch weights
     assert set(found["backends"]) == set(figures.backends_here(bundle.path("step"))) >= {"onnxruntime"}
+    assert 0 < found["backends"][found["auto"]]["overhead_socket"] < 1
     assert found["installed_with_openvino_mb"] > found["installed_mb"]
 
 
