@@ -112,7 +112,10 @@ class Bundle:
         m = self.manifest
         if m.samples is not None:
             rate = m.samples.rate_hz
-            return {"sample_rate_hz": rate, "seconds": {"minimum": 1 / rate, "maximum": m.latent.maximum / rate}}
+            return {
+                "sample_rate_hz": rate,
+                "seconds": {"minimum": m.latent.minimum / rate, "maximum": m.latent.maximum / rate},
+            }
         return {} if m.sheet is None else {"sheet": msgspec.to_builtins(m.sheet)}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .manifest import Manifest, Sheet
-from .refusal import Corrupt
+from .refusal import Corrupt, Refusal
 from .texture import Texture, derive
 
 Bytes = NDArray[np.uint8]
@@ -54,12 +54,15 @@ class Flipbook(Texture):
         """The colours as one file that plays again and again: "gif" (256 colours a frame) or "apng"."""
         from .animated import animate  # needs the library of image files, which a server of pixels does without
 
+        if "albedo" not in self._maps:
+            raise Refusal("missing", "albedo", "did not come with this flipbook", 'ask for it: maps=("albedo", ...)')
         frames = cut(self.albedo, self.sheet)
         return animate(frames.reshape(self.sheet.frames, *frames.shape[2:]), self.sheet.rate, format)
 
     def save(self, path: str | Path) -> list[Path]:
         """Writes the animation that the suffix names (.gif, .apng) and the record NAME.json. Returns the paths."""
         path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.animation(path.suffix[1:].lower()))
         record = path.with_suffix(".json")
         record.write_text(json.dumps(self.record, indent=1) + "\n", encoding="utf-8")

@@ -17,10 +17,14 @@ from numpy.typing import NDArray
 
 from .manifest import Manifest
 from .music.files import encode
-from .refusal import Corrupt, Refusal, Unknown
+from .refusal import Corrupt, OutOfRange, Refusal, Unknown
 
 PARTS = ("audio", "facts")
 """What a sound consists of: samples, and the facts (JSON) that say how to play them."""
+
+
+GAIN_LIMIT = 120
+"""Decibels by which a file may be louder or softer than its samples."""
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -73,6 +77,8 @@ class Sound:
         gain_db  louder or, below 0, softer in the file; nothing is clipped: a peak above 1 fits into float only, others refuse
         """
         path = Path(path)
+        if isinstance(gain_db, bool) or not isinstance(gain_db, int | float) or not abs(gain_db) <= GAIN_LIMIT:
+            raise OutOfRange("gain_db", gain_db, f"a number of decibels from {-GAIN_LIMIT} to {GAIN_LIMIT}")
         wave = self.audio if gain_db == 0.0 else self.audio * np.float32(10 ** (gain_db / 20))
         try:
             data = encode(wave, self.rate, path.suffix[1:].lower(), bits, loop=False)
@@ -82,6 +88,7 @@ class Sound:
             fits = gain_db - math.ceil(200 * math.log10(float(np.abs(wave).max()))) / 10 - 0.1
             remedy = f"write a WAV of 32 bits, or set gain_db to {fits:.1f}"
             raise Refusal(refusal.code, "gain_db", refusal.sentence, remedy) from None
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         record = path.with_suffix(".json")
         told = {**self.record, "rate_hz": self.rate, "seconds": self.seconds, "gain_db": gain_db}

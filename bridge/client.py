@@ -156,7 +156,7 @@ class SocketPort(Port):
         self._say(m.Taken(request=self._pending.message.request, bar=bar))
 
     def close(self, tail: bool, bars: int | None) -> None:
-        self._say(m.Close(request=self._pending.message.request, tail=tail, bars=bars))
+        self._say(self._pending.close(tail, bars))
 
     def _say(self, message: m.Message) -> None:
         self._talk.say(message)

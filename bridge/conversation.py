@@ -39,9 +39,9 @@ class Pending:
             if self.on_end is not None:
                 self.on_end()
 
-    def again(self) -> Any:
-        """What is sent once more after a reconnect."""
-        return self.message
+    def again(self) -> list[Any]:
+        """The messages that are sent once more after a reconnect."""
+        return [self.message]
 
     def value(self) -> Any:
         if isinstance(self.outcome, Exception):
@@ -203,7 +203,9 @@ class Conversation:
         again = self.welcome is not None
         self.welcome, self.limits = welcome, welcome.limits
         if again:  # the connection was new to the server: everything open is asked once more, by its old request id
-            self.outgoing += [[encode(pending.again()), *pending.payload] for pending in self.open.values()]
+            for pending in self.open.values():
+                first, *others = pending.again()
+                self.outgoing += [[encode(first), *pending.payload], *([encode(each)] for each in others)]
 
     def _failed(self, failed: m.Failed, pending: Pending | None) -> None:
         refusal = Refusal(failed.code, failed.field, failed.sentence, failed.remedy)

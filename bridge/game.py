@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from ..assets.refusal import Refusal
+from ..runtime.music.terms import KIND
 from .conversation import Pending
-from .stream import KIND, MusicStream, Port, StreamPending, replayed
+from .stream import MusicStream, Port, StreamPending, replayed
 
 SEEN_LIMIT = 4096
 """Recipes whose digests a connection remembers, for `replay`."""
@@ -139,8 +140,8 @@ class Game(ABC):
             {"kind": "music", "prompt": prompt, "seed": seed, **dials},
             ahead=ahead,
             first=first,
-            stems=list(stems),
-            steering=list(steering),
+            stems=list(stems or ()),
+            steering=list(steering or ()),
         )
 
     def open_stream(self, recipe: Mapping[str, Any], **terms: Any) -> MusicStream:

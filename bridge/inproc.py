@@ -6,13 +6,12 @@ import queue
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from ..assets.refusal import Refusal
 from ..runtime import kinds
 from .conversation import Pending
 from .game import Game
 from .payload import as_files, known_encoding
+from .plain import pythons
 from .stream import Port, StreamPending
 from .stream_inproc import heard, open_stream
 
@@ -73,13 +72,13 @@ class InprocGame(Game):
             if work.state not in ("waiting", "running"):
                 self._ended.put((pending, work))
 
-        work = self.runtime.submit(_pythons(recipe), on_event=on_event, **_pythons(terms))
+        work = self.runtime.submit(pythons(recipe), on_event=on_event, **pythons(terms))
         pending.rows, pending.position, pending.expected_ms = work.rows, work.position, work.expected_ms
         self._works[id(pending)] = (pending, work)
         return pending
 
     def _stream(self, fields: dict[str, Any]) -> tuple[StreamPending, Port]:
-        return open_stream(self.runtime, _pythons(fields), self._streams, self._ended.put)
+        return open_stream(self.runtime, pythons(fields), self._streams, self._ended.put)
 
     def _take(self, pending: Pending, work: Any) -> None:
         if isinstance(pending, StreamPending):
@@ -94,17 +93,3 @@ class InprocGame(Game):
             pending.end(work.result.select(maps) if encoding == "raw" else as_files(work.result, encoding, maps))
         except Refusal as refusal:
             pending.end(refusal)
-
-
-_PLAIN = frozenset((str, int, float, bool, type(None)))
-
-
-def _pythons(value: Any) -> Any:
-    """Numpy's single numbers as Python's own, at any depth, as the wire hands them over."""
-    if type(value) in _PLAIN:  # nearly always, and found in a tenth of the time that asking for a Mapping takes
-        return value
-    if isinstance(value, Mapping):
-        return {key: _pythons(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_pythons(each) for each in value]
-    return value.item() if isinstance(value, np.generic) else value

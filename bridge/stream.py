@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..assets.refusal import Corrupt, Refusal
+from ..runtime.music.terms import check_close
 from . import messages as m
 from .conversation import Pending
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from .game import Game, Ticket
 
 Sound = NDArray[np.float32]
-KIND = "music stream"
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class StreamPending(Pending):
         self.expected = message.first if isinstance(message, m.Open) else 0
         self.total: Any = hashlib.sha256()
         self.whole = self.expected == 0
+        self.closing: m.Close | None = None
         self.on_news: Callable[[], None] | None = None
 
     def hear(self, message: m.Opened | m.Bar, frames: Sequence[Any]) -> None:
@@ -87,9 +88,17 @@ class StreamPending(Pending):
         if self.on_news is not None:
             self.on_news()
 
-    def again(self) -> Any:
-        """A server that was restarted begins with the first bar that has not come."""
-        return msgspec.structs.replace(self.message, first=self.expected)
+    def again(self) -> list[Any]:
+        """A server that was restarted begins with the first bar that has not come, and ends where this one would have."""
+        opening = msgspec.structs.replace(self.message, first=self.expected)
+        if self.closing is None:
+            return [opening]
+        return [opening, msgspec.structs.replace(self.closing, bars=max(self.closing.bars or 0, self.expected))]
+
+    def close(self, tail: bool, bars: int | None) -> m.Close:
+        """What is said of its end, which is remembered."""
+        self.closing = m.Close(request=self.message.request, tail=tail, bars=bars)
+        return self.closing
 
     def note(self, turn: m.Steered) -> None:
         """Remembers a turn: with it a server that was restarted goes on where this one was."""
@@ -203,6 +212,13 @@ class MusicStream:
         return recipe
 
     @property
+    def id(self) -> str:
+        """The id of that recipe."""
+        from ..runtime.kinds import read_recipe
+
+        return read_recipe(self.recipe).id
+
+    @property
     def digest(self) -> str:
         """sha-256 over all its audio, once it has ended."""
         return str(self._closed().digest)
@@ -226,6 +242,7 @@ class MusicStream:
 
     def close(self, tail: bool = False, bars: int | None = None) -> None:
         """Asks for its end, after the bars that are begun or so many in all; they, and with `tail` what rings on, still come."""
+        check_close(tail, bars)
         if not self._pending.done:
             self._port.close(tail, bars)
 
@@ -251,7 +268,8 @@ class MusicStream:
 
     def _facts(self) -> m.Opened:
         pending = self._pending
-        self._wait(lambda: pending.opened is not None or pending.done, None)
+        if pending.opened is None:  # known, it can be asked for when the connection is closed too
+            self._wait(lambda: pending.opened is not None or pending.done, None)
         if pending.opened is None:
             pending.value()
         assert pending.opened is not None

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from ..runtime.music.terms import check_close
 from . import messages as m
 from .stream import StreamBar, StreamPending
 
@@ -70,8 +71,9 @@ class AsyncMusicStream:
 
     async def close(self, tail: bool = False, bars: int | None = None) -> None:
         """As MusicStream.close."""
+        check_close(tail, bars)
         if not self._pending.done:
-            await self._say(m.Close(request=self._pending.message.request, tail=tail, bars=bars))
+            await self._say(self._pending.close(tail, bars))
 
     async def _say(self, message: m.Message) -> None:
         self._game.talk.say(message)

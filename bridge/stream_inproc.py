@@ -13,6 +13,7 @@ from ..assets.refusal import Refusal, Unknown
 from ..runtime.music.live import Ended, LiveBar, LiveStream
 from . import messages as m
 from .conversation import Pending
+from .plain import pythons
 from .stream import Port, StreamBar, StreamPending
 from .stream_desk import opened
 
@@ -24,7 +25,7 @@ class InprocPort(Port):
     def steer(self, changes: Mapping[str, Any], bar: int | None) -> Pending:
         pending = Pending(None)
         try:
-            turn, ignored = self._stream.steer(changes, bar)
+            turn, ignored = self._stream.steer(pythons(changes), pythons(bar))
         except Refusal as refusal:
             pending.end(refusal)
         else:

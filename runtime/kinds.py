@@ -32,8 +32,9 @@ from .music.opened import open_tokens, token_job
 from .music.piece import Piece
 from .music.recipe import MusicRecipe
 from .music.resolve import MusicResolved, TokensResolved, manifest_of
-from .music.steering import LONGEST, Course, Turn, check_ahead
+from .music.steering import Course, StreamRecipe, Turn
 from .music.steering import read_recipe as read_stream
+from .music.terms import KIND, LONGEST, check_ahead
 from .pictures import Shelf
 from .recipe import Recipe
 from .resolve import Resolved
@@ -61,8 +62,10 @@ def resolve(request: Mapping[str, Any], bundles: Mapping[str, Bundle], shelf: Sh
     return latents.resolve(request, bundles, shelf=shelf)
 
 
-def read_recipe(fields: Mapping[str, Any]) -> AnyRecipe:
-    """A complete recipe of any kind."""
+def read_recipe(fields: Mapping[str, Any]) -> AnyRecipe | StreamRecipe:
+    """A complete recipe of any kind, that of a whole stream too."""
+    if fields.get("kind") == KIND:
+        return read_stream(fields)
     if fields.get("kind") == MUSICGEN:
         return codes.from_dict(fields)
     if fields.get("kind") == MUSIC:

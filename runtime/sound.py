@@ -49,6 +49,8 @@ def resolve(request: Mapping[str, Any], bundle: Bundle) -> Resolved:
         raise Refusal("contradiction", "anew", "stands beside mask", "give one of them")
     if spans is not None:
         asked["mask"] = _mask(spans, asked["width"], bundle)
+        if image is None:
+            raise Refusal("contradiction", "anew", "stands without an image", "give the sound that is kept around it")
     elif "mask" not in asked and isinstance(image, Mapping) and _is_shorter(image, asked["width"]):
         asked["mask"] = [image["width"], 0, asked["width"] - image["width"], latent.factor]
     resolved = latents.resolve({**asked, "height": latent.factor}, {bundle.digest: bundle})
@@ -59,10 +61,12 @@ def resolve(request: Mapping[str, Any], bundle: Bundle) -> Resolved:
 def _width(seconds: Any, bundle: Bundle) -> int:
     """Samples."""
     latent, rate = bundle.manifest.latent, rate_of(bundle.manifest)
-    longest = latent.maximum / rate
-    length = checks.number(min(SECONDS, longest) if seconds is None else seconds, "seconds", 1 / rate, longest)
-    cells = math.ceil(round(length * rate) / latent.multiple)
-    return max(cells * latent.multiple, latent.minimum)
+    shortest, longest = latent.minimum / rate, latent.maximum / rate
+    length = checks.number(min(SECONDS, longest) if seconds is None else seconds, "seconds", 0.0, longest)
+    width = math.ceil(round(length * rate) / latent.multiple) * latent.multiple
+    if width < latent.minimum:
+        raise OutOfRange("seconds", seconds, f"a number from {shortest:g} to {longest:g}", "make it and cut it")
+    return width
 
 
 def _image(image: Mapping[str, Any], bundle: Bundle) -> dict[str, Any]:

@@ -101,12 +101,19 @@ def transition(
         raise OutOfRange("position", position, f"a sample from 0 to {a.frames - 1}")
     crossing = _Crossing(a, b)
     room = crossing.bar if kind == "fill" else 0
-    cut = _next(a, at, position, room + crossing.early, dict(marks) if marks is not None else markers(a))
+    cut = _next(a, at, position, room + crossing.early, markers(a) if marks is None else _checked(marks, a))
     return KINDS[kind](crossing, cut, position)
 
 
 def _without_stems(field: str) -> Refusal:
     return Refusal("missing", field, "came without its stems", "ask for it with stems")
+
+
+def _checked(marks: Mapping[str, int], a: Music) -> Mapping[str, int]:
+    for name, mark in marks.items():
+        if isinstance(mark, bool) or not isinstance(mark, int | np.integer) or not 0 <= mark < a.frames:
+            raise OutOfRange(f"marks.{name}", mark, f"a sample from 0 to {a.frames - 1}")
+    return marks
 
 
 def _next(a: Music, at: str, position: int, room: int, marks: Mapping[str, int]) -> int:
@@ -116,9 +123,7 @@ def _next(a: Music, at: str, position: int, room: int, marks: Mapping[str, int])
         if at not in marks:
             raise Unknown("at", at, (*QUANTA, *marks))
         places = [marks[at]]
-    return min(
-        place + turn * a.frames for place in places for turn in range(3) if place + turn * a.frames - position >= room
-    )
+    return min(place + max(0, -((place - position - room) // a.frames)) * a.frames for place in places)
 
 
 class _Crossing:

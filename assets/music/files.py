@@ -124,6 +124,9 @@ def _flac(sound: Wave, rate: int, bits: int | None, tags: Mapping[str, object], 
 def _ogg(sound: Wave, rate: int, bits: int | None, tags: Mapping[str, object], cues: Sequence[int]) -> bytes:
     if bits is not None:
         raise OutOfRange("bits", bits, "nothing in OGG, which has none")
+    if (peak := float(abs(sound).max(initial=0.0))) > 1.0:  # which players cut off
+        remedy = "write a WAV of 32 bits (float), or render at a lower loudness"
+        raise Refusal("clipped", "format", f"a peak of {peak:.3f} does not fit into OGG", remedy)
     return ogg_with(_encoded(sound, rate, "OGG", "VORBIS"), tags)
 
 

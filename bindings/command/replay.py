@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from ...bridge import Game
+from ...bridge.stream import replayed
 from ...runtime.music import fonts
+from ...runtime.music.terms import KIND
 from . import dials
 from .make import open_game, watched
 from .output import show
@@ -27,8 +30,8 @@ def replay(
     fonts.offer_all(soundfont or ())
     record = find(recipe)
     with open_game(server, bundle, backend) as game:
-        again = watched(game, record["recipe"])
-        expected = record.get("digest") or watched(game, record["recipe"]).digest
+        again = made(game, record["recipe"])
+        expected = record.get("digest") or made(game, record["recipe"]).digest
     same = again.digest == expected
     result = {
         "id": again.id,
@@ -42,3 +45,8 @@ def replay(
     show(result, json)
     if not same:
         raise typer.Exit(1)
+
+
+def made(game: Game, recipe: dict[str, Any]) -> Any:
+    """What a recipe makes, also that of a whole stream."""
+    return replayed(game, recipe) if recipe.get("kind") == KIND else watched(game, recipe)

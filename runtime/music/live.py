@@ -22,7 +22,6 @@ import numpy as np
 from ...assets.music.live import LEAD, Chunk, Player
 from ...assets.music.score import Chord
 from ...assets.refusal import Refusal
-from .. import checks
 from ..engine.engine import Engine
 from ..engine.tokens.job import Past, TokenJob
 from ..engine.tokens.network import TokenNetwork
@@ -33,7 +32,8 @@ from .opened import noise_of
 from .reading import Reader, certain, silent_streams
 from .recipe import MusicRecipe
 from .resolve import MusicResolved, manifest_of, plan_of
-from .steering import LONGEST, Course, StreamRecipe, Turn
+from .steering import Course, StreamRecipe, Turn
+from .terms import LONGEST, check_close
 from .tokens import Tokens
 
 STREAMS_LIMIT = 32
@@ -100,7 +100,7 @@ class LiveStream:
         length: StreamRecipe | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
-        self.start = start = course.at(0)
+        self.start = start = course.at(-1)  # before any turn: those at bar 0 stand in the recipe's steering
         self.lead, self.rate = LEAD, start.recipe.rate
         self.ahead, self.first = ahead, first
         self._hall, self._network, self._course = hall, network, course
@@ -160,8 +160,7 @@ class LiveStream:
     def close(self, tail: bool = False, bars: int | None = None) -> None:
         """Ends it after those bars that are begun, or after so many in all where these are more; `tail`: what still rings comes as
         a last chunk."""
-        if bars is not None:
-            checks.whole(bars, "bars", range(LONGEST + 1))
+        check_close(tail, bars)
         with self._lock:
             if self._state != "open":
                 return
@@ -339,7 +338,7 @@ class Hall:
             self._open.add(stream)
         self.post(stream._go_on)
         if stream.start.recipe.soundfont is None:
-            self.player.submit(first_chord, stream.start.conditions, stream.rate)
+            self.player.submit(first_chord, course.at(0).conditions, stream.rate)
         return stream
 
     def forget(self, stream: LiveStream) -> None:

@@ -10,7 +10,8 @@ from ...assets.music.score import SCALES, STREAMS
 from . import conditions as c
 from . import fonts
 from .resolve import GUIDANCE_LIMIT, PROGRESSION_LIMIT, WEIGHT_LIMIT
-from .steering import AHEAD_LIMIT, STEERED
+from .steering import STEERED
+from .terms import AHEAD_LIMIT
 from .words import FEATURED, MOODS, SECTION_WORDS, STYLE_WORDS, TEMPOS, USUAL
 
 

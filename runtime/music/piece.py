@@ -17,7 +17,7 @@ from ...assets.music.files import facts, save
 from ...assets.music.music import Music
 from ...assets.music.render import render
 from ...assets.music.score import STREAMS, Score
-from ...assets.refusal import Unknown
+from ...assets.refusal import Refusal, Unknown
 from .conditions import Conditions
 from .fonts import path_of
 from .recipe import MusicRecipe
@@ -58,7 +58,8 @@ class Piece:
 
     @cached_property
     def sidecar(self) -> dict[str, Any]:
-        """What an engine wants to know: tempo, bars, beats and chords in samples, loudness, and the notes."""
+        """What an engine wants to know: tempo, bars, beats and chords in samples, loudness, and the notes. Wants the audio."""
+        self._check_audio()
         notes = [msgspec.to_builtins(note) for note in self.score.notes]
         return {**facts(self.music), "notes": notes, "recipe": dict(self.recipe), "id": self.id, "digest": self.digest}
 
@@ -78,16 +79,19 @@ class Piece:
         return {name: there[name] for name in wanted if name in there}
 
     def select(self, names: Sequence[str]) -> Piece:
-        """With the stems named only; without names itself."""
+        """With the parts named only; without names itself."""
         if not names:
             return self
-        return replace(self, music=replace(self.music, stems={n: s for n, s in self.stems.items() if n in names}))
+        audio = self.audio if "audio" in names else self.audio[:0]
+        stems = {name: stem for name, stem in self.stems.items() if name in names}
+        return replace(self, music=replace(self.music, audio=audio, stems=stems))
 
     def timed(self, milliseconds: Mapping[str, float]) -> Piece:
         return replace(self, milliseconds=dict(milliseconds))
 
     def save(self, path: str | Path, *, stems: bool = False, bits: int | None = None) -> list[Path]:
         """Writes .wav, .flac or .ogg, stems beside it on request, and the sidecar NAME.json. Returns the paths."""
+        self._check_audio()
         written = save(self.music, path, bits=bits, stems=stems, sidecar=False)
         names = {name: file.name for name, file in zip(self.stems, written[1:], strict=False)}
         described = Path(path).with_suffix(".json")
@@ -95,6 +99,10 @@ class Piece:
         more |= {"recipe": dict(self.recipe), "digest": self.digest}  # of all stems, also of those that are not here
         described.write_text(json.dumps(more, indent=1) + "\n", encoding="utf-8")
         return [*written, described]
+
+    def _check_audio(self) -> None:
+        if not len(self.audio):
+            raise Refusal("missing", "audio", "did not come with this music", 'ask for it: maps=("audio", ...)')
 
 
 def check_parts(names: Sequence[str]) -> tuple[str, ...]:

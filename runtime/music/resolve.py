@@ -22,10 +22,11 @@ from ..noise import check_seed
 from . import conditions as c
 from . import fonts
 from .conditions import Conditions, places, vector
+from .keys import read_key
 from .progressions import drawn
 from .recipe import FIELDS, MusicRecipe, from_dict
 from .tokens import CHORDS, DRUM, FIRST, LEAD, SHAPES, SIZES, chord
-from .words import USUAL_BARS, Said, name_scale, parse, read_key, usual
+from .words import USUAL_BARS, Said, name_scale, parse, usual
 
 ASKED = (*FIELDS, "style", "scale")
 SPINE = (CHORDS, LEAD)
@@ -86,8 +87,8 @@ def resolve(request: Mapping[str, Any], bundle: Bundle) -> MusicResolved:
     numbers = {
         name: getattr(conditions, name) for name in ("section", "bpm", "density", "brightness", "intensity", "bars")
     }
-    only = _streams(_either(asked, said, "only", ()), "only")
-    mute = _streams((*_streams(asked.get("mute", ()), "mute"), *said.mute), "mute")
+    only = check_streams(_either(asked, said, "only", ()), "only")
+    mute = check_streams((*check_streams(asked.get("mute", ()), "mute"), *said.mute), "mute")
     recipe = from_dict(
         {
             "bundle": bundle.digest,
@@ -99,7 +100,9 @@ def resolve(request: Mapping[str, Any], bundle: Bundle) -> MusicResolved:
             "key": conditions.key,
             "signature": c.SIGNATURES[conditions.beats],
             "progression": conditions.progression,
-            "featuring": _streams((*_streams(asked.get("featuring", ()), "featuring"), *said.featuring), "featuring"),
+            "featuring": check_streams(
+                (*check_streams(asked.get("featuring", ()), "featuring"), *said.featuring), "featuring"
+            ),
             **numbers,
             **_dials(asked, manifest),
             "rate": check_rate(asked.get("rate", 48000)),
@@ -256,7 +259,8 @@ def _styles(asked: Mapping[str, Any], said: Said) -> tuple[tuple[str, ...], tupl
     given = asked.get("styles", asked.get("style"))
     spoken = [said.weights.get(style, 1.0) for style in said.styles] if said.weights else None
     if given is None:
-        if not said.styles and not said.fixed and said.tempo is None and not any(said.mood):
+        heard = (said.styles, said.fixed, said.tempo, said.featuring, said.mute)
+        if not any(heard) and not any(said.mood):
             names = ", ".join(c.STYLES)
             raise Refusal("unknown", "prompt", "has no word that music knows", f"name a style: {names}")
         return _weighed(tuple(said.styles) or ("exploration",), asked.get("weights", spoken))
@@ -337,7 +341,7 @@ def _reseeded(value: Any) -> dict[str, int]:
     }
 
 
-def _streams(value: Any, name: str) -> tuple[str, ...]:
+def check_streams(value: Any, name: str) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
         raise WrongType(name, value, f"a list of streams: {', '.join(STREAMS)}")
     return tuple(dict.fromkeys(checks.one_of(each, name, STREAMS) for each in value))

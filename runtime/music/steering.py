@@ -12,14 +12,16 @@ from typing import Any
 
 import msgspec
 
-from ...assets.refusal import OutOfRange, Refusal, Unknown, WrongType
+from ...assets.refusal import Refusal, Unknown, WrongType
 from .. import checks
 from ..recipe import Canonical
 from .conditions import TONICS
+from .keys import read_key
 from .progressions import drawn
 from .recipe import FIELDS, MusicRecipe
-from .resolve import MusicResolved, resolve
-from .words import Said, name_scale, parse, read_key, usual
+from .resolve import MusicResolved, check_streams, resolve
+from .terms import KIND, LONGEST
+from .words import Said, name_scale, parse, usual
 
 STEERED = (
     *("prompt", "style", "styles", "weights", "section", "bpm", "key", "scale", "density", "brightness", "intensity"),
@@ -27,8 +29,7 @@ STEERED = (
 )
 """What a turn may change; the rest belongs to the stream."""
 LEVELS = ("density", "brightness", "intensity")
-LONGEST = 20_000
-"""Bars of one stream: eleven hours at 120 bpm."""
+CHANGED = tuple(name for name in FIELDS if name != "prompt")
 TURNS_LIMIT = 4096
 
 
@@ -42,7 +43,7 @@ class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class StreamRecipe(Canonical, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A stream as far as it was made: how it began, how it was steered, how many bars it had, and whether it rang out."""
 
-    kind: str = "music stream"
+    kind: str = KIND
     start: MusicRecipe
     steering: tuple[Turn, ...] = ()
     bars: int
@@ -97,10 +98,12 @@ def changed(now: MusicResolved, asked: Mapping[str, Any]) -> tuple[dict[str, Any
     """The fields of the recipe that a turn changes, and the words that it ignored.
 
     Another style brings its usual density, brightness and intensity; tempo and key stay what they are until they are named.
+    None says nothing, but of `progression` that it is to be drawn anew.
     """
     for name in asked:
         if name not in STEERED:
             raise Unknown(str(name), name, STEERED)
+    asked = {name: value for name, value in asked.items() if value is not None or name == "progression"}
     fields = {name: value for name, value in asked.items() if name not in ("prompt", "style", "scale")}
     said = parse(checks.text(asked.get("prompt", ""), "prompt"))
     name_scale(asked, said)
@@ -134,12 +137,11 @@ def changed(now: MusicResolved, asked: Mapping[str, Any]) -> tuple[dict[str, Any
         fields.setdefault(name, value)
     if recipe.progression == drawn(now.conditions, recipe.reseeded.get("chords", recipe.seed)):
         fields.setdefault("progression", None)  # nobody named it, so it goes with the scale and the section
-    if said.featuring:
-        fields["featuring"] = (*fields.get("featuring", recipe.featuring), *said.featuring)
-    if said.mute:
-        fields["mute"] = (*fields.get("mute", recipe.mute), *said.mute)
+    for name, more in (("featuring", said.featuring), ("mute", said.mute)):
+        if more:
+            fields[name] = (*check_streams(fields.get(name, getattr(recipe, name)), name), *more)
     after = merged(now, fields).recipe
-    changes = {name: getattr(after, name) for name in FIELDS if getattr(after, name) != getattr(recipe, name)}
+    changes = {name: getattr(after, name) for name in CHANGED if getattr(after, name) != getattr(recipe, name)}
     return msgspec.to_builtins(changes), tuple(said.ignored)
 
 
@@ -153,18 +155,23 @@ def _named(asked: Mapping[str, Any], said: Said) -> dict[str, Any]:
         return {"styles": spoken} if spoken else {}
     ((name, value),) = given.items()
     styles = [value] if isinstance(value, str) else value
-    if spoken and not (isinstance(styles, Collection) and set(styles) == set(spoken)):
+    if spoken and not (isinstance(styles, Collection) and _same(styles, [*spoken])):
         sentence = f"is {value!r}, and the prompt says {', '.join(spoken)}"
         raise Refusal("contradiction", name, sentence, "say it in one place")
     return {"styles": styles}
 
 
+def _same(styles: Collection[Any], spoken: list[str]) -> bool:
+    """Whether both name the same styles, whatever the first hold."""
+    return all(style in spoken for style in styles) and all(style in styles for style in spoken)
+
+
 def merged(now: MusicResolved, fields: Mapping[str, Any]) -> MusicResolved:
-    """The recipe with other fields, checked as any request is."""
-    whole = {**now.recipe.to_dict(), **fields, "prompt": ""}
-    found = resolve(whole, now.bundle)
-    recipe = msgspec.structs.replace(found.recipe, prompt=now.recipe.prompt)
-    return MusicResolved(recipe, found.bundle, found.plan, now.ignored, found.conditions)
+    """The recipe with other fields, checked as any request is; its prompt, which no longer says what it is, is gone."""
+    if not fields:
+        return now
+    found = resolve({**now.recipe.to_dict(), **fields, "prompt": ""}, now.bundle)
+    return MusicResolved(found.recipe, found.bundle, found.plan, now.ignored, found.conditions)
 
 
 def _plain(value: Any) -> Any:
@@ -187,15 +194,3 @@ def _turn(given: Mapping[str, Any]) -> Turn:
 
 def _bar_of(turn: Turn) -> int:
     return turn.bar
-
-
-AHEAD_LIMIT = 8
-
-
-def check_ahead(value: object) -> int:
-    """How many bars may lie between what the game has taken and what is made for it."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise WrongType("ahead", value, "a whole number of bars")
-    if not 1 <= value <= AHEAD_LIMIT:
-        raise OutOfRange("ahead", value, f"a whole number of bars from 1 to {AHEAD_LIMIT}")
-    return value

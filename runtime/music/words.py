@@ -3,7 +3,7 @@
 | said | meant |
 |---|---|
 | `96 bpm` | tempo, 60 to 200 |
-| `D minor`, `F# dorian`, `Am`, `Bb`, `in A` | key; a note alone keeps the scale of the style |
+| `D minor`, `F sharp dorian`, `Am`, `Bb`, `in A` | key; a note alone keeps the scale of the style |
 | `8 bars`, `3/4` | length, time signature |
 | a style, or a word for one (STYLE_WORDS) | style; several share the weight, the last one names the sound |
 | `tense:2 exploration:0.5` | styles by weight (1 where none is said); the heaviest names the sound |
@@ -13,20 +13,21 @@
 | `intensity 0.8`, `density 0.3`, `brightness 0.9` | the number itself |
 | a word of FEATURED | a stream that must be there: "with a melody" |
 | `without drums`, `no lead or arpeggio` | streams that are muted |
-| `only bass and drums`, `drums only` | the streams that sound |
+| `only bass and drums`, `bass and drums only` | the streams that sound |
 | `i-VI-III-VII`, `I-V-vi-IV` | a chord progression by degrees; how they are written does not matter, the scale decides |
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...assets.music.score import SCALES, STREAMS
 from ...assets.refusal import OutOfRange, Refusal, Unknown
-from .conditions import SECTIONS, STYLES
+from .conditions import SECTIONS, STYLES, TONICS
+from .keys import key_at, read_key, scale_of
 
 STYLE_WORDS: dict[str, str] = {
     **{style: style for style in STYLES},
@@ -44,10 +45,10 @@ STYLE_WORDS: dict[str, str] = {
 }
 SECTION_WORDS: dict[str, str] = {
     **{section: section for section in SECTIONS},
-    **dict.fromkeys(("opening", "introduction", "start"), "intro"),
+    **dict.fromkeys(("opening", "introduction"), "intro"),
     **dict.fromkeys(("looping", "endless", "background"), "loop"),
     **dict.fromkeys(("transition", "break"), "fill"),
-    **dict.fromkeys(("outro", "end", "final"), "ending"),
+    **dict.fromkeys(("outro", "end"), "ending"),
     **dict.fromkeys(("jingle", "sting", "hit", "accent"), "stinger"),
 }
 
@@ -80,6 +81,7 @@ MOODS: dict[str, tuple[float, float, float]] = {
 """What an adjective adds to density, brightness and intensity."""
 TEMPOS = {"largo": 60, "slow": 72, "adagio": 72, "andante": 90, "moderate": 104, "moderato": 108, "allegro": 132,
           "upbeat": 128, "fast": 150, "quick": 140, "vivace": 160, "presto": 180}  # fmt: skip
+ADJECTIVES = {**MOODS, **TEMPOS}
 FEATURED: dict[str, str] = {
     **dict.fromkeys(("melody", "melodic", "tune", "lead"), "lead"),
     **dict.fromkeys(("drums", "beat", "percussion"), "drums"),
@@ -92,15 +94,19 @@ FILLERS = frozenset(
     ("a", "an", "and", "the", "of", "with", "in", "at", "for", "very", "music", "song", "track", "theme", "key")
 )
 NUMERALS = ("i", "ii", "iii", "iv", "v", "vi", "vii")
+NEGATIONS = frozenset(("without", "no", "minus", "don't", "dont"))
+_JOINING = frozenset(("and", "or", "nor", "&", "a", "the", "any", "all", "use", "want", "play", "have"))
+"""What may stand before or between the streams that are left out or alone."""
 
-_NOTE = re.compile(r"^([a-g])(#|b|♯|♭|sharp|flat)?$", re.IGNORECASE)
-_SHORT = re.compile(r"^([A-G][#b♯♭]?)m$")
-_BASE = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
-_SPLIT = re.compile(r"[,;\s]+")
-_NUMBER = re.compile(r"^-?\d+(\.\d+)?$")
+_WORD = re.compile(r"([^,;\s]+)(\s*(?:[,;]|$))?")
+_REAL = r"(?:\d+(?:\.\d+)?|\.\d+)"
+_NUMBER = re.compile(rf"^-?{_REAL}$")
+_COUNT = re.compile(rf"(-?{_REAL})(bpm|bars?)")
+_WEIGHTED = re.compile(rf"([a-z]+):({_REAL})")
+_MELODIC = re.compile(r"\bmelodic\s+(?=min(?:or)?\b)", re.IGNORECASE)
+"""Of a scale that there is not; it asks for no melody."""
 _EDGES = ".!?:()[]\"'"
-"""What is no part of a word where it stands at one of its ends."""
-_MINOR, _MAJOR = {"min": "minor", "m": "minor", "aeolian": "minor"}, {"maj": "major", "ionian": "major"}
+"""What is no part of a word where it stands at one of its ends; but a point before a digit is."""
 
 
 @dataclass
@@ -119,25 +125,44 @@ class Said:
     def fix(self, name: str, value: Any) -> None:
         """Sets a field once; a second, different value is a contradiction."""
         if self.fixed.setdefault(name, value) != value:
-            sentence = f"says {name} twice, {self.fixed[name]} and {value}"
-            raise Refusal("contradiction", "prompt", sentence, "say it once")
+            both = [TONICS[each] if name == "tonic" else each for each in (self.fixed[name], value)]
+            raise Refusal("contradiction", "prompt", f"says {name} twice, {both[0]} and {both[1]}", "say it once")
+
+
+class Words:
+    """The words of a prompt: as they were `given`, `bare` of what stands around them, and whether a comma or the like `ends` each."""
+
+    def __init__(self, text: str) -> None:
+        found = [word for word in _WORD.finditer(text.replace("–", "-")) if word[1].strip(_EDGES)]
+        self.given = [word[1] for word in found]
+        self.bare = [_bare(word) for word in self.given]
+        self.ends = [word[2] is not None or word[1][-1] in ".!?" for word in found]
+        self.plain = [word.lower() for word in self.bare]
+
+    def __len__(self) -> int:
+        return len(self.given)
+
+
+def _bare(word: str) -> str:
+    bare = word.strip(_EDGES)
+    return f".{bare}" if bare[0].isdigit() and word[: word.index(bare)].endswith(".") else bare
 
 
 def parse(text: str) -> Said:
     """Reads a prompt; `ignored` are the words that it does not know."""
     said = Said()
-    words = [word for word in _SPLIT.split(text.replace("–", "-")) if word.strip(_EDGES)]
-    at = 0
+    text, times = _MELODIC.subn("", text)
+    said.ignored += ["melodic"] * times
+    words, at = Words(text), 0
     while at < len(words):
         at += _take(words, at, said)
     return said
 
 
-def _take(words: list[str], at: int, said: Said) -> int:
+def _take(words: Words, at: int, said: Said) -> int:
     """Reads the words from `at`; gives how many it took."""
-    word = words[at].strip(_EDGES).lower()
-    after = words[at + 1].strip(_EDGES).lower() if at + 1 < len(words) else ""
-    if joined := re.fullmatch(r"(-?\d+(?:\.\d+)?)(bpm|bars?)", word):
+    word, after = words.plain[at], words.plain[at + 1] if at + 1 < len(words) else ""
+    if joined := _COUNT.fullmatch(word):
         _count(float(joined[1]), joined[2], said)
         return 1
     if _NUMBER.match(word) and after in ("bpm", "bar", "bars"):
@@ -152,37 +177,60 @@ def _take(words: list[str], at: int, said: Said) -> int:
     if "-" in word and all(part in NUMERALS for part in word.split("-")):
         said.fix("progression", tuple(NUMERALS.index(part) for part in word.split("-")))
         return 1
-    if (weighted := re.fullmatch(r"([a-z]+):(\d+(?:\.\d+)?)", word)) and weighted[1] in STYLE_WORDS:
+    if (weighted := _WEIGHTED.fullmatch(word)) and weighted[1] in STYLE_WORDS:
         style, weight = STYLE_WORDS[weighted[1]], float(weighted[2])
         if said.weights.setdefault(style, weight) != weight:
             raise Refusal("contradiction", "prompt", f"weighs {style} twice", "say it once")
-        return _single(words[at], weighted[1], said)
-    return _streams(words, at, said) or _key(words, at, said) or _single(words[at], word, said)
+        return _single(words.given[at], weighted[1], said)
+    return _streams(words, at, said) or _key(words, at, said) or _single(words.given[at], word, said)
 
 
-def _streams(words: list[str], at: int, said: Said) -> int:
-    """`without drums or bass`, `only lead and bass`, `drums only`: how many words that takes, 0 where it is none of them."""
-    plain = [word.strip(_EDGES).lower() for word in words[at:]]
-    if plain[0] in STREAM_WORDS and plain[1:2] == ["only"]:
-        said.fix("only", (STREAM_WORDS[plain[0]],))
-        return 2
-    if plain[0] not in ("without", "no", "only"):
+def _streams(words: Words, at: int, said: Said) -> int:
+    """`without drums or bass`, `only lead and bass`, `bass and drums only`: how many words that takes, 0 where it is none of them.
+
+    Where something else is left out ("without combat") it is told as not understood, and not taken for what is wanted.
+    """
+    plain = words.plain[at:]
+    if plain[0] in STREAM_WORDS:
+        named, taken = _named(plain)
+        if plain[taken : taken + 1] != ["only"]:
+            return 0
+        said.fix("only", named)
+        return taken + 1
+    if plain[0] != "only" and plain[0] not in NEGATIONS:
         return 0
-    named: list[str] = []
-    taken = 1
-    for number, word in enumerate(plain[1:], 1):
-        if word in STREAM_WORDS:
-            named.append(STREAM_WORDS[word])
-            taken = number + 1
-        elif word not in ("and", "or", "a", "the"):
-            break
-    if not named:
-        return 0
-    if plain[0] == "only":
-        said.fix("only", tuple(dict.fromkeys(named)))
-    else:
+    before = next((k for k, word in enumerate(plain[1:], 1) if word not in _JOINING and word not in ADJECTIVES), 1)
+    named, taken = _named(plain[before:])
+    if named:
+        said.ignored += [words.given[at + k] for k in range(1, before) if plain[k] in ADJECTIVES]
+    if named and plain[0] == "only":
+        said.fix("only", named)
+    elif named:
         said.mute += named
-    return taken
+    elif plain[0] != "only" and (other := _known(plain)):
+        said.ignored += [words.given[at], words.given[at + other]]
+        return other + 1
+    return before + taken if named else 0
+
+
+def _named(plain: Sequence[str]) -> tuple[tuple[str, ...], int]:
+    """The streams that the first words name, one after the other, and how many words that takes."""
+    named: dict[str, None] = {}
+    taken = 0
+    for number, word in enumerate(plain, 1):
+        if word in STREAM_WORDS:
+            named[STREAM_WORDS[word]] = None
+            taken = number
+        elif word not in _JOINING:
+            break
+    return tuple(named), taken
+
+
+def _known(plain: Sequence[str]) -> int:
+    """Where the word stands that a negation is about, if it means something alone; else 0."""
+    place = next((k for k, word in enumerate(plain[1:], 1) if word not in _JOINING), 0)
+    word = plain[place]
+    return place if any(word in known for known in (STYLE_WORDS, SECTION_WORDS, ADJECTIVES)) else 0
 
 
 def _single(given: str, word: str, said: Said) -> int:
@@ -202,8 +250,6 @@ def _single(given: str, word: str, said: Said) -> int:
             sentence = f"says tempo twice, {said.tempo:g} and {tempo:g} bpm"
             raise Refusal("contradiction", "prompt", sentence, "say it once")
         said.tempo = tempo
-    elif word in SCALES or word in _MINOR or word in _MAJOR:
-        said.fix("scale", _MINOR.get(word, _MAJOR.get(word, word)))
     elif word not in FILLERS:
         said.ignored.append(given)
     return 1
@@ -213,55 +259,18 @@ def _count(value: float, unit: str, said: Said) -> None:
     if unit == "bpm":
         said.fix("bpm", value)
         return
-    if value != int(value):
+    if not value.is_integer():
         raise OutOfRange("bars", value, "a whole number")
     said.fix("bars", int(value))
 
 
-def _key(words: list[str], at: int, said: Said) -> int:
-    """A note with a scale, "D minor", "F# harmonic minor", "Am"; a capital note alone is a tonic, but "A" only after "in" or "of"."""
-    word = words[at].strip(_EDGES)
-    if short := _SHORT.match(word):
-        said.fix("tonic", tonic_of(short[1]))
-        said.fix("scale", "minor")
-        return 1
-    if _NOTE.match(word) is None:
-        return 0
-    rest = [each.strip(_EDGES).lower() for each in words[at + 1 : at + 3]]
-    for taken in (2, 1):
-        scale = " ".join(rest[:taken])
-        scale = _MINOR.get(scale, _MAJOR.get(scale, scale))
-        if len(rest) >= taken and scale in SCALES:
-            said.fix("tonic", tonic_of(word))
-            said.fix("scale", scale)
-            return 1 + taken
-    article = word == "A" and (at == 0 or words[at - 1].lower() not in ("in", "of"))
-    if word[0].isupper() and not article:
-        said.fix("tonic", tonic_of(word))
-        return 1
-    return 0
-
-
-def tonic_of(note: str) -> int:
-    """0 to 11 of a note's name; ValueError where it is none."""
-    found = _NOTE.match(note)
-    if found is None:
-        raise ValueError(f"{note!r} is no note")
-    shift = {"#": 1, "♯": 1, "sharp": 1, "b": -1, "♭": -1, "flat": -1}.get((found[2] or "").lower(), 0)
-    return (_BASE[found[1].lower()] + shift) % 12
-
-
-def read_key(text: str) -> tuple[int, str]:
-    """Tonic and scale of a key's name, "D minor", "Dm", "D" (its major); a refusal of the field `key` where it is none."""
-    if short := _SHORT.match(text.strip()):
-        return tonic_of(short[1]), "minor"
-    note, _, scale = text.strip().partition(" ")
-    scale = scale.strip().lower() or "major"
-    scale = _MINOR.get(scale, _MAJOR.get(scale, scale))
-    if _NOTE.match(note) is None or scale not in SCALES:
-        scales = ", ".join(SCALES)
-        raise Refusal("unknown", "key", f"{text!r} is no key", f'give a note and a scale, such as "D minor": {scales}')
-    return tonic_of(note), scale
+def _key(words: Words, at: int, said: Said) -> int:
+    taken, tonic, scale = key_at(words.bare, words.ends, at)
+    if tonic is not None:
+        said.fix("tonic", tonic)
+    if scale is not None:
+        said.fix("scale", scale)
+    return taken
 
 
 def name_scale(asked: Mapping[str, Any], said: Said) -> None:
@@ -269,8 +278,8 @@ def name_scale(asked: Mapping[str, Any], said: Said) -> None:
     value = asked.get("scale")
     if value is None:
         return
-    scale = _MINOR.get(value, _MAJOR.get(value, value)) if isinstance(value, str) else ""
-    if scale not in SCALES:
+    scale = scale_of(value) if isinstance(value, str) else ""
+    if not scale:
         raise Unknown("scale", value, SCALES)
     beside = {"prompt": said.fixed.get("scale", scale)}
     if isinstance(asked.get("key"), str):

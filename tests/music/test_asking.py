@@ -8,7 +8,8 @@ from cadenza.runtime.bundles import EMBEDDED
 from cadenza.runtime.music.conditions import STYLES, vector
 from cadenza.runtime.music.opened import open_tokens
 from cadenza.runtime.music.resolve import resolve
-from cadenza.runtime.music.steering import LONGEST, Course, read_recipe
+from cadenza.runtime.music.steering import Course, read_recipe
+from cadenza.runtime.music.terms import LONGEST
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,13 @@ def test_what_cannot_be_weighed_or_would_be_left_out_is_refused_by_its_field(net
         ("town, only bass and drums, 96 bpm", ("bass", "drums"), (), ()),
         ("town without a doubt", (), (), ("without", "doubt")),
         ("town: no dragons", (), (), ("no", "dragons")),
+        ("town without any drums", (), ("drums",), ()),
+        ("town without loud drums", (), ("drums",), ("loud",)),
+        ("town without drums nor bass & lead", (), ("drums", "bass", "lead"), ()),
+        ("don't use drums, town", (), ("drums",), ()),
+        ("town, bass and drums only", ("bass", "drums"), (), ()),
+        ("exploration, without combat", (), (), ("without", "combat")),
+        ("town, no fast drums, no danger", (), ("drums",), ("fast", "no", "danger")),
     ],
 )
 def test_streams_that_a_prompt_leaves_out_are_muted_and_not_featured(network, prompt, only, mute, ignored):
@@ -106,6 +114,17 @@ def test_streams_that_a_prompt_leaves_out_are_muted_and_not_featured(network, pr
         ("A dark cave", "C minor"),
         ("town, key of A.", "A major"),
         ("town, Am", "A minor"),
+        ("town, F sharp minor", "F# minor"),
+        ("B flat major town", "Bb major"),
+        ("town in A flat", "Ab major"),
+        ("town in a flat land", "C major"),
+        ("dungeon, A natural minor", "A minor"),
+        ("dungeon, A melodic minor", "A minor"),
+        ("dungeon, harmonic minor", "C harmonic minor"),
+        ("sad song in a minor key", "C minor"),
+        ("a major battle", "C major"),
+        ("town in a minor", "A minor"),
+        ("town, a minor, slow", "A minor"),
         ("town in Bb", "Bb major"),
         ("dungeon in Bb", "Bb minor"),
     ],
@@ -115,9 +134,72 @@ def test_a_note_alone_is_a_tonic_and_a_is_an_article_unless_it_follows_in_or_of(
 
 
 def test_keys_are_written_in_several_ways(network):
-    keys = [resolve({"prompt": "town", "key": key}, network.bundle).recipe.key for key in ("F#m", "f# minor", "F♯m")]
-    assert keys == ["F# minor"] * 3
+    written = ("F#m", "f# minor", "F♯m", "F sharp minor", "F# natural minor")
+    assert {resolve({"prompt": "town", "key": key}, network.bundle).recipe.key for key in written} == {"F# minor"}
+    with pytest.raises(Refusal, match="says tonic twice, D and E"):
+        resolve({"prompt": "D minor, E minor"}, network.bundle)
     assert resolve({"prompt": "town I–V–vi–IV"}, network.bundle).recipe.progression == (0, 4, 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "field", "value"),
+    [
+        ("intensity .1", "intensity", 0.1),
+        ("density .9", "density", 0.9),
+        ("tense (brightness .05)", "brightness", 0.05),
+    ],
+)
+def test_a_number_may_begin_with_its_point(network, prompt, field, value):
+    assert getattr(resolve({"prompt": prompt}, network.bundle).recipe, field) == value
+
+
+@pytest.mark.parametrize(("prompt", "style"), [("final boss", "boss"), ("start menu", "menu")])
+def test_words_that_belong_to_a_style_are_no_section(network, prompt, style):
+    resolved = resolve({"prompt": prompt}, network.bundle)
+    assert (resolved.recipe.styles, resolved.recipe.section, resolved.recipe.bars) == ((style,), "loop", 8)
+    assert len(resolved.ignored) == 1
+
+
+def test_a_prompt_of_streams_alone_is_music(network):
+    recipe = resolve({"prompt": "with a melody but no drums"}, network.bundle).recipe
+    assert (recipe.featuring, recipe.mute) == (("lead",), ("drums",))
+
+
+def test_more_bars_than_a_number_holds_are_refused(network):
+    with pytest.raises(Refusal, match="bars"):
+        resolve({"prompt": f"town {10**400} bars"}, network.bundle)
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        (dict(prompt="with a melody", mute=5), "mute"),
+        (dict(prompt="without bass", mute="drums"), "mute"),
+        (dict(prompt="with a melody", featuring=[["lead"]]), "featuring"),
+        (dict(prompt="tense", styles=[["tense"]]), "styles"),
+    ],
+)
+def test_a_turn_that_cannot_be_is_refused_by_its_field_and_changes_nothing(course, asked, field):
+    with pytest.raises(Refusal) as refused:
+        course.steer(asked, 1)
+    assert refused.value.field == field
+    assert course.turns == []
+
+
+def test_none_in_a_turn_says_nothing(course):
+    turn, _ = course.steer(
+        {"prompt": "without drums, 150 bpm", "mute": None, "bpm": None, "key": None, "style": None}, 1
+    )
+    assert turn.changes == {"mute": ("drums",), "bpm": 150.0}
+
+
+def test_what_was_steered_is_a_request_like_any_other(network):
+    course = Course(
+        resolve({"prompt": "town, 200 bpm", "seed": 3}, network.bundle), [{"bar": 2, "changes": {"bpm": 150}}]
+    )
+    again = resolve(course.at(2).recipe.to_dict(), network.bundle)
+    assert again.recipe == course.at(2).recipe
+    assert again.recipe.bpm == 150
 
 
 def test_turns_carry_weights_and_muted_streams_and_the_log_says_all_of_it(course):

@@ -290,3 +290,56 @@ def test_what_was_not_taken_comes_again_after_a_reconnect_and_a_steer_is_done_on
         say(second, m.Bye())
     finally:
         context.destroy(linger=0)
+
+
+def test_turns_at_the_first_bar_are_replayed_from_the_log_and_from_the_recipe_alone(address):
+    with connect(address) as game:
+        turns = [{"bar": 0, "changes": {"bpm": 150, "style": "combat"}}]
+        with game.stream("town, 200 bpm", seed=1, steering=turns) as music:
+            assert music.start["bpm"] == 200
+            for bar in music:
+                assert bar.recipe["bpm"] == 150
+                if bar.number == 1:
+                    music.close()
+        assert game.replay(music).digest == music.digest
+        assert game.replay({"recipe": music.recipe, "digest": music.digest}).id == music.id
+        with pytest.raises(Refusal, match=r"no digest of .* is recorded here"):
+            game.replay(music.recipe)
+
+
+@pytest.mark.parametrize(
+    ("end", "field"),
+    [(dict(bars=-1), "bars"), (dict(bars="x"), "bars"), (dict(bars=30_000), "bars"), (dict(tail=1), "tail")],
+)
+def test_an_end_that_is_none_is_refused_and_the_stream_plays_on(address, end, field):
+    with connect(address) as game, game.stream("town", **WANTED) as music:
+        with pytest.raises(Refusal, match=field):
+            music.close(**end)
+        assert next(music).number == 0
+        assert music.steer(intensity=0.2).result(5).bar >= 1
+
+    async def same():
+        async with await aio.connect(address) as game, await game.stream("town", **WANTED) as music:
+            with pytest.raises(Refusal, match=field):
+                await music.close(**end)
+
+    asyncio.run(same())
+
+
+def test_a_server_that_was_restarted_ends_a_stream_where_it_would_have_ended(address):
+    """What a client says to a server that does not know it: where to go on, and where to end."""
+    with connect(address) as game, game.stream("town", **WANTED) as music:
+        bars = [next(music), next(music)]
+        music.close(tail=True, bars=5)
+        bars += [next(music)]
+        opening, closing = music._pending.again()
+        assert (closing.bars, closing.tail) == (5, True)
+        told = {"steering": opening.steering, "first": opening.first, "ahead": opening.ahead}
+        with connect(address) as later:
+            again = later.open_stream(opening.recipe, **told)
+            later._talk.say(again._pending.close(closing.tail, closing.bars))
+            rest = list(again)
+        theirs = list(music)
+    assert opening.first > bars[-1].number
+    assert [bar.digest for bar in theirs[-len(rest) :]] == [bar.digest for bar in rest]
+    assert rest[-1].last

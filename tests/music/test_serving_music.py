@@ -210,3 +210,28 @@ def test_a_server_holds_no_piece_that_its_client_has_heard(home, monkeypatch):
             gc.enable()
             stop.set()
             thread.join()
+
+
+def test_parts_are_the_same_over_the_wire_and_in_process_and_without_audio_nothing_is_saved(piece, address, tmp_path):
+    for place in (address, "inproc"):
+        with connect(place) as game:
+            light = game.submit(piece.recipe, maps=["chords", "score"]).result()
+        assert (len(light.audio), set(light.stems), light.score) == (0, {"chords"}, piece.score)
+        with pytest.raises(Refusal, match=r"audio: did not come with this music; ask for it"):
+            _ = light.sidecar
+        with pytest.raises(Refusal, match=r"audio: did not come with this music; ask for it"):
+            light.save(tmp_path / "q.wav")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_replays_the_recipe_of_a_stream(home, tmp_path, capsys):
+    with connect("inproc") as game, game.stream("town", seed=3, bpm=200) as music:
+        next(music)
+        music.close()
+        list(music)
+    file = tmp_path / "stream.json"
+    file.write_text(json.dumps({"recipe": music.recipe, "digest": music.digest}), encoding="utf-8")
+    assert run(["replay", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["same"] is True
+    file.write_text(json.dumps({"recipe": music.recipe, "digest": "0" * 64}), encoding="utf-8")
+    assert run(["replay", str(file), "--json"]) == 1

@@ -117,3 +117,18 @@ def test_what_needs_stems_says_so_where_there_are_none(rendered, tmp_path):
             asked()
         assert refused.value.code == "missing"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("at", ["beat", "bar", "end", "chord 1"])
+def test_a_way_leaves_a_short_loop_from_its_last_sample_too(rendered, at):
+    a = rendered("town", bars=1)
+    for kind in ("fill", "cut"):
+        way = transition(a, a, at=at, kind=kind, position=a.frames - 1)
+        assert 0 <= way.waits <= 3 * a.frames
+
+
+@pytest.mark.parametrize("mark", [-1, 10.5, "a", True, 10**9])
+def test_a_mark_is_a_sample_of_the_loop(rendered, mark):
+    a = rendered("town")
+    with pytest.raises(Refusal, match=r"marks\.x: .* valid is a sample from 0 to"):
+        transition(a, a, at="x", marks={"x": mark})

@@ -108,11 +108,12 @@ def test_a_sound_goes_on_where_a_shorter_one_ends(both):
     ("fields", "said"),
     [
         ({"size": 64}, "size: is of pictures"),
-        ({"seconds": 9.0}, "seconds: 9.0 is out of range, valid is a number from 0.03125 to 8"),
+        ({"seconds": 9.0}, "seconds: 9.0 is out of range, valid is a number from 0 to 8"),
+        ({"seconds": -1}, "seconds: -1 is out of range"),
         ({"seconds": 1.0, "width": 32}, "stands beside width"),
         ({"height": 8}, "height: 8 is out of range, valid is 4 for a sound"),
         ({"mask": [0, 0, 8, 4]}, "image: mask is set and there is no image"),
-        ({"anew": [[0.0, 1.0]]}, "image: mask is set and there is no image"),
+        ({"anew": [[0.0, 1.0]]}, "anew: stands without an image; give the sound"),
         ({"anew": [[0.5, 0.5]], "seconds": 2}, "anew: .* a list of spans"),
         ({"anew": [[0.5, 2.5]], "seconds": 2}, "anew: 2.5 is out of range, valid is a number from 0 to 2"),
         ({"anew": [[0.0, 1.0]], "mask": [0, 0, 8, 4]}, "anew: stands beside mask"),
@@ -209,7 +210,7 @@ def test_the_header_of_a_result_says_how_to_play_it(both):
 def test_a_description_says_rates_and_lengths(both):
     told = {each["kind"]: each for each in both[1].describe()["bundles"]}
     assert told["sound"]["sample_rate_hz"] == RATE
-    assert told["sound"]["seconds"] == {"minimum": 1 / RATE, "maximum": LONGEST * HOP / RATE}
+    assert told["sound"]["seconds"] == {"minimum": HOP / RATE, "maximum": LONGEST * HOP / RATE}
     assert told["flipbook"]["sheet"] == SHEET
 
 

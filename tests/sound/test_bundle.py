@@ -76,6 +76,28 @@ def test_lengths_are_whole_turns_of_the_oscillators(runtime, cells):
     assert sound.audio.std() > 1e-3
 
 
+def test_a_length_that_cannot_be_made_is_refused_and_not_made_longer(runtime):
+    (told,) = (each for each in runtime.describe()["bundles"] if each["kind"] == "sound")
+    shortest = told["seconds"]["minimum"]
+    assert (
+        made(runtime, {"prompt": "rain", "seconds": shortest - 0.01})[0].seconds == shortest
+    )  # rounded up to whole cells
+    with pytest.raises(Refusal, match=f"seconds: 0.3 is out of range, valid is a number from {shortest:g} to"):
+        made(runtime, {"prompt": "rain", "seconds": 0.3})
+
+
+@pytest.mark.parametrize("gain_db", [float("nan"), float("inf"), 1000, -121, True, "6"])
+def test_a_gain_that_is_none_is_refused_before_a_file_is_written(runtime, tmp_path, gain_db):
+    (sound,) = made(runtime, {"prompt": "rain", "seconds": TWO})
+    for name in ("a.wav", "a.flac", "a.ogg"):
+        with pytest.raises(Refusal, match="gain_db"):
+            sound.save(tmp_path / name, gain_db=gain_db)
+    with pytest.raises(Refusal, match=r"gain_db: a peak of .* does not fit into OGG; write a WAV of 32 bits"):
+        sound.save(tmp_path / "b.ogg", gain_db=40)
+    assert not list(tmp_path.iterdir())
+    assert sound.save(tmp_path / "new" / "b.wav", gain_db=40)[0].is_file()
+
+
 def test_words_are_heard_and_unknown_ones_are_told(runtime):
     sound, plain = made(runtime, {"prompt": "howling gale"}, {"prompt": "wind"})
     assert sound.ignored == ("howling",)
