@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from .manifest import Manifest, Sheet
 from .refusal import Corrupt, Refusal
+from .sidecar import beside, write
 from .texture import Texture, derive
 
 Bytes = NDArray[np.uint8]
@@ -62,11 +62,9 @@ class Flipbook(Texture):
     def save(self, path: str | Path) -> list[Path]:
         """Writes the animation that the suffix names (.gif, .apng) and the record NAME.json. Returns the paths."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self.animation(path.suffix[1:].lower()))
-        record = path.with_suffix(".json")
-        record.write_text(json.dumps(self.record, indent=1) + "\n", encoding="utf-8")
-        return [path, record]
+        data, record = self.animation(path.suffix[1:].lower()), beside(path)
+        path.write_bytes(data)
+        return [path, write(record, path, self.record)]
 
     def select(self, names: Sequence[str]) -> Texture:
         """With the maps named only, and the digest of all; without names itself."""

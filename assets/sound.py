@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from .manifest import Manifest
 from .music.files import encode
 from .refusal import Corrupt, OutOfRange, Refusal, Unknown
+from .sidecar import beside, write
 
 PARTS = ("audio", "facts")
 """What a sound consists of: samples, and the facts (JSON) that say how to play them."""
@@ -88,12 +88,10 @@ class Sound:
             fits = gain_db - math.ceil(200 * math.log10(float(np.abs(wave).max()))) / 10 - 0.1
             remedy = f"write a WAV of 32 bits, or set gain_db to {fits:.1f}"
             raise Refusal(refusal.code, "gain_db", refusal.sentence, remedy) from None
-        path.parent.mkdir(parents=True, exist_ok=True)
+        record = beside(path)
         path.write_bytes(data)
-        record = path.with_suffix(".json")
         told = {**self.record, "rate_hz": self.rate, "seconds": self.seconds, "gain_db": gain_db}
-        record.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-        return [path, record]
+        return [path, write(record, path, told)]
 
 
 def check_parts(names: Sequence[str]) -> tuple[str, ...]:

@@ -82,7 +82,10 @@ def check_bind(bind: str, allowed: bool) -> None:
         raise Refusal(
             "address", "bind", f"{bind!r} is no address to serve on", "give tcp://127.0.0.1:5557 or ipc://PATH"
         )
-    host = rest.rpartition(":")[0].strip("[]")
+    host, _, port = rest.rpartition(":")
+    if scheme == "tcp" and port != "*" and not (port.isdecimal() and len(port) <= 5 and int(port) < 65536):
+        raise Refusal("address", "bind", f"{bind!r} has no port", "give one from 0 to 65535, or * for any free one")
+    host = host.strip("[]")
     quads = host.split(".")
     numbers = len(quads) == 4 and all(quad.isdecimal() for quad in quads)
     loopback = host in ("localhost", "::1") or (numbers and quads[0] == "127")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..assets.bundle import Bundle
-from ..assets.manifest import Words
+from ..assets.manifest import Manifest, Words
 from ..assets.refusal import Refusal
 from ..assets.texture import Texture
 from .bundles import load_bundles, open_network
@@ -70,6 +70,10 @@ class Workbench:
     def __init__(self, folder: Path | None, backend: str, cache: Path, threads: int = 1) -> None:
         self.bundles: Mapping[str, Bundle] = load_bundles(None if folder is None else [folder])
         self.bundle = next(iter(self.bundles.values()))
+        found: object = self.bundle.manifest
+        if not isinstance(found, Manifest):
+            sentence = f"makes {self.bundle.manifest.kind}, which has no latents to look at"
+            raise Refusal("unsupported", "bundle", sentence, "give another bundle")
         self.network = open_network(self.bundle, backend, threads, cache)
 
     @property

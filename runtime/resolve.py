@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +34,8 @@ DEFAULT_SPACING = "sgm_uniform"
 LIVE_SPACING = "karras"
 """For a sampler that takes the ends of a spacing only; this one begins and ends where the training did."""
 CORNER_LIMIT = 2**24
+OWN_FIELDS = frozenset(inspect.signature(compile_plan).parameters) - {"options", "eta"}
+"""Fields of a plan that are no options of its sampler."""
 IMAGE_DEPTH = 4
 """An image may be of a recipe that has an image itself, so many times."""
 RATIO_LIMIT = 1e6
@@ -286,25 +290,37 @@ def _dials(asked: Mapping[str, Any], manifest: Manifest, pixels: int) -> dict[st
         times = table.times if asked.get("image") is None else table.image_times or table.times
         spacing = {"times": tuple(times)}
         options = {**table.options, **options}
-    options |= _options(asked.get("options", {}))
+    own = _options(asked.get("options", {}))
+    if "eta" in own and asked.get("eta", own["eta"]) != own["eta"]:
+        sentence = f"is {own['eta']!r}, and eta is {asked['eta']!r}"
+        raise Refusal("contradiction", "options.eta", sentence, "say it in one place")
+    options |= own
     implied_eta = options.pop("eta", None)
     return {
         "sampler": sampler,
         "spacing": _spacing(DEFAULT_SPACING if spacing is None else spacing, manifest, pixels),
         "steps": steps,
         "guidance": _guidance(asked.get("guidance", family.guidance)),
-        "guidance_interval": asked.get("guidance_interval"),
+        "guidance_interval": _interval(asked.get("guidance_interval")),
         "corrector": asked.get("corrector"),
-        "eta": _eta(asked, implied_eta, table, sampler),
+        "eta": _eta(asked, implied_eta, family, sampler),
         "options": options,
     }
 
 
-def _eta(asked: Mapping[str, Any], implied: Any, table: Recommended | None, sampler: str) -> float | None:
+def _eta(asked: Mapping[str, Any], implied: Any, family: Recommended, sampler: str) -> float | None:
+    """What was asked, else what the sampler's name says, else the family's: a distilled network keeps it at any step count."""
     eta = asked.get("eta", implied)
     if eta is not None:
         return checks.number(eta, "eta", 0.0, 10.0)
-    return table.eta if table is not None and table.sampler == sampler else None
+    return family.eta if family.sampler == sampler else None
+
+
+def _interval(value: Any) -> Any:
+    """As asked, an infinite end as None, which JSON has; a plan checks the rest."""
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple(None if isinstance(each, float) and math.isinf(each) and each > 0 else each for each in value)
 
 
 def _guidance(value: Any) -> float | tuple[float, ...]:
@@ -323,6 +339,8 @@ def _spacing(value: Any, manifest: Manifest, pixels: int) -> Spacing:
         raise WrongType("spacing", value, "the name of a spacing, a mapping of its options, or a list of noise ratios")
     if "name" not in value:
         return dict(value)
+    if not isinstance(value["name"], str):
+        raise WrongType("spacing.name", value["name"], "the name of a spacing")
     name = resolve_spacing(value["name"])
     given = {**value, "name": name}
     if "tokens" in options_of(name):
@@ -333,4 +351,7 @@ def _spacing(value: Any, manifest: Manifest, pixels: int) -> Spacing:
 def _options(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise WrongType("options", value, "a mapping of the sampler's option names to values")
+    for name in value:
+        if name in OWN_FIELDS:
+            raise Refusal("contradiction", f"options.{name}", "is no option of a sampler", "give it as a field")
     return dict(value)

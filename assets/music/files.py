@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..refusal import OutOfRange, Refusal, Unknown
+from ..sidecar import beside, write
 from .grid import sample_of
 from .music import Music
 from .score import STREAMS
@@ -58,15 +58,13 @@ def save(
         p: encode(sound, music.rate, format, bits, score.bpm, score.loops, music.downbeats)
         for p, sound in sounds.items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
+    described = beside(path)
     for each, data in encoded.items():
         each.write_bytes(data)
     written = list(encoded)
     if sidecar:
         names = {name: path.with_suffix(f".{name}{path.suffix}").name for name in music.stems} if stems else {}
-        described = path.with_suffix(".json")
-        described.write_text(json.dumps(facts(music, path.name, names), indent=1) + "\n", encoding="utf-8")
-        written.append(described)
+        written.append(write(described, path, facts(music, path.name, names)))
     return written
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import sys
+import traceback
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import NoReturn
@@ -61,7 +63,10 @@ def _load(registered: EntryPoint) -> Callable[..., None]:
 
 
 def main() -> NoReturn:
-    """Exit status: 0 done, 1 a check failed, 2 bad arguments or input, 130 interrupted."""
+    """Exit status: 0 done, 1 a check failed, 2 bad arguments or input, 3 a fault of Cadenza's own, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console of few letters shows the others escaped
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -81,6 +86,10 @@ def run(arguments: list[str]) -> int:
         return _refuse(f"{error.filename or 'system'}: {error.strerror or error}")
     except (KeyboardInterrupt, click.Abort):
         return 130
+    except Exception as error:
+        traceback.print_exc()
+        click.echo(f"cadenza: internal: {type(error).__name__}: {error}; report it with the lines above", err=True)
+        return 3
     return int(status or 0)
 
 

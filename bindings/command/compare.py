@@ -13,10 +13,10 @@ import numpy as np
 import typer
 
 from ...assets.preview import Picture, png, sheet
-from ...assets.refusal import Unknown
+from ...assets.refusal import Refusal, Unknown
 from ...assets.store import default_folder
 from ...runtime.looking import Run, Workbench, distance
-from ...runtime.resolve import process_of
+from ...runtime.resolve import DEFAULT_SPACING, process_of
 from ...runtime.solver.levels import check_spacing, levels_of
 from ...runtime.solver.names import resolve_names
 from ...runtime.solver.spacings import SPACINGS
@@ -47,9 +47,9 @@ class Table:
 
     def run(self, sampler: str, steps: int, **dials: Any) -> Run:
         watch, step_seed = bool(dials.pop("watch", False)), dials.pop("step_seed", None)
-        return self.bench.run(
-            {**self.request, "sampler": sampler, "steps": steps, **dials}, watch=watch, step_seed=step_seed
-        )
+        spacing = self.request.get("spacing") or resolve_names(sampler).spacing or DEFAULT_SPACING
+        asked = {**self.request, "sampler": sampler, "steps": steps, "spacing": spacing, **dials}
+        return self.bench.run(asked, watch=watch, step_seed=step_seed)
 
     @cached_property
     def exact(self) -> Run:
@@ -95,6 +95,8 @@ def error(table: Table) -> Drawn:
         runs = [table.run(sampler, n) for n in steps]
         if not runs[-1].resolved.fixed_plan.stochastic:
             lines[sampler] = [float(r.evaluations) for r in runs], [distance(r, table.exact) for r in runs]
+    if not lines:
+        raise Refusal("contradiction", "samplers", "all draw noise, so none converges", "name one such as ddim too")
     path = table.out / "error.png"
     note = "converged: rk4 with 200 steps; root mean square over the latent, in its deviations"
     axes = ("model evaluations (NFE)", "distance to the converged result")
@@ -185,16 +187,28 @@ def exercise_4(table: Table) -> Drawn:
     return path.replace(path.with_name("exercise-4.png")), numbers
 
 
-DRAWINGS: dict[str, Callable[[Table], Drawn]] = {
-    "sheet": contact_sheet,
-    "error": error,
-    "time": times,
-    "strip": strip,
-    "spacings": spacings,
-    "exercise-1": exercise_1,
-    "exercise-2": exercise_2,
-    "exercise-3": exercise_3,
-    "exercise-4": exercise_4,
+ANY = 99
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How it is drawn, and how many samplers and step counts it looks at."""
+
+    draw: Callable[[Table], Drawn]
+    samplers: int = ANY
+    steps: int = ANY
+
+
+DRAWINGS = {
+    "sheet": Drawing(contact_sheet),
+    "error": Drawing(error),
+    "time": Drawing(times),
+    "strip": Drawing(strip, steps=1),
+    "spacings": Drawing(spacings, samplers=0, steps=1),
+    "exercise-1": Drawing(exercise_1, 0, 0),
+    "exercise-2": Drawing(exercise_2, 0, 0),
+    "exercise-3": Drawing(exercise_3, samplers=1),
+    "exercise-4": Drawing(exercise_4, steps=1),
 }
 MUSIC = "temperature"
 QUICK = ("sheet", "error", "time", "strip", "spacings")
@@ -224,21 +238,37 @@ def compare(
     for name in chosen:
         if name not in (*DRAWINGS, MUSIC):
             raise Unknown("what", name, (*DRAWINGS, MUSIC))
+    names = [each.strip() for each in samplers.split(",")] if samplers else None
+    counts = dials.parse_wholes(steps, "steps", "step counts such as 1,2,4,8") if steps else None
+    for each in names or ():
+        resolve_names(each)  # refuses what is none
+    if chosen == [MUSIC]:
+        given = {"samplers": samplers, "steps": steps, "spacing": spacing, "guidance": guidance}
+        dials.refuse(given, "temperature", "pictures")
+    else:
+        drawn = [DRAWINGS[name] for name in chosen if name != MUSIC]
+        _check_looked_at("samplers", names, max(drawing.samplers for drawing in drawn), chosen)
+        _check_looked_at("steps", counts, max(drawing.steps for drawing in drawn), chosen)
     results: dict[str, Any] = {}
     if MUSIC in chosen:
         path, numbers = temperature(prompt, seed, out, bundle, backend, threads)
         results[MUSIC] = {"file": str(path), **numbers}
         chosen = [name for name in chosen if name != MUSIC]
     if chosen:
-        names = [resolve_names(each.strip()).sampler for each in samplers.split(",")] if samplers else None
-        counts = [int(n) for n in dials.parse_numbers(steps, "steps", "step counts such as 1,2,4,8")] if steps else None
         bench = Workbench(bundle, backend, default_folder() / "proofs", threads or os.cpu_count() or 1)
         asked = dials.request(
             bench.bundle.manifest.kind, prompt or bench.prompts[0], size,
-            seed=seed, guidance=guidance, spacing=spacing or "sgm_uniform",
+            seed=seed, guidance=guidance, spacing=spacing,
         )  # fmt: skip
         table = Table(bench, asked, out, names, counts)
         for name in chosen:
-            path, numbers = DRAWINGS[name](table)
+            path, numbers = DRAWINGS[name].draw(table)
             results[name] = {"file": str(path), **numbers}
     show(results if json else {name: result["file"] for name, result in results.items()}, json)
+
+
+def _check_looked_at(field: str, given: list[Any] | None, most: int, chosen: list[str]) -> None:
+    """Refuses what none of the drawings would look at."""
+    if given is not None and len(given) > most:
+        sentence = f"{len(given)} are given, and {', '.join(chosen)} looks at {most or 'none'}"
+        raise Refusal("contradiction", field, sentence, "leave them out" if most == 0 else f"give {most}")

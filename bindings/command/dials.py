@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -95,15 +95,19 @@ def request(kind: str, prompt: str, size: str | None, **dials: Any) -> dict[str,
             asked["guidance_interval"], "guidance_interval", "two, such as 0.3,5"
         )
     if isinstance(asked.get("mask"), str):
-        asked["mask"] = [int(each) for each in parse_numbers(asked["mask"], "mask", "four, such as 32,0,64,64")]
+        asked["mask"] = parse_wholes(asked["mask"], "mask", "four, such as 32,0,64,64")
     if "options" in asked:
-        asked["options"] = dict(parse_option(text) for text in asked["options"])
+        asked["options"] = parse_options(asked["options"])
     return asked
+
+
+DIGITS = 20
+"""More than any whole number here has: a longer text is none."""
 
 
 def parse_size(text: str) -> tuple[int, int]:
     sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+    if len(sides) > 2 or not all(side.isdecimal() and len(side) <= DIGITS for side in sides):
         raise Refusal("type", "size", f"{text!r} is no size", "give pixels such as 128, or 256x128")
     return int(sides[0]), int(sides[-1])
 
@@ -114,7 +118,7 @@ def parse_spacing(text: str) -> str | list[float] | dict[str, Any]:
     if name == "times":
         return {"times": parse_numbers(rest, "spacing", "times such as times:999,749,499,249")}
     if colon:
-        return {"name": name, **dict(parse_option(each) for each in rest.split(","))}
+        return {"name": name, **parse_options(rest.split(","))}
     return parse_numbers(text, "spacing", "noise ratios such as 14.6,5,1,0.2,0") if "," in text else text
 
 
@@ -123,6 +127,23 @@ def parse_numbers(text: str, field: str, example: str) -> list[float]:
         return [float(number) for number in text.split(",")]
     except ValueError:
         raise Refusal("type", field, f"{text!r} is no list of numbers", f"give {example}") from None
+
+
+def parse_wholes(text: str, field: str, example: str) -> list[int]:
+    """Whole numbers, none of them cut off."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.removeprefix("-").isdecimal() and len(part) <= DIGITS for part in parts):
+        raise Refusal("type", field, f"{text[:40]!r} is no list of whole numbers", f"give {example}")
+    return [int(part) for part in parts]
+
+
+def parse_options(texts: Sequence[str]) -> dict[str, Any]:
+    """Each option once."""
+    options: dict[str, Any] = {}
+    for name, value in map(parse_option, texts):
+        if options.setdefault(name, value) != value:
+            raise Refusal("contradiction", f"option {name}", f"is {options[name]} and {value}", "say it once")
+    return options
 
 
 def parse_option(text: str) -> tuple[str, Any]:

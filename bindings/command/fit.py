@@ -45,7 +45,7 @@ def fit(
 
     --json gives the numbers, for a recipe or the bundle's table: sampler "fitted", options {"corrections": [...]}.
     """
-    counts = [int(n) for n in dials.parse_numbers(steps, "steps", "step counts such as 4,6,8")]
+    counts = dials.parse_wholes(steps, "steps", "step counts such as 4,6,8")
     bench = Workbench(bundle, backend, default_folder() / "proofs", threads or os.cpu_count() or 1)
     asked = _requests(bench, size, dials.parse_spacing(spacing or "sgm_uniform"), seeds + seeds // 2)
     learn, judge = Bed(bench, asked[:seeds]), Bed(bench, asked[seeds:])

@@ -17,6 +17,7 @@ from ...assets.files import FORMATS, encode
 from ...assets.flipbook import Flipbook
 from ...assets.preview import PREVIEWS, png
 from ...assets.refusal import Refusal, Unknown
+from ...assets.sidecar import beside, write
 from ...assets.sound import Sound
 from ...assets.store import Store, default_folder
 from ...assets.texture import MAPS, PACKINGS, Texture
@@ -83,14 +84,12 @@ def choose_maps(packings: Sequence[str], directx: bool) -> list[str]:
 
 def write_texture(texture: Texture, out: Path, format: str, maps: Sequence[str] = MAPS) -> list[Path]:
     """The maps named, and the record (recipe, digest, who made it). The colour map is `out` itself."""
-    files = []
+    files, record = [], beside(out)
     for name in waited(maps, "map"):
         path = out if name == "albedo" else out.with_name(f"{out.stem}_{name}.{format}")
         path.write_bytes(encode(name, texture.map(name), format))
         files.append(path)
-    record = out.with_name(f"{out.stem}.json")
-    record.write_text(json_format.dumps(texture.record, indent=1) + "\n", encoding="utf-8")
-    return [*files, record]
+    return [*files, write(record, out, texture.record)]
 
 
 def write_previews(texture: Texture, out: Path) -> list[Path]:

@@ -19,6 +19,8 @@ WANTED = "give a file that `cadenza make` wrote, or a complete recipe"
 
 def find(text: str) -> dict[str, Any]:
     """A record {"recipe", "digest"?, ...} from a file, from JSON text, or from the store of this machine."""
+    if not text.strip():
+        raise Refusal("type", "recipe", "is empty", WANTED)
     if text.lstrip().startswith("{"):
         return _record(_parse(text, "recipe"))
     path = Path(text)

@@ -35,7 +35,7 @@ def travel(
     """Walk between seeds: NAME-000.png, ... and sheet.png; the first and last are the seeds' own textures."""
     given = {"steps": steps, "sampler": sampler, "spacing": spacing, "guidance": guidance, "negative": negative}
     asked = dials.request(kind, prompt, size, **given)
-    stops = [int(seed) for seed in dials.parse_numbers(seeds, "seeds", "seeds such as 7,9,7")]
+    stops = dials.parse_wholes(seeds, "seeds", "seeds such as 7,9,7")
     requests = requests_of(asked, stops, frames)
     out.mkdir(parents=True, exist_ok=True)
     files, pictures = [], []

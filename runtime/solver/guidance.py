@@ -41,7 +41,7 @@ class Guidance:
                 ratio = level.sigma / level.alpha if level.alpha > 0 else math.inf
                 if not self.interval[0] <= ratio <= self.interval[1]:
                     return 1.0
-            step = bisect_right(rising, -level.sigma) - 1
+            step = bisect_right(rising, -(level.sigma if level.begun is None else level.begun)) - 1
             return strengths[min(max(step, 0), len(strengths) - 1)]
 
         return strength

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -58,11 +58,17 @@ def levels_of(grid: Grid, steps: int, process: Process, denoise: float) -> list[
         levels = [process.at(t) if grid.name == "times" else process.level(t) for t in grid.numbers]
         if grid.name == "times" and len(levels) == steps:
             levels.append(process.clean)
+        if not _fall(levels):
+            raise OutOfRange("spacing", list(grid.numbers), "numbers further apart: two of these are one level here")
         return _last_share(levels, denoise * (len(levels) - 1), process)
     levels = SPACINGS[grid.name](process, max(steps, round(steps / denoise)), **dict(grid.options))[-(steps + 1) :]
-    if not all(a.sigma > b.sigma for a, b in zip(levels, levels[1:], strict=False)):
+    if not _fall(levels):
         raise OutOfRange("steps", steps, f"fewer, or other options of spacing {grid.name!r}: its levels would not fall")
     return levels
+
+
+def _fall(levels: Sequence[Level]) -> bool:
+    return all(a.sigma > b.sigma for a, b in zip(levels, levels[1:], strict=False))
 
 
 def _last_share(levels: list[Level], wanted: float, process: Process) -> list[Level]:

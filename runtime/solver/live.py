@@ -103,15 +103,23 @@ def live_plan(
         sentence = f"a list goes by steps, and {sampler!r} chooses its own"
         raise Refusal("contradiction", "guidance", sentence, "give one number, or set guidance_interval")
     refuse_not_affine(options)
-    count = GRID
-    if not isinstance(spacing, str) and not (isinstance(spacing, Mapping) and "name" in spacing):
-        times = spacing.get("times", ()) if isinstance(spacing, Mapping) else ()
-        count = len(times or spacing) - (0 if times and times[-1] > 0 else 1)
+    count = _count(spacing)
     levels = levels_of(check_spacing(spacing, count), count, process, denoise)
     asked = options if eta is None else {**options, "eta": eta}
     dials = settings(sampler, LIVE[sampler].run, asked)
     strengths = check_guidance(guidance, guidance_interval, 1)
     return LivePlan(sampler, tuple(levels), process, prediction, strengths, float(denoise), tuple(dials.items()))
+
+
+def _count(spacing: Any) -> int:
+    """How many steps the levels of a spacing are; where it is none, a number with which it is refused."""
+    times = isinstance(spacing, Mapping)
+    if isinstance(spacing, str) or (times and "name" in spacing):
+        return GRID
+    numbers = spacing.get("times") if times else spacing
+    if not isinstance(numbers, Sequence) or isinstance(numbers, str) or not numbers:
+        return 1
+    return max(1, len(numbers) - (0 if times and numbers[-1] != 0 else 1))
 
 
 class LiveRun:
@@ -255,6 +263,10 @@ class LiveTrace(Trace):
         one, two = self.of(low), self.of(high)
         allowed = np.maximum(atol, rtol * np.maximum(np.abs(one), np.abs(self.of(previous))))
         squares = ((one - two) / allowed) ** 2
+        if not np.isfinite(squares).all():  # no step would ever be accepted
+            raise Refusal(
+                "diverged", "sampler", "the model's output is not finite", "take another precision or sampler"
+            )
         return max(math.sqrt(math.fsum(squares.ravel().tolist()) / squares.size), 1e-8)
 
     def mark(self) -> Mark:

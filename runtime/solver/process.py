@@ -25,12 +25,16 @@ FLOW_STEPS = 1000
 
 
 class Level(NamedTuple):
-    """One noise level: alpha and sigma in the sampler's frame, `scale` back to the process, `time` told to the model."""
+    """One noise level: alpha and sigma in the sampler's frame, `scale` back to the process, `time` told to the model.
+
+    `begun` is the sigma of the level whose step it belongs to, where noise has raised it above that.
+    """
 
     alpha: float
     sigma: float
     scale: float
     time: float
+    begun: float | None = None
 
     @property
     def ratio(self) -> float:

@@ -247,3 +247,67 @@ def test_a_demo_whose_server_cannot_start_says_why(run, tmp_path):
     status, _, err = run("demo", "--out", tmp_path, "--bundle", tmp_path)
     assert status == 2
     assert "bundle.json" in err
+
+
+def test_a_file_is_not_replayed_from_the_record_of_another(home, make, run, tmp_path):
+    """Two files of one name share NAME.json: it says of which it is."""
+    make("stone", "--size", "64", "--seed", "1", "--out", tmp_path / "c.png")
+    make("stone", "--size", "64", "--seed", "2", "--out", tmp_path / "c.dds")
+    status, _, err = run("replay", tmp_path / "c.png", "--bundle", home / "toy", "--backend", "onnxruntime")
+    assert (status, "c.json is that of c.dds now" in err) == (2, True)
+    status, out, _ = run("replay", tmp_path / "c.dds", "--bundle", home / "toy", "--backend", "onnxruntime", "--json")
+    assert (status, json.loads(out)["same"]) == (0, True)
+    (tmp_path / "moved").mkdir()
+    for name in ("c.dds", "c.json"):
+        (tmp_path / name).rename(tmp_path / "moved" / name.replace("c.", "d."))
+    status, *_ = run("replay", tmp_path / "moved" / "d.dds", "--bundle", home / "toy", "--backend", "onnxruntime")
+    assert status == 0
+
+
+def test_a_file_that_is_no_record_is_not_written_over(home, run, tmp_path):
+    (tmp_path / "package.json").write_text('{"mine": 1}', encoding="utf-8")
+    words = ("make", "texture", "stone", "--size", "64", "--bundle", home / "toy", "--backend", "onnxruntime")
+    status, _, err = run(*words, "--out", tmp_path / "package.png")
+    assert (status, "package.json" in err) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["package.json"]
+    assert (tmp_path / "package.json").read_text(encoding="utf-8") == '{"mine": 1}'
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--option", "steps=3"), "options.steps: is no option"),
+        (("--option", "s_churn=1", "--option", "s_churn=2"), "option s_churn: is 1 and 2"),
+        (("--guidance-interval", "nan,1"), "guidance_interval"),
+        (("--size", "9" * 5000), "size"),
+        (("--mask", "0.5,0,32,32"), "mask: '0.5,0,32,32' is no list of whole numbers"),
+        (("--mask", "nan,0,64,64"), "mask"),
+        (("--sampler", "dpmpp_sde", "--option", "r=0", "--steps", "3"), "r: 0"),
+        (("--sampler", "dpm_adaptive", "--spacing", "times:x"), "spacing"),
+    ],
+)
+def test_dials_that_cannot_be_are_one_sentence(home, run, words, said):
+    asked = ("make", "texture", "stone", "--size", "64", "--bundle", home / "toy", "--backend", "onnxruntime")
+    status, out, err = run(*asked, *words)
+    assert (status, out, said in err, err.count("\n")) == (2, "", True, 1), err
+
+
+def test_nothing_is_no_recipe(run):
+    status, _, err = run("replay", "")
+    assert (status, "recipe: is empty" in err) == (2, True)
+
+
+def test_a_fault_of_its_own_has_a_status_of_its_own(run, monkeypatch):
+    """Which is not that of a replay that differs."""
+    monkeypatch.setitem(app.COMMANDS, "bundles", lambda: 1 / 0)
+    status, _, err = run("bundles")
+    assert (status, "ZeroDivisionError" in err, "report it" in err) == (3, True, True)
+
+
+def test_letters_that_a_console_has_not_are_escaped(home, tmp_path):
+    environment = {**os.environ, "CADENZA_HOME": str(home), "PYTHONIOENCODING": "cp1252"}
+    words = ["make", "texture", "stone 石", "--size", "64", "--bundle", str(home / "toy"), "--backend", "onnxruntime"]
+    command = [sys.executable, "-m", "cadenza", *words, "--out", str(tmp_path / "u.png")]
+    done = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"\\u77f3" in done.stdout

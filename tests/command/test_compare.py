@@ -15,12 +15,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import toy
 
 from cadenza.assets.refusal import Refusal
+from cadenza.bindings.command import app
 from cadenza.bindings.command.compare import DRAWINGS, Table
 from cadenza.bindings.command.fit import fit
 from cadenza.bindings.command.listing import names
 from cadenza.bindings.command.make import make
 from cadenza.bindings.command.replay import replay
 from cadenza.bindings.command.travel import travel
+from cadenza.runtime.bundles import EMBEDDED
 from cadenza.runtime.looking import Workbench
 
 
@@ -28,7 +30,7 @@ from cadenza.runtime.looking import Workbench
 def table(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
     bench = Workbench(toy.write(folder / "toy").folder, "onnxruntime", folder / "proofs")
-    request = {"kind": "texture", "prompt": "stone", "seed": 7, "size": 64, "spacing": "sgm_uniform"}
+    request = {"kind": "texture", "prompt": "stone", "seed": 7, "size": 64}
     return lambda **chosen: Table(bench, request, folder / "out", **{"samplers": None, "steps": None, **chosen})
 
 
@@ -38,14 +40,14 @@ def picture(path):
 
 
 def test_the_contact_sheet_has_a_cell_for_every_sampler_and_step_count(table):
-    path, _ = DRAWINGS["sheet"](table(samplers=["euler", "heun"], steps=[1, 2, 4]))
+    path, _ = DRAWINGS["sheet"].draw(table(samplers=["euler", "heun"], steps=[1, 2, 4]))
     assert picture(path).shape[1] > 3 * 160
-    one, _ = DRAWINGS["sheet"](table(samplers=["euler"], steps=[1]))
+    one, _ = DRAWINGS["sheet"].draw(table(samplers=["euler"], steps=[1]))
     assert picture(one).shape[1] < 200
 
 
 def test_the_error_falls_with_the_evaluations_and_faster_for_a_higher_order(table):
-    path, numbers = DRAWINGS["error"](table(samplers=["euler", "dpmpp_2m", "ddpm"], steps=[4, 8, 16]))
+    path, numbers = DRAWINGS["error"].draw(table(samplers=["euler", "dpmpp_2m", "ddpm"], steps=[4, 8, 16]))
     lines = numbers["nfe_error"]
     assert set(lines) == {"euler", "dpmpp_2m"}  # what draws noise converges to nothing
     assert [nfe for nfe, _ in lines["euler"]] == [4, 8, 16]
@@ -57,7 +59,7 @@ def test_the_error_falls_with_the_evaluations_and_faster_for_a_higher_order(tabl
 
 def test_the_strip_shows_an_estimate_a_step_and_its_last_one_is_the_result_of_ddim(table):
     board = table()
-    path, numbers = DRAWINGS["strip"](board)
+    path, numbers = DRAWINGS["strip"].draw(board)
     assert numbers == {"samplers": ["ddim", "ddpm"], "steps": 10}
     assert picture(path).shape[1] > 10 * 160
     run = board.run("ddim", 10, watch=True)
@@ -66,7 +68,7 @@ def test_the_strip_shows_an_estimate_a_step_and_its_last_one_is_the_result_of_dd
 
 
 def test_the_strip_gives_every_sampler_a_row_though_they_take_different_numbers_of_evaluations(table):
-    path, _ = DRAWINGS["strip"](table(samplers=["euler", "heun"], steps=[2]))
+    path, _ = DRAWINGS["strip"].draw(table(samplers=["euler", "heun"], steps=[2]))
     page = picture(path)
     assert page.shape[1] == 10 + 3 * 170  # heun has three, euler two and a blank
     blank, filled = page[10:160, 360:500], page[210:350, 360:500]
@@ -74,24 +76,24 @@ def test_the_strip_gives_every_sampler_a_row_though_they_take_different_numbers_
 
 
 def test_the_chart_of_spacings_has_every_spacing(table):
-    path, numbers = DRAWINGS["spacings"](table())
+    path, numbers = DRAWINGS["spacings"].draw(table())
     assert all(len(levels) == 13 and levels[-1] == 0 for levels in numbers["levels"].values())
     assert picture(path).shape[0] > 400
 
 
 def test_times_are_measured_for_every_count(table):
-    _, numbers = DRAWINGS["time"](table(samplers=["euler"], steps=[1, 2]))
+    _, numbers = DRAWINGS["time"].draw(table(samplers=["euler"], steps=[1, 2]))
     assert all(ms > 0 for ms in numbers["milliseconds"]["euler"])
 
 
 def test_ddim_needs_no_step_noise_ddpm_does_and_both_repeat_bit_for_bit(table):
-    _, same = DRAWINGS["exercise-2"](table())
+    _, same = DRAWINGS["exercise-2"].draw(table())
     assert same["ddim"] == {"same seed, same bits": True, "other step noise, same bits": True}
     assert same["ddpm"] == {"same seed, same bits": True, "other step noise, same bits": False}
 
 
 def test_quality_and_time_are_shown_for_every_step_count(table):
-    path, numbers = DRAWINGS["exercise-3"](table(steps=[5, 10, 20]))
+    path, numbers = DRAWINGS["exercise-3"].draw(table(steps=[5, 10, 20]))
     errors = [error for _, _, error in numbers["steps_ms_error"]]
     assert errors == sorted(errors, reverse=True)
     assert path.name == "exercise-3.png"
@@ -156,3 +158,37 @@ def test_make_starts_from_the_record_of_an_earlier_texture(tmp_path, monkeypatch
     apart = np.abs(before - after).max(axis=2)
     assert apart[44:52, 44:52].max() <= 1  # further from the mask than the decoder sees, but for rounding
     assert apart[8:24, 8:24].mean() > 5
+
+
+def test_a_sampler_is_drawn_as_its_name_says(table):
+    """With the spacing and the options that belong to the name, and not only the function behind it."""
+    board = table()
+    for name, field, value in (("DPM++ 2M Karras", "spacing", "karras"), ("DEIS 2M", "options", {"order": 2})):
+        assert getattr(board.run(name, 3).resolved.recipe, field) == value
+    assert board.run("euler", 3).resolved.recipe.spacing == "sgm_uniform"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("exercise-2", "--samplers", "euler"), "samplers: 1 are given, and exercise-2 looks at none; leave them out"),
+        (("strip", "--steps", "3,6"), "steps: 2 are given, and strip looks at 1; give 1"),
+        (("exercise-3", "--samplers", "euler,heun"), "samplers: 2 are given, and exercise-3 looks at 1"),
+        (("temperature", "--samplers", "euler"), "samplers: is a dial of pictures, not of temperature"),
+        (("sheet", "--steps", "1.5,2"), "steps: '1.5,2' is no list of whole numbers"),
+        (("sheet", "--samplers", "foo"), "foo"),
+    ],
+)
+def test_what_a_drawing_does_not_look_at_is_refused(capsys, words, said):
+    assert app.run(["compare", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_drawing_of_convergence_wants_a_sampler_that_converges(table):
+    with pytest.raises(Refusal, match="samplers: all draw noise"):
+        DRAWINGS["error"].draw(table(samplers=["ddpm"], steps=[2, 3]))
+
+
+def test_music_has_no_latents_to_draw(capsys):
+    assert app.run(["compare", "sheet", "--bundle", str(EMBEDDED / "music")]) == 2
+    assert "bundle: makes music, which has no latents" in capsys.readouterr().err

@@ -79,6 +79,6 @@ def test_it_has_its_names_and_is_listed(name):
 def test_it_is_compared_with_others(name, tmp_path):
     bench = Workbench(toy.write(tmp_path / "toy").folder, "onnxruntime", tmp_path / "proofs")
     request = {"kind": "texture", "prompt": "stone", "seed": 7, "size": 64, "spacing": "sgm_uniform"}
-    _, numbers = DRAWINGS["error"](Table(bench, request, tmp_path, ["euler", name], [8, 16]))
+    _, numbers = DRAWINGS["error"].draw(Table(bench, request, tmp_path, ["euler", name], [8, 16]))
     ends = {each: line[-1][1] for each, line in numbers["nfe_error"].items()}
     assert ends[name] < ends["euler"]

@@ -291,3 +291,37 @@ def test_the_grain_drawn_with_the_steps_is_the_grain_drawn_alone(ask, dials, bef
         getattr(draws, name)()
     np.testing.assert_array_equal(draws.grain(), expected)
     assert StepDraws(asked.recipe, asked.plan, (4, 16, 16), elsewhere).grain() is None
+
+
+@pytest.mark.parametrize("name", ["steps", "sampler", "spacing", "process", "prediction", "guidance", "denoise"])
+def test_fields_of_a_recipe_are_no_options_of_a_sampler(ask, name):
+    with pytest.raises(Refusal, match=rf"options\.{name}: is no option of a sampler; give it as a field"):
+        ask(options={name: 1})
+
+
+def test_two_etas_are_refused_and_one_said_twice_is_one(ask):
+    with pytest.raises(Refusal, match=r"options\.eta"):
+        ask(sampler="euler_ancestral", options={"eta": 0.5}, eta=1.0)
+    assert ask(sampler="euler_ancestral", options={"eta": 0.5}, eta=0.5).recipe.eta == 0.5
+
+
+def test_an_interval_without_an_end_is_one_however_it_is_written(ask):
+    ends = [ask(guidance=3.0, guidance_interval=(0.3, end)).recipe for end in (None, float("inf"))]
+    assert ends[0].id == ends[1].id
+    with pytest.raises(Refusal, match="guidance_interval"):
+        ask(guidance=3.0, guidance_interval=(float("nan"), 5.0))
+
+
+@pytest.mark.parametrize("name", [5, ["karras"], None])
+def test_the_name_of_a_spacing_is_text(ask, name):
+    with pytest.raises(Refusal, match=r"spacing"):
+        ask(spacing={"name": name})
+
+
+def test_a_distilled_network_keeps_its_eta_at_any_step_count(bundle):
+    tables = [Recommended(steps=n, sampler="tcd", times=[1.0 - k / n for k in range(n)], eta=0.0) for n in (2, 4)]
+    manifest = msgspec.structs.replace(bundle.manifest, recommended=tables)
+    pcm = Bundle(bundle.folder, manifest, bundle.digest)
+    etas = [resolve({**ASKED, "steps": steps}, {pcm.digest: pcm}).recipe.eta for steps in (2, 3, 4, 6)]
+    assert etas == [0.0] * 4
+    assert resolve({**ASKED, "steps": 6, "sampler": "euler_ancestral"}, {pcm.digest: pcm}).recipe.eta is None

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from measured import CFG_PP, PROCESSES, eager, exact_model, moments, run, silent
 
+from cadenza.assets.refusal import Refusal
 from cadenza.runtime import Process, compile_plan
 from cadenza.runtime.solver.analytic import Mixture
 from cadenza.runtime.solver.compile import dials
@@ -160,3 +161,39 @@ def test_noise_that_goes_up_again_is_told_from_noise_on_the_way_down():
     assert np.all(churned.intervals[:, 0] < churned.intervals[:, 1])
     ancestral = compile_plan("euler_ancestral", levels, 6, Process.ve(), "x0")
     assert np.all(ancestral.intervals[:, 0] > ancestral.intervals[:, 1])
+
+
+@pytest.mark.parametrize("name", ["euler", "heun", "dpm_2", "heunpp2"])
+@pytest.mark.parametrize("step", range(4))
+def test_guidance_by_steps_acts_in_its_step_whatever_noise_raises_it_to(name, step):
+    """Churn takes a step's first evaluation above its level, where the step before would be."""
+    strengths = [7.0 if k == step else 1.0 for k in range(4)]
+    plain, churned = (
+        compile_plan(name, "karras", 4, Process.ve(), "x0", guidance=strengths, s_churn=churn) for churn in (0.0, 2.0)
+    )
+    assert plain.guided.any()
+    assert plain.guided.tolist() == churned.guided.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "refused"),
+    [
+        ("dpmpp_sde", {"r": 0.0}, "r"),
+        ("lms", {"order": 2.5}, "order"),
+        ("dpmpp_2m", {"spacing": [1e18, 1e17, 1.0, 0.0], "process": Process.flow()}, "spacing"),
+    ],
+)
+def test_values_that_a_sampler_cannot_take_are_refused(name, options, refused):
+    asked = {"spacing": "karras", "steps": 3, "process": Process.ve(), "prediction": "x0", **options}
+    with pytest.raises(Refusal, match=refused):
+        compile_plan(name, **asked)
+
+
+def test_a_whole_number_written_as_a_real_is_that_number():
+    two, real = (compile_plan("lms", "karras", 4, Process.ve(), "x0", order=order) for order in (2, 2.0))
+    assert two.digest == real.digest
+
+
+def test_er_sde_begins_at_nearly_pure_noise():
+    plan = compile_plan("er_sde", {"times": [0.9999999999, 0.5]}, 2, Process.flow(), "flow")
+    assert np.isfinite(plan.mix).all()

@@ -48,8 +48,13 @@ def test_a_tighter_tolerance_costs_more_and_errs_less(kind, order):
     assert costs[0] < costs[1] < costs[2]
 
 
-def test_it_accepts_the_steps_that_k_diffusion_accepts():
-    """The same formulas over sigma and the same control: growth 1 + atan(error^(-1/3) - 1), accepted from 0.81."""
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+def test_it_accepts_the_steps_that_k_diffusion_accepts(eta):
+    """The same formulas over sigma and the same control: growth 1 + atan(error^(-1/3) - 1), accepted from 0.81.
+
+    With fresh noise the exponent is 1 / 1.5, and no step goes below the end before its noise takes it up again.
+    """
+    draws = np.random.default_rng(5).standard_normal((100, 41))
 
     def eps(x, s):
         return (x - LOPSIDED.denoised(x, 1.0, s)) / s
@@ -58,7 +63,10 @@ def test_it_accepts_the_steps_that_k_diffusion_accepts():
     previous = x
     while s < end - 1e-5:
         t = min(end, s + h)
-        a, b, step = math.exp(-s), math.exp(-t), t - s
+        a, to = math.exp(-s), math.exp(-t)
+        up = min(to, eta * math.sqrt(to**2 * (a**2 - to**2)) / a)
+        b = max(math.sqrt(to**2 - up**2), 0.15) if eta else to
+        step = math.log(a / b)
         e0, s1, s2, r2 = eps(x, a), a * math.exp(-step / 3), a * math.exp(-2 * step / 3), 2 * step / 3
         e1 = eps(x - s1 * math.expm1(step / 3) * e0, s1)
         e2 = eps(x - s2 * math.expm1(r2) * e0 - 2 * s2 * (math.expm1(r2) / r2 - 1) * (e1 - e0), s2)
@@ -66,12 +74,12 @@ def test_it_accepts_the_steps_that_k_diffusion_accepts():
         high = x - b * math.expm1(step) * e0 - 1.5 * b * (math.expm1(step) / step - 1) * (e2 - e0)
         allowed = np.maximum(0.0078, 0.05 * np.maximum(np.abs(low), np.abs(previous)))
         error = np.sqrt((((low - high) / allowed) ** 2).mean())
-        growth = 1 + math.atan(1 / (error + 1e-8) ** (1 / 3) - 1)
+        growth = 1 + math.atan(1 / (error + 1e-8) ** (1 / (1.5 if eta else 3)) - 1)
         h *= growth
         if growth >= 0.81:
-            x, previous, s = high, low, t
-            levels.append(b)
-    latent, plan = adaptive("ve", spacing=[8.0, 0.15])
+            x, previous, s = high + math.sqrt(max(to**2 - b**2, 0.0)) * draws[len(levels) - 1], low, t
+            levels.append(to)
+    latent, plan = adaptive("ve", spacing=[8.0, 0.15], eta=eta, noise=lambda k: draws[k])
     np.testing.assert_allclose(plan.time[::3], levels[:-1], rtol=1e-4)
     np.testing.assert_allclose(latent, x, rtol=1e-4, atol=1e-5)
 
@@ -107,3 +115,33 @@ def test_a_wrong_dial_of_a_live_sampler_is_refused_by_name(field, options):
     with pytest.raises(Refusal) as refused:
         adaptive("ve", **options)
     assert refused.value.field == field
+
+
+@pytest.mark.parametrize("eta", [0.5, 1.0])
+def test_the_fast_form_with_fresh_noise_asks_for_no_level_below_its_end(eta):
+    plan = compile_plan("dpm_fast", np.geomspace(12, 0.1, 7), 6, Process.ve(), "x0", eta=eta)
+    assert plan.time.min() >= 0.1 - 1e-12
+    assert plan.stochastic
+
+
+@pytest.mark.parametrize("kind", PROCESSES)
+def test_a_spacing_of_one_level_is_one_step(kind):
+    time = 1.0 if kind == "flow" else 0.5
+    latent, plan = adaptive(kind, spacing={"times": [time]})
+    assert plan.rows == 1
+    assert np.isfinite(latent).all()
+
+
+@pytest.mark.parametrize(
+    "spacing", [[], {"times": []}, {"times": 5}, {"times": "x"}, {"times": [None]}, 5, None, [3.0]]
+)
+def test_a_spacing_that_is_none_is_refused(spacing):
+    with pytest.raises(Refusal, match="spacing"):
+        adaptive("ve", spacing=spacing)
+
+
+@pytest.mark.parametrize("kind", ["vp", "ve", "flow"])
+def test_a_model_that_says_no_numbers_ends_the_run(kind):
+    process, prediction = PROCESSES[kind]
+    with pytest.raises(Refusal, match="not finite"):
+        run_live("dpm_adaptive", "karras", process, prediction, lambda x, t, c: x * np.nan, START, silent)

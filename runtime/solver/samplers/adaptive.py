@@ -13,8 +13,7 @@ from typing import Annotated, Literal
 from ..process import Level, Process, pairs
 from ..tracing import Asking, Attempts, Noise, Vector
 from .dials import Between
-from .dpm import noise_estimate, step
-from .forms import split
+from .dpm import lower, noise_estimate, step
 from .quadrature import from_data
 
 Tolerance = Annotated[float, Between(1e-6, 1.0)]
@@ -42,18 +41,18 @@ def dpm_adaptive(
     noisy = [level for level in levels if level.sigma > 0]
     for here, there in pairs(noisy[: 1 + int(noisy[0].alpha == 0)]):
         x = from_data(x, here, there, [(here, (yield x, here))])
-    here, end, h = noisy[int(noisy[0].alpha == 0)], noisy[-1], h_init
+    here, end, h = noisy[min(int(noisy[0].alpha == 0), len(noisy) - 1)], noisy[-1], h_init
     previous = x
     while here.log_snr < end.log_snr - 1e-5:
         first = yield from noise_estimate(x, here)
         while True:
             ratio = max(here.noise_ratio * math.exp(-h), end.noise_ratio)
             there = end if ratio <= end.noise_ratio else process.level(ratio)
-            kept, renewed = split(here, there, eta)
-            down = there if renewed == 0 else process.level(kept / there.alpha)
+            down, renewed = lower(here, there, end, process, eta)
             mark = attempts.mark()
             low, high = yield from step(x, here, down, process, order, first)
-            growth = 1.0 + math.atan(attempts.error(low, high, previous, atol, rtol) ** (-1.0 / order) - 1.0)
+            error = attempts.error(low, high, previous, atol, rtol)
+            growth = 1.0 + math.atan(error ** (-1.0 / (1.5 if eta else order)) - 1.0)
             h *= growth
             if growth >= accept_safety:
                 break

@@ -52,7 +52,7 @@ def _checked(parameter: inspect.Parameter, value: Any) -> Any:
     if get_origin(kind) is Literal:
         if value not in get_args(kind) or isinstance(value, bool):
             raise Unknown(name, value, map(str, get_args(kind)))
-        return value
+        return next(each for each in get_args(kind) if each == value)  # 2 where 2.0 was written
     if get_origin(kind) is tuple:
         if not isinstance(value, list | tuple) or not all(type(each) in (int, float) for each in value):
             raise WrongType(name, value, "a list of numbers")

@@ -65,13 +65,23 @@ def _fast(
     orders = [3] * (count - 2) + [2, 1] if evaluations % 3 == 0 else [3] * (count - 1) + [evaluations % 3]
     levels = [start, *(between(process, start, end, k / count) for k in range(1, count)), end]
     for order, (here, there) in zip(orders, pairs(levels), strict=True):
-        kept, renewed = split(here, there, eta)
-        down = there if renewed == 0 else process.level(kept / there.alpha)
+        down, renewed = lower(here, there, end, process, eta)
         first = drive(noise_estimate(x, here), denoise)
         x = drive(step(x, here, down, process, order, first), denoise)[1]
         if renewed > 0:
             x = (there.alpha / down.alpha) * x + renewed * noise(here, there)
     return x
+
+
+def lower(here: Level, there: Level, end: Level, process: Process, eta: float) -> tuple[Level, float]:
+    """The level that a step with fresh noise goes down to, not below `end`, the last noisy one, and the deviation of the noise."""
+    kept, renewed = split(here, there, eta)
+    if renewed == 0:
+        return there, 0.0
+    if (ratio := kept / there.alpha) > end.noise_ratio:
+        return process.level(ratio), renewed
+    scale = there.alpha / end.alpha
+    return end, math.sqrt(max(there.sigma**2 - (scale * end.sigma) ** 2, 0.0))
 
 
 def step(

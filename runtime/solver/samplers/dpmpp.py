@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 from ..process import Level, Process, pairs
 from ..tracing import Denoise, Noise, Vector
+from .dials import Between
 from .euler import back
 from .quadrature import Past, fade, from_data
 
@@ -51,7 +52,7 @@ def dpmpp_sde(
     noise: Noise,
     process: Process,
     eta: float = 1.0,
-    r: float = 0.5,
+    r: Annotated[float, Between(0.05, 1.0)] = 0.5,
 ) -> Vector:
     """DPM-Solver++ SDE: two ancestral steps from one place, the second with the estimate at the part r of the way.
 

@@ -84,7 +84,8 @@ def er_sde(denoise: Denoise, x: Vector, levels: Sequence[Level], noise: Noise, o
     """
 
     def spread(ratio: float) -> float:
-        return math.inf if math.isinf(ratio) else math.exp(ratio**0.3) + 10.0
+        power = ratio**0.3
+        return math.inf if power > 700.0 else math.exp(power) + 10.0  # beyond that a float has no room: pure noise
 
     past: list[tuple[float, Vector]] = []  # noise ratios and estimates, the newest first
     for here, there in pairs(levels):

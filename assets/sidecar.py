@@ -1,0 +1,34 @@
+"""The record beside a file: NAME.json, which says what made it, and of which file it speaks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .refusal import Refusal
+
+
+def beside(file: Path) -> Path:
+    """Where the record of a file goes; its folder is made. Refused where a file of that name is there which is no record."""
+    record = file.with_suffix(".json")
+    if record.is_file() and not _is_record(record):
+        sentence = f"{record.name}, where the record would go, is there and is no record of Cadenza's"
+        raise Refusal("unwritable", "out", sentence, "choose another name, or move it away")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return record
+
+
+def write(record: Path, file: Path, told: Mapping[str, Any]) -> Path:
+    """The record, with the name of the file that it belongs to: one of the same name with another suffix has it written over."""
+    record.write_text(json.dumps({"file": file.name, **told}, indent=1) + "\n", encoding="utf-8")
+    return record
+
+
+def _is_record(path: Path) -> bool:
+    try:
+        loaded = json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return isinstance(loaded, dict) and "recipe" in loaded
