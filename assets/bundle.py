@@ -170,17 +170,20 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _check_file(folder: Path, name: str, digest: str) -> None:
-    pure = PurePosixPath(name)
-    if pure.is_absolute() or ".." in pure.parts or "\\" in name:
-        raise Corrupt(f"files.{name}", "points outside the bundle", "do not use this bundle")
+    field, pure = f"files.{name:.60}", PurePosixPath(name)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in name or ":" in name:  # of Windows: C:/x, C:x, a stream of x
+        raise Corrupt(field, "points outside the bundle", "do not use this bundle")
     path = folder / name
-    if not path.is_file():
-        raise Corrupt(f"files.{name}", "is missing", "copy the whole bundle, or export it again")
-    actual = _digest(path)
-    if actual != digest:
+    try:
+        if not path.is_file():
+            raise Corrupt(field, "is missing", "copy the whole bundle, or export it again")
+        actual = _digest(path)
+    except OSError as error:  # such as a name that is too long for the disk
         raise Corrupt(
-            f"files.{name}", f"has the digest {actual[:12]}, the manifest says {digest[:12]}", "copy it again"
-        )
+            field, f"cannot be read ({error.strerror})", "copy the whole bundle, or export it again"
+        ) from error
+    if actual != digest:
+        raise Corrupt(field, f"has the digest {actual[:12]}, the manifest says {digest[:12]}", "copy it again")
 
 
 def _digest(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any, Literal, cast
 
 import msgspec
@@ -220,15 +221,16 @@ def read(data: bytes) -> Manifest:
     try:
         told = msgspec.json.decode(data)
         number, kind = told.get("format"), told.get("kind")
-    except (msgspec.DecodeError, AttributeError) as error:
+    except (msgspec.DecodeError, AttributeError, RecursionError) as error:
         raise Corrupt("bundle.json", f"is no JSON object ({error})", "export the bundle again") from error
     if number != FORMAT:
         raise Corrupt(
             "bundle.json.format", f"is {number!r}, this build reads format {FORMAT}", "export it with this build"
         )
+    form = OF_TOKENS.get(kind, Manifest) if isinstance(kind, str) else Manifest
     try:
-        manifest = cast(Manifest, msgspec.convert(_moved(told), OF_TOKENS.get(kind, Manifest)))
-    except msgspec.ValidationError as error:
+        manifest = cast(Manifest, msgspec.convert(_moved(told), form))
+    except (msgspec.ValidationError, RecursionError) as error:
         raise Corrupt("bundle.json", str(error), "export the bundle again") from error
     check(manifest)
     return manifest
@@ -260,7 +262,9 @@ def check(manifest: Manifest) -> None:
         return
     latent = manifest.latent
     if not (
-        0 < latent.factor <= latent.minimum <= latent.maximum and latent.multiple % latent.factor == 0 < latent.channels
+        0 < latent.factor <= latent.minimum <= latent.maximum
+        and latent.multiple > 0
+        and latent.multiple % latent.factor == 0 < latent.channels
     ):
         raise OutOfRange("latent", msgspec.to_builtins(latent), "sizes in whole cells, minimum up to maximum")
     for share in (manifest.guidance_share, *(table.guidance_share for table in manifest.recommended)):
@@ -318,6 +322,9 @@ def _check_conditioning(manifest: Manifest) -> None:
     if isinstance(given, Words):
         if given.words and not 0 < given.materials <= len(given.words):
             raise OutOfRange("conditioning.materials", given.materials, "1 to the number of words")
+        twice = next((word for word, count in Counter(given.words).items() if count > 1), None)
+        if twice is not None:  # which entry of the condition it is would be a guess
+            raise Corrupt("conditioning.words", f"has {twice!r} more than once", "export the bundle again")
         return
     if not given.tokenizers or given.size < 1:
         raise OutOfRange("conditioning", msgspec.to_builtins(given), "at least one tokenizer and a size of at least 1")

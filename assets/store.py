@@ -7,8 +7,10 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,18 @@ def default_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "cadenza"
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a whole file or none. Each writer has a part of its own: several may write the same file, in threads too."""
+    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()  # no later writer has this name
+        raise
+
+
 class Store:
     """Files under a folder: ID.json the record {"id", "recipe", "digest", "made_by"}, ID.npz the maps."""
 
@@ -40,8 +54,8 @@ class Store:
         if maps is not None:
             packed = io.BytesIO()
             np.savez_compressed(packed, allow_pickle=False, **dict(maps))
-            self._write(f"{record['id']}.npz", packed.getvalue())
-        self._write(f"{record['id']}.json", json.dumps(record, indent=1).encode())
+            write_whole(self.folder / f"{record['id']}.npz", packed.getvalue())
+        write_whole(self.folder / f"{record['id']}.json", json.dumps(record, indent=1).encode())
 
     def record(self, id: str) -> dict[str, Any]:
         """The record of an id or of a beginning of one (8 characters at least) that fits only one."""
@@ -69,8 +83,3 @@ class Store:
             raise Refusal("unknown", "recipe", f"no maps of {id[:12]} are kept", "make it again")
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
-
-    def _write(self, name: str, data: bytes) -> None:
-        part = self.folder / f".{name}.{os.getpid()}.part"
-        part.write_bytes(data)
-        os.replace(part, self.folder / name)

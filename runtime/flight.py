@@ -1,8 +1,11 @@
-"""A recipe being made: one job in the engine, and every work that waits for it; and what all of them still need."""
+"""A recipe being made: one job in the engine, and every work that waits for it; what may be made of a request, and what all
+of them still need."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..assets.manifest import grain_shape
+from ..assets.refusal import Refusal
 from .ahead import Ahead
 from .draws import StepDraws, grain
-from .engine.job import Job
+from .engine.job import Job, table_of
 from .engine.tokens.job import TokenJob
-from .kinds import AnyResolved
+from .kinds import AnyResolved, fewer_steps
 from .music.resolve import TokensResolved
 from .resolve import Resolved
+from .solver import Plan
 from .work import Work
 
 
@@ -83,6 +88,27 @@ class Backlog:
         """How many flights a new request of this priority waits for, and their milliseconds."""
         before = [each for each in self._flights if each >= priority]
         return sum(self._flights[each] for each in before), sum(self._ms[each] for each in before)
+
+
+def candidates_of(
+    request: Mapping[str, Any], resolve: Callable[[Mapping[str, Any]], AnyResolved], degrade: bool
+) -> list[AnyResolved]:
+    """What may be made: the request, and where steps may be degraded the bundle's shorter tables, longest first.
+
+    A shorter table that the request's own dials do not fit, such as guidance or levels told for each step, is none of them.
+    """
+    candidates = [_with_table(resolve(request))]
+    for steps in fewer_steps(candidates[0]) if degrade else ():
+        with suppress(Refusal):  # the request itself is valid, or we were not here
+            candidates.append(_with_table(resolve({**request, "steps": steps})))
+    return candidates
+
+
+def _with_table(resolved: AnyResolved) -> AnyResolved:
+    """Its table is made here, on the caller's thread, where it holds nobody up."""
+    if isinstance(resolved.plan, Plan):
+        table_of(resolved.plan)
+    return resolved
 
 
 def shape(resolved: Resolved) -> tuple[int, int, int]:

@@ -27,11 +27,11 @@ from .ahead import Ahead
 from .bundles import load_bundles
 from .draws import StepDraws
 from .engine.engine import Engine
-from .engine.job import Job, Latent, start, table_of
+from .engine.job import Job, Latent, start
 from .engine.live import job_for
 from .engine.tokens.job import TokenJob
 from .finish import finish
-from .flight import Backlog, Flight, cells, shape
+from .flight import Backlog, Flight, candidates_of, cells, shape
 from .inputs import given
 from .kinds import AnyResolved
 from .music.live import Hall, LiveStream
@@ -39,7 +39,6 @@ from .music.piece import Piece
 from .music.resolve import TokensResolved
 from .pictures import shelf_beside
 from .resolve import Resolved
-from .solver import Plan
 from .templates import Templates
 from .work import Work, cancelled, check_terms, ignore, too_late, unexpected
 
@@ -114,7 +113,7 @@ class Runtime:
     ) -> Work:
         """Takes a request on. A deadline that cannot be met is known here, before any work starts."""
         priority, deadline_ms, late = check_terms(priority, deadline_ms, late)
-        candidates = self._candidates(request, late if deadline_ms is not None else "deliver")
+        candidates = candidates_of(request, self.resolve, late == "degrade" and deadline_ms is not None)
         now = self._engine.clock()
         with self._lock:
             if not self._open:
@@ -180,17 +179,6 @@ class Runtime:
         self._drawer.shutdown()
         self._writer.shutdown()
 
-    def _candidates(self, request: Mapping[str, Any], late: str) -> list[AnyResolved]:
-        """What may be made: the request, and where steps may be degraded the bundle's shorter tables, longest first."""
-        resolved = self.resolve(request)
-        tried = [resolved]
-        if late == "degrade":
-            tried += [self.resolve({**request, "steps": steps}) for steps in kinds.fewer_steps(resolved)]
-        for each in tried:
-            if isinstance(each.plan, Plan):
-                table_of(each.plan)  # made here, on the caller's thread, where it holds nobody up
-        return tried
-
     def _in_time(
         self, candidates: Sequence[AnyResolved], backlog_ms: float, deadline_ms: float | None, late: str
     ) -> tuple[AnyResolved, float]:
@@ -222,10 +210,13 @@ class Runtime:
 
     def _loop(self) -> None:
         while self._open or self._flights:
-            if self._commands.empty() and self._engine.jobs:
-                self._engine.tick()
-            else:
-                self._commands.get()()
+            try:
+                if self._commands.empty() and self._engine.jobs:
+                    self._engine.tick()
+                else:
+                    self._commands.get()()
+            except Exception:  # everybody shares this thread: it ends for nobody's error
+                logging.getLogger("cadenza").exception("a command or a tick of the engine's thread raised")
 
     def _take_off(self, flight: Flight) -> None:
         if isinstance(flight.resolved, TokensResolved):
@@ -245,35 +236,39 @@ class Runtime:
         self._enter(flight, resolved, source.latent, on_row, on_done)
 
     def _enter(self, flight: Flight, resolved: Resolved, source: Latent | None, on_row: OnRow, on_done: OnRow) -> None:
-        plan, latent = resolved.plan, shape(resolved)
-        draw = flight.draws(resolved, self._drawer)
         try:
+            plan, latent = resolved.plan, shape(resolved)
+            draw = flight.draws(resolved, self._drawer)
             condition = flight.network.conditions(resolved.condition)
             more = given(resolved, flight.network, source)
-        except Exception as error:  # of the text encoder's backend
+            flight.job = job_for(
+                plan,
+                network=flight.network,
+                shape=latent,
+                begin=lambda: start(plan, draw.initial(), more["image"], draw),
+                condition=condition,
+                draw=draw,
+                prepare=draw.prepare,
+                **more,
+                priority=flight.priority,
+                deadline=flight.deadline,
+                on_row=on_row,
+                on_done=on_done,
+                on_error=partial(self._failed, flight),
+            )
+        except Exception as error:  # of the text encoder's backend, or for want of memory
             self._failed(flight, None, error)
             return
-        flight.job = job_for(
-            plan,
-            network=flight.network,
-            shape=latent,
-            begin=lambda: start(plan, draw.initial(), more["image"], draw),
-            condition=condition,
-            draw=draw,
-            prepare=draw.prepare,
-            **more,
-            priority=flight.priority,
-            deadline=flight.deadline,
-            on_row=on_row,
-            on_done=on_done,
-            on_error=partial(self._failed, flight),
-        )
         if flight.works:  # else cancelled before it began
             self._engine.add(flight.job)
 
     def _strike_up(self, flight: Flight, resolved: TokensResolved) -> None:
         """Enters the job of a piece of music; when all is said it is played on the player's thread."""
-        job = kinds.tokens_job(flight.network, resolved)
+        try:
+            job = kinds.tokens_job(flight.network, resolved)
+        except Exception as error:  # of the text encoder's backend, or for want of memory
+            self._failed(flight, None, error)
+            return
         job.priority, job.deadline = flight.priority, flight.deadline
         job.on_row = partial(self._row, flight)
         job.on_done = partial(self._to_player, flight, resolved)

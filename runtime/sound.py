@@ -15,7 +15,7 @@ from . import checks
 from . import resolve as latents
 from .masks import cells_of, digits_of
 from .recipe import Recipe
-from .resolve import Resolved
+from .resolve import IMAGE_DEPTH, Resolved
 
 SECONDS = 10.0
 """Of a request that names no length, where the bundle makes as much."""
@@ -24,11 +24,11 @@ PICTURES = ("size", "x", "y")
 SPANS = "a list of spans [begin, end] in seconds; one whose end lies before its begin runs across the end of the sound"
 
 
-def resolve(request: Mapping[str, Any], bundle: Bundle) -> Resolved:
+def resolve(request: Mapping[str, Any], bundle: Bundle, depth: int = 0) -> Resolved:
     """Completes a request or refuses it in words. `seconds` are rounded up to whole latent cells.
 
     `anew`, spans in seconds, stands for a mask: they are rounded outwards to whole cells. An image may be shorter than the
-    request, which then goes on with it: what lies behind it is made anew.
+    request, which then goes on with it: what lies behind it is made anew. `depth` counts images of images.
     """
     asked = {field: value for field, value in request.items() if value is not None}
     for field in PICTURES:
@@ -44,7 +44,7 @@ def resolve(request: Mapping[str, Any], bundle: Bundle) -> Resolved:
         asked["width"] = _width(seconds, bundle)
     image, spans = asked.get("image"), asked.pop("anew", None)
     if isinstance(image, Mapping) and "seconds" in image:
-        asked["image"] = image = _image(image, bundle)
+        asked["image"] = image = _image(image, bundle, depth)
     if spans is not None and "mask" in asked:
         raise Refusal("contradiction", "anew", "stands beside mask", "give one of them")
     if spans is not None:
@@ -69,9 +69,11 @@ def _width(seconds: Any, bundle: Bundle) -> int:
     return width
 
 
-def _image(image: Mapping[str, Any], bundle: Bundle) -> dict[str, Any]:
+def _image(image: Mapping[str, Any], bundle: Bundle, depth: int) -> dict[str, Any]:
+    if depth >= IMAGE_DEPTH:
+        raise OutOfRange("image", f"an image of an image {depth + 1} deep", f"at most {IMAGE_DEPTH} deep")
     try:
-        return resolve(image, bundle).recipe.to_dict()
+        return resolve(image, bundle, depth + 1).recipe.to_dict()
     except Refusal as refusal:
         raise Refusal(refusal.code, f"image.{refusal.field}", refusal.sentence, refusal.remedy) from refusal
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import logging
 import platform
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ...assets.bundle import Bundle
 from ...assets.manifest import grain_shape, input_shapes
+from ...assets.store import write_whole
 from .backends import Array, Graph
 
 Graphs = tuple[Graph, Graph]
@@ -69,22 +71,43 @@ def prove(
     made_by = [step.identity.to_dict(), platform.processor(), platform.platform(), threads]
     key = json.dumps([bundle.digest, *made_by, BATCH, sizes, *([name] if name != "step" else [])])
     path = cache / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
+    found = kept(path)
+    fixed_batch, any_threads = found.get("fixed_batch", 0), found.get("any_threads")
+    if is_batch(fixed_batch, BATCH) and isinstance(any_threads, bool):
+        return Proof(fixed_batch, any_threads)
+    samples = [_samples(bundle, size, name) for size in sizes]
+    with ThreadPoolExecutor(1, "cadenza-proof") as beside:  # loading leaves a core free, and first starts wait for this
+        one_thread = beside.submit(lambda: _alone(single(), samples)) if threads > 1 else None
+        fixed_batch = _fixed_batch(step, samples)
+        proof = Proof(fixed_batch, one_thread is None or _equal(_alone(graphs, samples), one_thread.result()))
+    keep(path, {"fixed_batch": proof.fixed_batch, "any_threads": proof.any_threads})
+    return proof
+
+
+def kept(path: Path) -> dict[str, Any]:
+    """What a proof's file says, to be checked; nothing where there is none, or one that cannot be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return Proof(found["fixed_batch"], found["any_threads"])
-    except (OSError, ValueError, KeyError):
-        samples = [_samples(bundle, size, name) for size in sizes]
-        with ThreadPoolExecutor(
-            1, "cadenza-proof"
-        ) as beside:  # loading leaves a core free, and a first start waits for this
-            one_thread = beside.submit(lambda: _alone(single(), samples)) if threads > 1 else None
-            fixed_batch = _fixed_batch(step, samples)
-            proof = Proof(fixed_batch, one_thread is None or _equal(_alone(graphs, samples), one_thread.result()))
-    cache.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps({"fixed_batch": proof.fixed_batch, "any_threads": proof.any_threads}), encoding="utf-8")
-    os.replace(part, path)
-    return proof
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def keep(path: Path, proof: dict[str, Any]) -> None:
+    """Keeps a proof for the next start. Where that cannot be, the next start proves anew: it takes longer, nothing else."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(proof).encode())
+    except OSError as error:
+        remedy = "set CADENZA_HOME to a folder that can be written"
+        logging.getLogger("cadenza").warning(
+            "a proof is not kept and made anew at the next start: %s; %s", error, remedy
+        )
+
+
+def is_batch(value: Any, batch: int) -> bool:
+    """Whether a file says what a proof can: any batch, batches of so many, or one at a time."""
+    return value is None or (type(value) is int and value in (1, batch))
 
 
 def strictest(proofs: Iterable[Proof]) -> Proof:

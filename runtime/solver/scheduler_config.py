@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ...assets.refusal import Refusal, Unknown
+from ...assets.refusal import OutOfRange, Refusal, Unknown, WrongType
 from .compile import dials
 from .names import resolve_names
 from .process import Process, zero_terminal_snr
@@ -43,6 +43,10 @@ _CLIP = "clip_sample clip_sample_range"
 _THRESHOLD = "thresholding dynamic_thresholding_ratio sample_max_value"
 _SIGMAS = "use_karras_sigmas use_exponential_sigmas use_beta_sigmas"
 _FLOW = "use_flow_sigmas flow_shift use_dynamic_shifting time_shift_type"
+_FLAGS = (
+    f"{_SIGMAS} use_lu_lambdas use_flow_sigmas use_dynamic_shifting rescale_betas_zero_snr clip_sample thresholding "
+    "skip_prk_steps stochastic_sampling invert_sigmas euler_at_final"
+)
 _SHIFT = (
     "num_train_timesteps shift use_dynamic_shifting base_shift max_shift base_image_seq_len max_image_seq_len "
     f"invert_sigmas shift_terminal {_SIGMAS} time_shift_type"
@@ -99,9 +103,10 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "": {
         "num_train_timesteps": 1000, "beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "linear", "steps_offset": 0,
         "prediction_type": "epsilon", "timestep_spacing": "linspace", "solver_order": 2, "original_inference_steps": 50,
-        "shift": 1.0, "base_shift": 0.5, "max_shift": 1.15, "sigma_min": 0.002, "sigma_max": 80.0, "rho": 7.0,
+        "shift": 1.0, "base_shift": 0.5, "max_shift": 1.15, "rho": 7.0, "time_shift_type": "exponential",
         "sigma_schedule": "karras", "algorithm_type": "dpmsolver++", "solver_type": "midpoint", "flow_shift": 1.0,
-        "set_alpha_to_one": True, "skip_prk_steps": False, "final_sigmas_type": "zero", "predict_x0": True,
+        "set_alpha_to_one": True, "final_sigmas_type": "zero", "predict_x0": True, "lower_order_final": True,
+        "interpolation_type": "linear", "timestep_type": "discrete", **dict.fromkeys(_FLAGS.split(), False),
     },
     "DDIMScheduler": {"timestep_spacing": "leading", "clip_sample": True},
     "DDPMScheduler": {"timestep_spacing": "leading", "clip_sample": True},
@@ -114,21 +119,30 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "TCDScheduler": {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"},
     "UniPCMultistepScheduler": {"solver_type": "bh2"},
     "SASolverScheduler": {"predictor_order": 2, "corrector_order": 2},
+    "EDMEulerScheduler": {"sigma_min": 0.002, "sigma_max": 80.0},
+    "EDMDPMSolverMultistepScheduler": {"sigma_min": 0.002, "sigma_max": 80.0},
 }  # fmt: skip
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_BETWEEN: dict[str, tuple[float, float]] = {
+    "num_train_timesteps": (2, 100_000), "beta_start": (0, 1), "beta_end": (0, 1), "original_inference_steps": (1, 100_000),
+    "solver_order": (1, 4), "predictor_order": (1, 4), "corrector_order": (1, 4), "DEISMultistepScheduler.solver_order": (1, 3),
+}  # fmt: skip
+"""What is valid of numbers, of all others up to a billion either way."""
 PREDICTION_TYPES = {"epsilon": "epsilon", "v_prediction": "v", "sample": "x0", "flow_prediction": "flow"}
 
 
 def read_scheduler_config(config: Mapping[str, Any]) -> SchedulerConfig:
     """A scheduler_config.json, as the mapping it holds: `_class_name` and settings; what it leaves out has its default."""
     name = config.get("_class_name")
-    if name not in _CLASSES:
+    if not isinstance(name, str) or name not in _CLASSES:
         raise Unknown("_class_name", name, _CLASSES)
     layout, settings = _CLASSES[name]
     asked = {key: value for key, value in config.items() if not key.startswith("_")}
     known = settings.split()
-    values = {**_DEFAULTS[""], **_DEFAULTS.get(name, {}), **{key: asked[key] for key in asked if key in known}}
-    sampler, options = _sampler(name, values)
+    values = _values(name, {key: asked[key] for key in asked if key in known})
     flow = layout == "flow" or bool(values.get("use_flow_sigmas"))
+    process = _process(name, layout, values, flow)
+    sampler, options = _sampler(name, values)
     spacing = _spacing(layout, values)
     no_effect = {key: f"{name} has no such setting" for key in asked if key not in known}
     no_effect |= {key: why for key, why in _idle(name, layout, values).items() if key in asked and key not in no_effect}
@@ -136,7 +150,7 @@ def read_scheduler_config(config: Mapping[str, Any]) -> SchedulerConfig:
         key: why for key, why in _otherwise(name, layout, values, asked).items() if key in (*known, "_class_name")
     }
     return SchedulerConfig(
-        _process(name, layout, values, flow),
+        process,
         "flow" if flow else _one_of(PREDICTION_TYPES, "prediction_type", values),
         sampler,
         spacing,
@@ -144,6 +158,26 @@ def read_scheduler_config(config: Mapping[str, Any]) -> SchedulerConfig:
         no_effect,
         differs,
     )
+
+
+def _values(name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Every setting, as asked or by default, whose type it has; of those that are null by default only trained_betas is used."""
+    defaults = {**_DEFAULTS[""], **_DEFAULTS.get(name, {})}
+    for key, value in asked.items():
+        default = defaults.get(key)
+        unused = default is False or (key in ("base_shift", "max_shift") and not asked.get("use_dynamic_shifting"))
+        if default is None or (value is None and unused):  # a flag that is null is off there too
+            continue
+        if type(value) is not type(default) and (type(default), type(value)) != (float, int):
+            raise WrongType(key, value, _KINDS[type(default)])
+        low, high = _BETWEEN.get(f"{name}.{key}", _BETWEEN.get(key, (-1e9, 1e9)))
+        if not isinstance(value, bool | str) and not low <= value <= high:  # NaN fails here too
+            raise OutOfRange(key, value, f"{_KINDS[type(default)]} from {low:g} to {high:g}")
+    betas = asked.get("trained_betas")
+    numbers = isinstance(betas, list | tuple) and all(type(each) in (int, float) and 0 < each < 1 for each in betas)
+    if betas is not None and not (numbers and len(betas) > 1):
+        raise WrongType("trained_betas", betas, "a list of at least two numbers strictly between 0 and 1, or null")
+    return {**defaults, **asked}
 
 
 def alphas_cumprod(values: Mapping[str, Any]) -> np.ndarray:
@@ -218,15 +252,16 @@ def _sampler(name: str, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]
     if "solver_type" in dials(named.sampler) and values["solver_type"] == "heun":
         options["solver_type"] = "heun"
     if name == "SASolverScheduler":
-        orders_ = {key: min(values[key], 4) for key in ("predictor_order", "corrector_order")}
-        options |= orders_ | _between(values, 200, 800)
+        options |= {key: values[key] for key in ("predictor_order", "corrector_order")} | _noisy(values)
     return named.sampler, options
 
 
-def _between(values: Mapping[str, Any], *times: int) -> dict[str, float]:
-    """Noise ratios of two timesteps, as s_tmin and s_tmax."""
-    alphas = alphas_cumprod(values)[list(times)]
-    return dict(zip(("s_tmin", "s_tmax"), np.sqrt((1 - alphas) / alphas).tolist(), strict=True))
+def _noisy(values: Mapping[str, Any]) -> dict[str, float]:
+    """Where SA-Solver draws noise: from timestep 200 to 800, or to the last one of a shorter training; nowhere before 200."""
+    ratios = np.sqrt(1 / alphas_cumprod(values) - 1)
+    halfway = np.sqrt(ratios[:-1] * ratios[1:])  # to the next timestep: on one, rounding would decide
+    highest = halfway[800] if len(ratios) > 801 else 2 * ratios[-1]
+    return {"s_tmin": float(halfway[199]), "s_tmax": float(highest)} if len(ratios) > 200 else {"eta": 0.0}
 
 
 def _flagged(values: Mapping[str, Any]) -> str | None:

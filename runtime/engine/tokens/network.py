@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....assets.bundle import Bundle
 from ..backends import Graph
+from ..proof import is_batch, keep, kept
 
 Array = NDArray[np.float32]
 
@@ -102,16 +103,11 @@ def prove(step: Graph, cache: Cache, streams: int, condition: int, digest: str, 
     made_by = [step.identity.to_dict(), platform.processor(), platform.platform()]
     key = hashlib.sha256(json.dumps([digest, *made_by, FIXED, ROWS_PER_CALL, "tokens"]).encode()).hexdigest()
     path = folder / f"{key}.json"
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))["fixed"]
-        return None if kept is None else int(kept)
-    except (OSError, ValueError, KeyError):
+    fixed = kept(path).get("fixed", 0)
+    if not is_batch(fixed, FIXED):
         fixed = _fixed(step, _samples(cache, streams, condition))
-    folder.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps({"fixed": fixed}), encoding="utf-8")
-    os.replace(part, path)
-    return fixed
+        keep(path, {"fixed": fixed})
+    return cast(int | None, fixed)
 
 
 def _samples(cache: Cache, streams: int, condition: int) -> dict[str, Array]:

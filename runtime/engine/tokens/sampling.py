@@ -47,13 +47,13 @@ def choose(logits: Reals, gumbel: Reals, how: Sampling) -> int:
     if how.temperature == 0.0:
         return int(np.argmax(logits))
     kept = allowed(logits, how)
-    return int(np.argmax(np.where(kept, logits / how.temperature + gumbel, -np.inf)))
+    return int(np.argmax(np.where(kept, _cooled(logits, how.temperature) + gumbel, -np.inf)))
 
 
 def allowed(logits: Reals, how: Sampling) -> NDArray[np.bool_]:
     """Which words may be drawn (V,): the fewest most likely ones whose chance reaches top_p, or the top_k most likely."""
     if how.top_p > 0.0:
-        scaled = logits / how.temperature
+        scaled = _cooled(logits, how.temperature)
         chance = np.exp(scaled - scaled.max())
         chance /= chance.sum()
         order = np.argsort(-chance, kind="stable")
@@ -64,6 +64,13 @@ def allowed(logits: Reals, how: Sampling) -> NDArray[np.bool_]:
     if 0 < how.top_k < len(logits):
         return np.asarray(logits >= np.partition(logits, -how.top_k)[-how.top_k])
     return np.ones(len(logits), np.bool_)
+
+
+def _cooled(logits: Reals, temperature: float) -> Reals:
+    """logits / temperature (V,); where the largest is too large for a number they are counted from it, which is the same draw."""
+    with np.errstate(over="ignore"):
+        scaled = logits / temperature
+        return scaled if np.isfinite(scaled.max()) else (logits - logits.max()) / temperature
 
 
 def guided(guidance: float, guidance_beta: float | None = None) -> tuple[float, ...]:
