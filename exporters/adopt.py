@@ -15,11 +15,12 @@ import msgspec
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import compose, helper
+from onnx import TensorProto, compose, helper, inliner, version_converter
 
 from ..assets.bundle import Bundle, add_files, load_bundle, write_bundle
 from ..assets.manifest import Channel, Flow, Manifest, Ve, Words
 from ..assets.refusal import OutOfRange, Refusal, Unknown
+from ..assets.texture import OCCLUSION_RADII
 from ..runtime.engine.backends import open_backend
 from ..runtime.resolve import process_of
 from ..runtime.solver import compile_plan
@@ -30,6 +31,9 @@ from .loop import Nodes, value_info, wrap_step
 from .report import report_files
 from .verify import check_bundle
 from .weights import GraphFiles
+
+OPSET = 15
+"""The lowest that the nodes around a foreign graph are of: the loop's Shape has a start."""
 
 
 def adopt(source: Path, description: Path, out: Path) -> Bundle:
@@ -67,7 +71,8 @@ def _write(source: Path, description: Path, folder: Path) -> Bundle:
         raise Refusal(
             "corrupt", "source", f"{source} is no ONNX model: {first_line(error)}", "export it again"
         ) from error
-    step = _step(foreign, told)
+    _check_description(told)
+    step = _step(_plain(foreign), told)
     manifest = Manifest(
         name=told.name,
         kind=told.kind,
@@ -89,6 +94,40 @@ def _write(source: Path, description: Path, folder: Path) -> Bundle:
     bundle = write_bundle(folder, manifest, {}, graphs.names)
     _try(bundle)
     return bundle
+
+
+def _check_description(told: Description) -> None:
+    """Refuses what is described of sizes and preconditioning and cannot be so."""
+    least, how = max(OCCLUSION_RADII), told.preconditioning.kind
+    if told.latent.minimum < least:
+        raise OutOfRange("adopt.latent.minimum", told.latent.minimum, f"{least} pixels or more: so far occlusion looks")
+    if how == "none":
+        return
+    if not isinstance(told.process, Ve):
+        kind = type(told.process).__name__.lower()
+        sentence = f'{how!r} reads time as the noise ratio of a "ve" process, and the process is {kind!r}'
+        remedy = 'describe the process as "ve", or give "none" where the graph does it itself'
+        raise Refusal("contradiction", "adopt.preconditioning.kind", sentence, remedy)
+    if told.prediction != "x0":
+        sentence = f"{told.prediction!r} is not what comes out of {how!r} preconditioning, which is the clean latent"
+        raise Refusal("contradiction", "adopt.prediction", sentence, 'give "x0"')
+
+
+def _plain(foreign: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph without functions of its own, which a bundle's graphs have no place for, and in OPSET or above."""
+    if foreign.functions:
+        foreign = inliner.inline_local_functions(foreign, convert_version=True)
+    if foreign.functions:
+        names = ", ".join(function.name for function in foreign.functions)
+        raise Refusal("unsupported", "source", f"has functions of its own, {names}", "export it with operators only")
+    opset = next((each.version for each in foreign.opset_import if each.domain in ("", "ai.onnx")), OPSET)
+    if opset >= OPSET:
+        return foreign
+    try:
+        return version_converter.convert_version(foreign, OPSET)
+    except Exception as error:  # the converter's errors have no common type
+        sentence = f"is of opset {opset} and does not become opset {OPSET}: {first_line(error)}"
+        raise Refusal("unsupported", "source", sentence, f"export it with opset {OPSET} or above") from error
 
 
 def _check_times(manifest: Manifest) -> None:
@@ -115,6 +154,8 @@ def _try(bundle: Bundle) -> None:
     try:
         step = open_backend("onnxruntime")(bundle.path("step"), 1)
         raw = step.run({"latent": field, "time": times, "condition": words})["raw"]
+        maps = open_backend("onnxruntime")(bundle.path("decode"), 1).run({"latent": field})["maps"]
+        open_backend("onnxruntime")(bundle.path("loop"), 1)
     except Refusal:
         raise
     except Exception as error:  # ONNX Runtime's errors have no common type
@@ -123,12 +164,17 @@ def _try(bundle: Bundle) -> None:
     if raw.shape != field.shape:
         sentence = f"the graph answers {raw.shape} to {field.shape}, (batch, channels, height, width)"
         raise Refusal("contradiction", "adopt.latent", sentence, "describe the latent as it is")
+    if maps.shape[2] != cells * latent.factor:
+        sentence = f"is {latent.factor} pixels a cell, and the maps of {cells} cells have {maps.shape[2]} pixels"
+        raise Refusal("contradiction", "adopt.latent.factor", sentence, f"give {maps.shape[2] // cells}")
 
 
 def _step(foreign: onnx.ModelProto, told: Description) -> onnx.ModelProto:
     """A graph of the bundle's contract: latent, time, condition to raw, around the foreign one."""
     inside = compose.add_prefix(foreign, "foreign.", rename_nodes=False)
-    inputs = {value.name: value for value in foreign.graph.input}
+    weights = {tensor.name for tensor in foreign.graph.initializer}  # which old exporters list among the inputs, too
+    inputs = {value.name: value for value in foreign.graph.input if value.name not in weights}
+    outputs = {value.name: value for value in foreign.graph.output}
     names = [told.inputs.latent, told.inputs.time, *([told.inputs.condition] if told.inputs.condition else [])]
     if bool(told.words) != bool(told.inputs.condition):
         sentence = "words and the input `condition` go together: a word for each of its numbers"
@@ -141,8 +187,14 @@ def _step(foreign: onnx.ModelProto, told: Description) -> onnx.ModelProto:
             raise Refusal(
                 "unsupported", "adopt.inputs", f"the graph has another input {name!r}", f"describe {', '.join(inputs)}"
             )
-    if told.inputs.output not in {value.name for value in foreign.graph.output}:
-        raise Unknown("adopt.inputs.output", told.inputs.output, [value.name for value in foreign.graph.output])
+    if told.inputs.output not in outputs:
+        raise Unknown("adopt.inputs.output", told.inputs.output, outputs)
+    for value in (inputs[told.inputs.latent], outputs[told.inputs.output]):
+        kind = value.type.tensor_type.elem_type
+        if kind != TensorProto.FLOAT:
+            found = TensorProto.DataType.Name(kind).lower()
+            sentence = f"is {found}, and what goes into a network and comes out of it is float32"
+            raise Refusal("unsupported", f"source.{value.name}", sentence, "export it in float32")
     if inputs[told.inputs.latent].type.tensor_type.shape.dim[0].dim_value:
         raise Refusal(
             "unsupported", f"source.{told.inputs.latent}", "has a fixed batch", "export it with a dynamic batch"

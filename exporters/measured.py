@@ -16,10 +16,11 @@ import numpy as np
 from ..assets.bundle import Bundle
 from ..runtime.engine.backends import open_backend
 from ..runtime.engine.loop import loop_inputs
+from ..runtime.engine.network import decode_inputs
 from ..runtime.resolve import process_of
 from ..runtime.solver import compile_plan
 from .report import measured_page
-from .verify import installed, smallest_cells
+from .verify import asked, decoder_grain, installed, smallest_cells, tokens_of
 
 FOLDER = "measured"
 REPEATS = 3
@@ -56,20 +57,24 @@ def measure(bundle: Bundle, threads: int = 1) -> dict[str, Any]:
     height, width = smallest_cells(bundle)
     rng = np.random.default_rng(0)
     field = rng.standard_normal((1, manifest.latent.channels, height, width), np.float32)
-    condition = rng.standard_normal((1, bundle.condition_size), np.float32)
+    conditions = asked(bundle, rng)
     table = manifest.recommended[0]
     plan = compile_plan(
         table.sampler, {"times": table.times}, table.steps, process_of(manifest), manifest.prediction, eta=table.eta,
         **dict[str, Any](table.options),
     )  # fmt: skip
     given: dict[str, dict[str, np.ndarray]] = {
-        "step": {"latent": field, "time": plan.time[:1].astype(np.float32), "condition": condition},
-        "decode": {"latent": field},
+        "step": {
+            "latent": field,
+            "time": plan.time[:1].astype(np.float32),
+            **{name: each[0] for name, each in conditions.items()},
+        },
+        "decode": decode_inputs(field, decoder_grain(bundle, rng)),
     }
     if "encode_text" in manifest.graphs:
-        given["encode_text"] = {"tokens": bundle.parse_prompt(bundle.example)[0][None]}
+        given["encode_text"] = tokens_of(bundle)
     if "loop" in manifest.graphs:
-        given["loop"] = loop_inputs(plan, field, lambda k: field, {"condition": np.stack([condition, condition])})
+        given["loop"] = loop_inputs(plan, field, lambda k: field, conditions)
     seconds: dict[str, dict[str, float]] = {}
     for backend in installed():
         seconds[backend] = {}

@@ -1,7 +1,8 @@
 """`cadenza verify`: every sampler through the engine's arithmetic and the loop graph, against the float64 reference.
 
 All three run the same step graph of the bundle on each backend that is installed: the reference combines in float64
-(`Plan.run`), the host loop is the engine's own `Job`, the loop graph does everything in one call.
+(`Plan.run`), the host loop is the engine's own `Job`, the loop graph does everything in one call. Samplers are proved on the
+plain step graph; those that read more run the recommended tables and one guided plan, as only their own weights are new.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ..assets.bundle import Bundle
+from ..assets.inputs import Encoded, loop_of
 from ..assets.manifest import Words, grain_shape, input_shapes
 from ..runtime.engine.backends import BACKENDS, Graph, open_backend
 from ..runtime.engine.job import Job, start
@@ -43,7 +45,7 @@ class Check:
     """One plan on one backend. Errors are relative; `diverges` names the first stage outside the tolerance."""
 
     backend: str
-    sampler: str
+    sampler: str  # with ", step_NAME" behind it where that is not the plain step graph
     steps: int
     guidance: float
     host: float
@@ -55,25 +57,32 @@ class Check:
 def check_bundle(
     bundle: Bundle, more: Mapping[str, Any] | None = None, samplers: Iterable[str] = (*SAMPLERS, *LIVE)
 ) -> dict[str, Any]:
-    """The report: a check for every recommended table, sampler and backend, the bits' independence of company, and `more`."""
+    """The report: a check for every recommended table, sampler and backend, the bits' independence of company, what the other
+    graphs answer on each backend, and `more`."""
     backends = installed()
-    plans = list(_plans(bundle, samplers))
+    runs = _runs(bundle, list(_plans(bundle, samplers)))
     checks: list[Check] = []
     bits: dict[str, Any] = {}
     answers: dict[str, Array] = {}
-    with tqdm(total=len(backends) * len(plans), desc="verify", unit="plan", delay=1.0) as bar:
+    others: dict[str, dict[str, Array]] = {}
+    with tqdm(total=len(backends) * len(runs), desc="verify", unit="plan", delay=1.0) as bar:
         for backend in backends:
             graphs = {name: open_backend(backend)(bundle.path(name), 1) for name in bundle.manifest.graphs}
             answers[backend], alike = _bits(bundle, backend, graphs["step"])
             bits[backend] = {**graphs["step"].identity.to_dict(), **alike}
-            for sampler, guidance, plan in plans:
-                checks.append(_check(bundle, backend, graphs, sampler, guidance, plan))
+            others[backend] = _others(bundle, graphs)
+            for step, sampler, guidance, plan in runs:
+                checks.append(_check(bundle, backend, graphs, step, sampler, guidance, plan))
                 bar.update()
     tolerance, first = tolerance_of(bundle), backends[0]
     apart = {backend: short(relative(answer, answers[first])) for backend, answer in answers.items()}
-    failed = [
-        f"{backend}: answers that are not {first}'s" for backend, error in apart.items() if not error <= tolerance
-    ]
+    beside = {
+        backend: {name: short(relative(answer, others[first][name])) for name, answer in made.items()}
+        for backend, made in others.items()
+    }
+    errors = dict(apart)
+    errors |= {f"{backend}, {name}": error for backend, made in beside.items() for name, error in made.items()}
+    failed = [f"{where}: {_said(where, first)}" for where, error in errors.items() if not error <= tolerance]
     failed += [f"{check.backend}, {check.sampler}: {check.diverges}" for check in checks if check.diverges]
     return {
         "bundle": bundle.manifest.name,
@@ -82,6 +91,7 @@ def check_bundle(
         "first_divergence": failed[0] if failed else None,
         "bits": bits,
         "apart": apart,
+        **({"others": beside} if any(beside.values()) else {}),
         **(more or {}),
         "checks": [asdict(check) for check in checks],
         "bytes": {name: (bundle.folder / name).stat().st_size for name in sorted(bundle.manifest.files)},
@@ -97,6 +107,37 @@ def tolerance_of(bundle: Bundle) -> float:
     """TOLERANCE, or that of the precision the bundle was exported in."""
     precision = PRECISIONS.get(str(bundle.manifest.provenance.get("precision")))
     return TOLERANCE if precision is None else precision.tolerance
+
+
+def asked(bundle: Bundle, rng: np.random.Generator, step: str = "step") -> dict[str, Array]:
+    """What a step graph reads beside latent and time, at the smallest size: each (2, 1, ...), the second what is guided away
+    from."""
+    return {name: _asked(bundle, rng, name, size) for name, size in _conditions(bundle, step).items()}
+
+
+def decoder_grain(bundle: Bundle, rng: np.random.Generator) -> Array | None:
+    """The noise that goes into the decoder with one latent of the smallest size, where it takes any."""
+    grain = grain_shape(bundle.manifest, *smallest_cells(bundle))
+    return None if grain is None else rng.standard_normal((1, *grain), np.float32)
+
+
+def _said(where: str, first: str) -> str:
+    """A backend's answers differ from themselves only where they are no numbers."""
+    return "answers that are not finite" if where.split(", ")[0] == first else f"answers that are not {first}'s"
+
+
+def _runs(bundle: Bundle, plans: list[tuple[str, float, Plan]]) -> list[tuple[str, str, float, Plan]]:
+    """(step graph, name in the report, guidance, plan)."""
+    runs = [("step", *each) for each in plans]
+    few = plans[: len(bundle.manifest.recommended) + 1]
+    for name in _reading(bundle):
+        runs += [(name, f"{sampler}, {name}", guidance, plan) for sampler, guidance, plan in few]
+    return runs
+
+
+def _reading(bundle: Bundle) -> list[str]:
+    """Step graphs beside the plain one."""
+    return [name for name in bundle.steps.values() if name != "step"]
 
 
 def _plans(bundle: Bundle, samplers: Iterable[str]) -> Iterator[tuple[str, float, Plan]]:
@@ -145,15 +186,15 @@ def _asked(bundle: Bundle, rng: np.random.Generator, name: str, size: tuple[int,
 
 
 def _check(
-    bundle: Bundle, backend: str, graphs: Mapping[str, Graph], sampler: str, guidance: float, plan: Plan
+    bundle: Bundle, backend: str, graphs: Mapping[str, Graph], name: str, sampler: str, guidance: float, plan: Plan
 ) -> Check:
     tolerance = tolerance_of(bundle)
     rng = np.random.default_rng(7)
     shape = (bundle.manifest.latent.channels, *smallest_cells(bundle))
-    given = {name: _asked(bundle, rng, name, size) for name, size in _conditions(bundle).items()}
+    given = asked(bundle, rng, name)
     first = rng.standard_normal((1, *shape), np.float32)
     draws = rng.standard_normal((max(1, plan.noise_draws), 1, *shape), np.float32)
-    step = graphs["step"]
+    step, loop = graphs[name], graphs.get(loop_of(name))
 
     def model(x: NDArray[Any], time: float, conditional: bool) -> Array:
         which = 0 if conditional else 1
@@ -174,16 +215,18 @@ def _check(
     stages = [*(f"input of row {row + 1} of {plan.rows}" for row in range(plan.rows)), "latent"]
     diverges = next((f"host loop, {s}" for s, e in zip(stages, errors, strict=True) if not e <= tolerance), None)
     looped = None
-    if "loop" in graphs:
-        looped = relative(_loop(graphs["loop"], plan, first, draws, given), latent)
+    if loop is not None:
+        looped = relative(_loop(loop, plan, first, draws, given), latent)
         if not looped <= tolerance and diverges is None:
-            diverges = f"loop graph, {_first_row(graphs['loop'], plan, model, first, draws, given, tolerance)}"
-    grain = grain_shape(bundle.manifest, *shape[1:])
-    noise = None if grain is None else rng.standard_normal((1, *grain), np.float32)
+            diverges = f"loop graph, {_first_row(loop, plan, model, first, draws, given, tolerance)}"
+    noise = decoder_grain(bundle, rng)
     maps, wanted = (
         graphs["decode"].run(decode_inputs(x.astype(np.float32), noise))["maps"] for x in (host[None], latent)
     )
     decoded = relative(maps, wanted)
+    if "finish" in graphs:  # then those were the decoder's colours
+        maps, wanted = (graphs["finish"].run({"colours": each})["maps"] for each in (maps, wanted))
+        decoded = max(decoded, relative(maps, wanted))
     if not decoded <= tolerance and diverges is None:
         diverges = "decoded maps"
     return Check(
@@ -244,12 +287,7 @@ def _cut(plan: Plan, rows: int) -> Plan:
 
 def _bits(bundle: Bundle, backend: str, step: Graph) -> tuple[Array, dict[str, bool]]:
     """(answers to three samples, whether a sample has the same bits alone, in a batch of 3, in another slot, with 2 threads)."""
-    rng = np.random.default_rng(3)
-    inputs = {
-        "latent": rng.standard_normal((3, bundle.manifest.latent.channels, *smallest_cells(bundle)), np.float32),
-        "time": np.array([0.9, 0.5, 0.1], np.float32),
-        **{name: rng.random((3, *size), np.float32) for name, size in _conditions(bundle).items()},
-    }
+    inputs = _three(bundle, "step")
     two = open_backend(backend)(bundle.path("step"), 2)
     alone = [step.run({name: array[i : i + 1] for name, array in inputs.items()})["raw"][0] for i in range(3)]
     batch = step.run(inputs)["raw"]
@@ -260,9 +298,44 @@ def _bits(bundle: Bundle, backend: str, step: Graph) -> tuple[Array, dict[str, b
     }
 
 
-def _conditions(bundle: Bundle) -> dict[str, tuple[int, ...]]:
-    """Conditions of the step graph by name, without the batch axis, beside the smallest latent."""
-    inputs = input_shapes(bundle.manifest, "step", *smallest_cells(bundle))
+def _three(bundle: Bundle, step: str) -> dict[str, Array]:
+    """Inputs of a step graph for three samples."""
+    rng = np.random.default_rng(3)
+    return {
+        "latent": rng.standard_normal((3, bundle.manifest.latent.channels, *smallest_cells(bundle)), np.float32),
+        "time": np.array([0.9, 0.5, 0.1], np.float32),
+        **{name: rng.random((3, *size), np.float32) for name, size in _conditions(bundle, step).items()},
+    }
+
+
+def _others(bundle: Bundle, graphs: Mapping[str, Graph]) -> dict[str, Array]:
+    """What the graphs answer that no sampler runs on a plain step: step graphs that read more, and encoders."""
+    answers = {name: graphs[name].run(_three(bundle, name))["raw"] for name in _reading(bundle)}
+    for name, given in _encoder_inputs(bundle).items():
+        made = graphs[name].run(given)
+        answers |= {name if len(made) == 1 else f"{name}, {output}": array for output, array in made.items()}
+    return answers
+
+
+def _encoder_inputs(bundle: Bundle) -> dict[str, dict[str, Array]]:
+    """Inputs of each encoder of a bundle: a prompt's tokens, and pictures at random."""
+    manifest, rng = bundle.manifest, np.random.default_rng(4)
+    sides = {given.graph: (given.side, given.side) for given in manifest.inputs.values() if isinstance(given, Encoded)}
+    if "encode_image" in manifest.graphs:
+        height, width = smallest_cells(bundle)
+        sides["encode_image"] = height * manifest.latent.factor, width * manifest.latent.factor
+    text = {"encode_text": tokens_of(bundle)} if "encode_text" in manifest.graphs else {}
+    return {**text, **{name: {"image": rng.random((1, 3, *size), np.float32)} for name, size in sides.items()}}
+
+
+def tokens_of(bundle: Bundle) -> dict[str, Array]:
+    """The text encoder's inputs for a prompt."""
+    return {"tokens": bundle.parse_prompt(bundle.example)[0][None]}
+
+
+def _conditions(bundle: Bundle, step: str) -> dict[str, tuple[int, ...]]:
+    """Conditions of a step graph by name, without the batch axis, beside the smallest latent."""
+    inputs = input_shapes(bundle.manifest, step, *smallest_cells(bundle))
     return {"condition": (bundle.condition_size,), **inputs}
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 GREY = np.float32(0.5)
+LONGEST = 32
+"""Times its shorter side that the longer one of an encoded picture may have: it is enlarged whole before its middle is cut out."""
 FORM = "an array of uint8 or float32, or the digest of one that was sent before"
 
 
@@ -59,6 +61,7 @@ def read_inputs(
                 check_picture(array, path, size, each.channels)
             elif not _ready(array, each):
                 check_picture(array, path, array.shape[1::-1], 3, f", or float32 numbers {each.shape}")
+                _check_sides(array, path)
             told[name], arrays[digest] = digest, array
     return told, arrays
 
@@ -92,6 +95,13 @@ def check_picture(array: Array, field: str, size: tuple[int, ...], channels: int
         raise OutOfRange(field, f"an array of shape {array.shape}", wanted)
     if array.dtype == np.float32 and not (array.min() >= 0.0 and array.max() <= 1.0):
         raise OutOfRange(field, f"float32 from {array.min():g} to {array.max():g}", "0 to 1, or uint8 from 0 to 255")
+
+
+def _check_sides(array: Array, field: str) -> None:
+    height, width = array.shape[:2]
+    if max(height, width) > LONGEST * min(height, width):
+        valid = f"a longer side of at most {LONGEST} times the shorter one, since only the middle square is read"
+        raise OutOfRange(field, f"{width} x {height} pixels", valid, "cut out what is to be seen")
 
 
 def given(resolved: Resolved, network: Network, source: Floats | None) -> dict[str, Any]:

@@ -42,6 +42,17 @@ def digits_of(rows: ArrayLike) -> str:
     return np.packbits(bits).tobytes().hex()[: -(-bits.size // 4)]
 
 
+def sent_as(mask: NDArray[Any], size: tuple[int, int] | None) -> str | list[list[int]]:
+    """A mask that is an array as a message has it: digits where it has a row for each line of pixels of `size`, width and
+    height. Else its rows: digits say nothing of a shape, so whoever knows the latent's cells could not tell what is wrong."""
+    if mask.ndim != 2:
+        raise WrongType("mask", mask, FORMS)
+    if size is not None and mask.shape == size[::-1]:
+        return digits_of(mask)
+    rows: list[list[int]] = (_truths(mask) != 0).astype(int).tolist()
+    return rows
+
+
 def cells_of(mask: Mask, height: int, width: int, factor: int) -> NDArray[np.float32]:
     """(1, height, width) cells of the latent: 1 is made anew, 0 stays the image's. A rectangle wraps across the edges."""
     cells = np.zeros((1, height, width), np.float32)

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from ..assets.refusal import OutOfRange, Refusal, WrongType
+from ..assets.refusal import Corrupt, OutOfRange, Refusal, WrongType
 from ..assets.store import Store
-from .masks import digits_of
+from .masks import sent_as
 
 Array = NDArray[Any]
 LIMIT = 256 << 20
@@ -29,6 +30,7 @@ ARRAY_LIMIT = 4 << 20
 """Bytes of one array: 1024 x 1024 pixels of three colours in 8 bits, or of one float32."""
 DTYPES = ("uint8", "float32")
 HEX = frozenset("0123456789abcdef")
+REPLACE = "delete it and send the array itself in place of its digest"
 
 
 def is_array(value: object) -> bool:
@@ -51,11 +53,21 @@ def check_array(array: Array, field: str) -> Array:
         raise WrongType(field, told, "an array of uint8 (0 to 255) or float32 with one to three axes")
     if array.nbytes > ARRAY_LIMIT:
         raise OutOfRange(field, f"{array.nbytes} bytes", f"at most {ARRAY_LIMIT}")
-    if array.dtype == np.float32 and not np.isfinite(array).all():
-        raise OutOfRange(field, "an array with numbers that are not finite", "finite numbers")
     copy = np.array(array, array.dtype.newbyteorder("<"), order="C")
+    if copy.dtype == np.float32 and not np.isfinite(copy).all():
+        raise OutOfRange(field, "an array with numbers that are not finite", "finite numbers")
     copy.flags.writeable = False
     return copy
+
+
+def read_npy(path: Path) -> Array:
+    """The array in a .npy file; ValueError where it holds none, whatever is wrong with it."""
+    with path.open("rb") as file:
+        try:
+            array: Array = npy.read_array(file, allow_pickle=False)
+        except Exception as error:  # numpy stumbles over damaged headers in many ways
+            raise ValueError(f"no .npy file, or a damaged one: {error}") from error
+    return array
 
 
 class Shelf:
@@ -90,9 +102,12 @@ class Shelf:
         if path is None or not path.is_file():
             sentence = f"the array {digest[:12]} is not here any more, or never was"
             raise Refusal("missing", field, sentence, "send the array itself in place of its digest")
-        array = check_array(np.load(path, allow_pickle=False), field)
+        try:
+            array = check_array(read_npy(path), field)
+        except ValueError as error:  # a Refusal is one, too: what was kept here was checked when it came
+            raise Corrupt(field, f"{path} is no array that was kept here ({error})", REPLACE) from error
         if digest_of(array) != digest:
-            raise Refusal("corrupt", field, f"{path} has another digest than its name", "delete it and send the array")
+            raise Corrupt(field, f"{path} has another digest than its name", REPLACE)
         self._hold(digest, array)
         return array
 
@@ -124,8 +139,13 @@ def shelf_beside(store: Store | None) -> Shelf:
     return Shelf(None if store is None else store.folder / "arrays")
 
 
-def detached(request: Mapping[str, Any], field: str = "") -> tuple[dict[str, Any], dict[str, Array]]:
-    """The request with digests in place of its arrays, and the arrays by digest; a mask that is one becomes its digits."""
+def detached(
+    request: Mapping[str, Any], field: str = "", around: tuple[int, int] | None = None
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The request with digests in place of its arrays, and the arrays by digest; a mask that is one becomes digits or rows.
+
+    `around` is width and height of the request that this one is the image of, which has that size where it names none.
+    """
     arrays: dict[str, Array] = {}
 
     def named(value: Any, at: str) -> Any:
@@ -138,16 +158,25 @@ def detached(request: Mapping[str, Any], field: str = "") -> tuple[dict[str, Any
 
     told = dict(request)
     inputs, image, mask = told.get("inputs"), told.get("image"), told.get("mask")
-    if isinstance(mask, np.ndarray) and mask.ndim == 2:
-        told["mask"] = digits_of(mask)
+    size = _size(told) if "size" in told or "width" in told else around or _size(told)
+    if isinstance(mask, np.ndarray):
+        told["mask"] = sent_as(mask, size)
     if isinstance(inputs, Mapping):
         told["inputs"] = {name: named(value, f"{field}inputs.{name}") for name, value in inputs.items()}
     if isinstance(image, Mapping):
-        told["image"], more = detached(image, f"{field}image.")
+        told["image"], more = detached(image, f"{field}image.", size)
         arrays |= more
     elif image is not None:
         told["image"] = named(image, f"{field}image")
     return told, arrays
+
+
+def _size(request: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Width and height that a request names; None where it leaves them to the server, or names no numbers."""
+    width, height = request.get("width", request.get("height")), request.get("height", request.get("width"))
+    sides = request.get("size", (width, height))
+    width, height = sides if isinstance(sides, tuple | list) and len(sides) == 2 else (sides, sides)
+    return (width, height) if type(width) is int and type(height) is int else None
 
 
 def attached(request: Mapping[str, Any], arrays: Mapping[str, Array]) -> dict[str, Any]:

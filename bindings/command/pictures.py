@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from ...assets.refusal import Refusal
+from ...assets.refusal import OutOfRange, Refusal
 from ...assets.store import Store, default_folder
-from ...runtime.pictures import attached, detached, digests_in, shelf_beside
+from ...runtime.pictures import attached, detached, digests_in, read_npy, shelf_beside
 from .records import find
 
 MODES = {"L": "L", "RGB": "RGB", "1": "L", "P": "RGB"}
 """Of a file to what it is read as: grey or colours in 8 bits."""
-DEEP = ("I;16", "I", "F")
-"""Grey in more than 8 bits: as float32, where 65535 is 1."""
+DEEP = {"I;16": 65535, "I;16B": 65535, "I": 65535, "F": 1}
+"""Grey in more than 8 bits, read as float32, and the number that is 1 there: numbers with a point are what they say."""
 
 
 def picture(text: str, field: str) -> NDArray[Any]:
@@ -27,19 +27,31 @@ def picture(text: str, field: str) -> NDArray[Any]:
     path = Path(text)
     try:
         if path.suffix == ".npy":
-            array: NDArray[Any] = np.load(path, allow_pickle=False)
-            return array
+            return read_npy(path)
         with Image.open(path) as opened:
-            if opened.mode in DEEP:
-                return (np.asarray(opened, np.float32) / np.float32(65535)).clip(0.0, 1.0)
-            if opened.mode not in MODES:
-                sentence = f"{path} is a picture of mode {opened.mode}"
-                raise Refusal("unsupported", field, sentence, "save it as grey or RGB, without transparency")
-            return np.asarray(opened.convert(MODES[opened.mode]))
-    except (OSError, ValueError, UnidentifiedImageError) as error:
-        raise Refusal(
-            "missing", field, f"{path} cannot be read as a picture ({error})", "give a PNG or .npy"
-        ) from error
+            opened.load()
+            return _pixels(opened, path, field)
+    except Refusal:
+        raise
+    except Exception as error:  # Pillow's decoders stumble over damaged files in many ways
+        code = "corrupt" if path.is_file() else "missing"
+        raise Refusal(code, field, f"{path} cannot be read as a picture ({error})", "give a PNG or .npy") from error
+
+
+def _pixels(opened: Image.Image, path: Path, field: str) -> NDArray[Any]:
+    palette = opened.palette
+    transparent = "transparency" in opened.info or (palette is not None and palette.mode.endswith("A"))
+    if transparent or opened.mode not in (*MODES, *DEEP):
+        clear = " with a transparent colour" if transparent else ""
+        sentence = f"{path} is a picture of mode {opened.mode}{clear}"
+        raise Refusal("unsupported", field, sentence, "save it as grey or RGB, without transparency")
+    if opened.mode in MODES:
+        return np.asarray(opened.convert(MODES[opened.mode]))
+    grey, most = np.asarray(opened), DEEP[opened.mode]
+    if not (grey.min() >= 0 and grey.max() <= most):
+        found = f"{path}, mode {opened.mode}, from {grey.min():g} to {grey.max():g}"
+        raise OutOfRange(field, found, f"0 to {most}", "save it in 8 or 16 bits, or scale it")
+    return grey.astype(np.float32) / np.float32(most)
 
 
 def start_from(text: str) -> Any:

@@ -21,6 +21,7 @@ from ..errors import first_line
 from .beside import Array, Example
 from .control import parse_named
 from .inpainting import below
+from .opening import check_whole, load_whole
 from .parts import Parts
 from .variants import Variant
 
@@ -57,7 +58,15 @@ def _variant(pipe: Any, parts: Parts, name: str, file: Path) -> Variant:
         raise Refusal("missing", f"adapter.{name}", missing, "give the file of its weights, its encoder beside it")
     try:
         where = None if folder is None else str(folder.resolve())
+        if where and own.image_encoder is None:
+            from transformers import CLIPVisionModelWithProjection
+
+            encoder = load_whole(CLIPVisionModelWithProjection, where, f"adapter.{name}.{ENCODER}")
+            own.register_modules(image_encoder=encoder)
         own.load_ip_adapter(str(file.parent), subfolder="", weight_name=file.name, image_encoder_folder=where)
+        check_whole(own.unet, f"adapter.{name}", ())
+    except Refusal:
+        raise
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         sentence = f"{file} does not fit this pipeline: {first_line(error)}"
         raise Refusal("unsupported", f"adapter.{name}", sentence, "give an IP-Adapter for this model") from error

@@ -64,10 +64,12 @@ class _Step(nn.Module):
         end = torch.ones_like(time) * (length * self.cell)
         spans = self.seconds(start_seconds=torch.zeros_like(time), end_seconds=end)
         first, last = spans.seconds_start_hidden_states, spans.seconds_end_hidden_states
+        # A condition of zeros stands for no negative prompt, where diffusers keeps the seconds out of the attention as well.
+        heard = (condition.abs().amax(1) > 0).to(condition.dtype)[:, None, None]
         answer = self.transformer(
             latent[:, :, 0] * scale,
             time.atan() / math.pi * 2,
-            encoder_hidden_states=torch.cat([condition.reshape(-1, *self.states), first, last], 1),
+            encoder_hidden_states=torch.cat([condition.reshape(-1, *self.states), first * heard, last * heard], 1),
             global_hidden_states=torch.cat([first, last], 2),
             rotary_embedding=self._angles(length + 1),
             return_dict=False,

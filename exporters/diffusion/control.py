@@ -18,6 +18,7 @@ from ...assets.refusal import Refusal, Unknown
 from ..errors import first_line
 from .beside import Array, Example
 from .inpainting import below
+from .opening import load_whole
 from .parts import Parts
 from .variants import Variant
 
@@ -104,10 +105,17 @@ def _silent(kind: str) -> dict[str, Any]:
 
 def _open(diffusers: Any, pipe: Any, name: str, source: str) -> Any:
     try:
-        net = diffusers.ControlNetModel.from_pretrained(source, dtype=torch.float32)
+        net = load_whole(diffusers.ControlNetModel, source, f"control.{name}")
+    except Refusal:
+        raise
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         sentence = f"{source} cannot be opened: {first_line(error)}"
         raise Refusal("missing", "control", sentence, "give a folder or a hub id") from error
+    if net.config.global_pool_conditions:
+        sentence = (
+            "has global_pool_conditions: it acts on the prompt and not on the negative one, which no graph here does"
+        )
+        raise Refusal("unsupported", f"control.{name}", sentence, "give one without, as canny or depth")
     for field in SAME:
         its, own = (_plain(part.config[field]) for part in (net, pipe.unet))
         if its != own:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ from .maps import channels_of, maps_of
 from .parity import against_pipeline, check, plan_of_table, unrolled_name
 from .parts import Parts
 from .pictures import side_by_side
-from .planning import Options, bytes_of, check_unrolled, family_of, graphs_of, parts_of, variants_of
+from .planning import Options, bytes_of, check_unrolled, family_of, graphs_of, parts_of, tables_of, variants_of
 from .precisions import SEEDS, precision_figures
 from .resume import KEPT_FROM, Kept, Stages, key_of
 from .seamless import make_seamless
@@ -48,6 +48,12 @@ GUESS = "height and roughness are guessed from colour, see exporters/materials.p
 FLAT = "the model gives colour only; height and roughness are the same everywhere"
 SMALL = 50_000_000
 """Parameters of a denoiser up to which every sampler is verified; of larger ones the recommended tables."""
+NEAR = {"fp32": TOLERANCE, "fp16": 0.05, "bf16": 0.2, "int8": 0.5, "int8_weights": 0.5, "int4_weights": 0.5}
+"""By precision how far from diffusers a stage may be. Outside float32 rounding grows along a run and depends on the network
+(1.1e-4 to 1.4e-2 on the toy of the tests), so these let all of it pass; what is exported wrongly is off by its whole range."""
+ONCE = {"text", "encoded", "decoded", "embedding", "unconditional"}
+"""Stages that run once, in the precision that graphs beside the denoiser have: no rounding grows there."""
+PICTURES = {"decoded", "painted"}
 
 
 def export_pipeline(pipe: Any, out: Path, options: Options) -> Bundle:
@@ -128,7 +134,7 @@ def _export(
             empty=parts.empty,
             guidance=parts.guidance,
         ),
-        recommended=FAMILIES[family].tables(options.steps, options.size**2),
+        recommended=tables_of(pipe, family, options),
         channels=channels_of(parts),
         graphs={graph: f"{graph}.onnx" for graph in names},
         tiles=tiles,
@@ -186,8 +192,7 @@ def _export(
         seeds = range(SEEDS[0], SEEDS[0] + (options.seeds or (len(SEEDS) if small else 1)))
         compared = against_pipeline(pipe, bundle, parts, seeds, backends)
         errors = {**compared.errors, **against_variants(pipe, variants, bundle, parts)}
-        if options.precision == "fp32":
-            check(errors, TOLERANCE)
+        judge(errors, compared.means, options.precision)
         stages.begin("verify")
         tiled = {} if tiles is None else {"tiles": against_whole(bundle, tiles)}
         samplers = SAMPLERS if small else ()
@@ -204,6 +209,17 @@ def _export(
         figures = precision_figures(bundle, parts) if small and options.precision == "fp32" else {}
         write_measured(bundle, report, files, {"export_seconds": stages.told(), "precisions": figures})
         stages.begin("")
+
+
+def judge(errors: Mapping[str, Any], means: Mapping[str, float], precision: str) -> None:
+    """Refuses an export whose errors against diffusers, by stage, are more than its precision explains.
+
+    Outside float32 a picture is judged by its mean: where an edge moves by a pixel, that is as far off as a wrong picture's.
+    """
+    for stage, error in errors.items():
+        said = set(stage.split(", "))
+        judged = means.get(stage, error) if said & PICTURES and precision != "fp32" else error
+        check({stage: judged}, NEAR[PRECISIONS[precision].rest if said & ONCE else precision])
 
 
 def _unrolled_plan(manifest: Manifest, steps: int) -> Plan:

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...assets.manifest import Flow, GuidanceEmbedding, Vp
+from ...assets.manifest import Flow, GuidanceEmbedding
 from ...assets.refusal import Refusal
 from .autoencoder import encoder_of
 from .parts import Parts, Picture, factor, one_batch, sizes, whole
-from .stable_diffusion import PREDICTIONS
+from .stable_diffusion import levels_of
 
 SPRINT_GUIDANCE = 4.5
 """The strength that Sana-Sprint's network is told. [Chen et al., SANA-Sprint, 2025, https://arxiv.org/abs/2503.09641]"""
@@ -72,8 +72,7 @@ def pixart(pipe: Any) -> Parts:
         tokenizers=[(pipe.tokenizer, length)],
         size=math.prod(states) + length,
         latent=sizes(transformer.in_channels, factor(pipe.vae), transformer.patch_size, transformer.sample_size),
-        process=Vp(alphas_cumprod=[float(a) for a in pipe.scheduler.alphas_cumprod]),
-        prediction=PREDICTIONS[pipe.scheduler.config.get("prediction_type", "epsilon")],
+        **levels_of(pipe.scheduler),
         names=("prompt_embeds", "prompt_attention_mask"),
         call={"use_resolution_binning": False},
         prepare=lowered,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from ...assets.refusal import Refusal, Unknown
+from ...assets.refusal import Corrupt, Refusal, Unknown
 from ..errors import first_line
 
 INDEX = "model_index.json"
@@ -23,6 +26,8 @@ SINGLE = {
     "flux-schnell": "FluxPipeline",
 }
 """What diffusers takes a single file for, by its names of weights, to the class of pipeline."""
+IDLE = "safety_checker"
+"""A component that no export reads."""
 
 
 def open_pipeline(source: str, config: str = "") -> Any:
@@ -37,7 +42,7 @@ def open_pipeline(source: str, config: str = "") -> Any:
     if config and not path.is_file():
         raise Refusal("contradiction", "config", "describes a single file, and the source is none", "leave it out")
     try:
-        return _single(path, config) if path.is_file() else _folder(source)
+        pipe = _single(path, config) if path.is_file() else _folder(source)
     except Refusal:
         raise
     except Exception as error:  # diffusers' loaders have many types of errors, and no common one
@@ -47,12 +52,61 @@ def open_pipeline(source: str, config: str = "") -> Any:
         raise Refusal(
             "missing", "source", f"{source} cannot be opened as a pipeline: {first_line(error)}", remedy
         ) from error
+    for name, part in pipe.components.items():
+        if isinstance(part, nn.Module) and name != IDLE:
+            check_whole(part, f"source.{name}", ())
+    return pipe
+
+
+def load_whole(kind: Any, source: str, field: str) -> Any:
+    """A model of diffusers or transformers, float32, refused by the first weight that its files lack.
+
+    Both libraries go on without: transformers draws what is missing at random, diffusers leaves it empty or at its start.
+    """
+    from diffusers.utils import is_transformers_version
+
+    called = "dtype" if is_transformers_version(">=", "4.56.0") else "torch_dtype"
+    model, said = kind.from_pretrained(source, **{called: torch.float32}, output_loading_info=True)
+    check_whole(model, field, said["missing_keys"])
+    return model
+
+
+def check_whole(model: nn.Module, field: str, missing: Collection[str]) -> None:
+    """Refuses a model with weights of these names, or any that have no numbers."""
+    held = (*model.named_parameters(), *model.named_buffers())
+    lacks = {*missing, *(name for name, tensor in held if tensor.is_meta)}
+    lacks = {name for name in lacks if not name.endswith("num_batches_tracked")}  # counts training, says nothing
+    if lacks:
+        first = next((name for name, _ in held if name in lacks), min(lacks))
+        more = f" and {len(lacks) - 1} others" if len(lacks) > 1 else ""
+        raise Corrupt(field, f"the files hold no weight {first!r}{more}", "fetch or save the model again")
 
 
 def _folder(source: str) -> Any:
+    """Each model is opened by itself, as a whole pipeline does not say what it found no weights for."""
     import diffusers
 
-    return diffusers.DiffusionPipeline.from_pretrained(source, dtype=torch.float32)
+    folder = Path(source if Path(source).is_dir() else diffusers.DiffusionPipeline.download(source))
+    listed = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    models = {}
+    for name, entry in listed.items():
+        kind = _model(*entry) if isinstance(entry, list) and len(entry) == 2 and name != IDLE else None
+        if kind is not None and (folder / name).is_dir():
+            models[name] = load_whole(kind, str(folder / name), f"source.{name}")
+    return diffusers.DiffusionPipeline.from_pretrained(source, dtype=torch.float32, **models)
+
+
+def _model(library: str | None, name: str) -> Any:
+    """The class of a component of a pipeline where it is a model, by the names that the pipeline's index gives."""
+    import diffusers
+    import transformers
+
+    if library is None:
+        return None
+    place = getattr(diffusers.pipelines, library, None) or importlib.import_module(library)
+    kind = getattr(place, name, None)
+    models = (diffusers.ModelMixin, transformers.PreTrainedModel)
+    return kind if isinstance(kind, type) and issubclass(kind, models) else None
 
 
 def _single(path: Path, config: str) -> Any:
@@ -66,8 +120,11 @@ def _single(path: Path, config: str) -> Any:
     else:
         name = _recognised(path)
     more = {"config": config, "local_files_only": True} if config else {"local_files_only": _offline()}
-    pipe = getattr(diffusers, name).from_single_file(str(path), dtype=torch.float32, **more)
-    return pipe
+    try:
+        return getattr(diffusers, name).from_single_file(str(path), dtype=torch.float32, **more)
+    except NotImplementedError as error:  # an empty weight cannot be moved; diffusers does not say which it is
+        sentence = f"{path} holds not all weights of its model"
+        raise Corrupt("source", sentence, "fetch it again, or give --config FOLDER of its own model") from error
 
 
 def _recognised(path: Path) -> str:

@@ -21,7 +21,7 @@ from ..verify import TOLERANCE, relative, short
 from .beside import Beside
 from .calibrate import field_of
 from .maps import maps_of
-from .parts import Parts
+from .parts import Parts, spread_of
 from .pictures import as_maps, check_painted
 from .pipeline_call import own_result, own_text
 
@@ -135,6 +135,9 @@ def _encoded(pipe: Any, bundle: Bundle, parts: Parts, backend: str) -> tuple[Arr
     made = open_backend(backend)(bundle.path("encode_image"), 1).run({"image": image.numpy()})["latent"]
     encoded = pipe.vae.encode(pipe.image_processor.normalize(image))
     latent = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+    spread = spread_of(pipe.vae) if "XL" in type(pipe).__name__ else None
+    if spread is not None:
+        return made, ((latent - spread[0]) * pipe.vae.config.scaling_factor / spread[1]).numpy()
     shift = getattr(pipe.vae.config, "shift_factor", None) or 0.0
     return made, ((latent - shift) * pipe.vae.config.scaling_factor).numpy()
 

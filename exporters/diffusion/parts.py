@@ -12,7 +12,11 @@ from torch import Tensor, nn
 from ...assets.guidance import embedding
 from ...assets.inputs import Input
 from ...assets.manifest import Flow, GuidanceEmbedding, Latent, Samples, Sheet, Ve, Vp
+from ...assets.refusal import Refusal
 from .beside import Array, Example
+
+Spread = tuple[Tensor, Tensor]
+"""Mean and deviation (1, C, 1, 1) of an autoencoder's latents; the denoiser's have deviation `scaling_factor`."""
 
 
 def _same(tensor: Tensor) -> Tensor:
@@ -100,14 +104,20 @@ class Parts:
 class Picture(nn.Module):
     """An AutoencoderKL's decoder, from the latents that the denoiser makes to colours in [0, 1]."""
 
-    def __init__(self, vae: nn.Module) -> None:
+    def __init__(self, vae: nn.Module, spread: Spread | None = None) -> None:
         super().__init__()
         self.vae = vae
         self.scale = float(vae.config.scaling_factor)
         self.shift = float(getattr(vae.config, "shift_factor", None) or 0.0)
+        for name, numbers in zip(("mean", "deviation"), spread or (None, None), strict=True):
+            self.register_buffer(name, numbers)
 
     def forward(self, latent: Tensor) -> Tensor:
-        image = self.vae.decode(latent / self.scale + self.shift, return_dict=False)[0]
+        if self.mean is not None:
+            own = latent * self.deviation / self.scale + self.mean
+        else:
+            own = latent / self.scale + self.shift
+        image = self.vae.decode(own, return_dict=False)[0]
         return (image / 2 + 0.5).clamp(0.0, 1.0)
 
 
@@ -127,9 +137,25 @@ def factor(vae: nn.Module) -> int:
     return 2 ** (len(stages) - 1)
 
 
-def sizes(channels: int, factor: int, cells: int, side: int) -> Latent:
-    """A latent whose sides are multiples of `cells`, up to twice the `side` (cells) that the model was trained at."""
+def spread_of(vae: nn.Module) -> Spread | None:
+    """What an autoencoder's config says of its latents; None where it does not say both. Only SDXL's pipelines read it."""
+    said = {name: getattr(vae.config, name, None) for name in ("latents_mean", "latents_std")}
+    channels, made = vae.config.latent_channels, []
+    for name, numbers in said.items():
+        if numbers is None:
+            return None
+        if len(numbers) != channels:
+            sentence = f"has {len(numbers)} numbers where latents have {channels} channels"
+            raise Refusal("contradiction", f"vae.{name}", sentence, "give one number a channel")
+        made.append(torch.tensor(numbers, dtype=torch.float32).view(1, -1, 1, 1))
+    return made[0], made[1]
+
+
+def sizes(channels: int, factor: int, cells: int, side: int | Sequence[int]) -> Latent:
+    """A latent whose sides are multiples of `cells`, up to twice the `side` (cells) that the model was trained at, or the
+    longer of two sides."""
     multiple = factor * cells
+    side = side if isinstance(side, int) else max(side)
     return Latent(
         channels=channels,
         factor=factor,

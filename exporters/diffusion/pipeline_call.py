@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...assets.manifest import Flow, Manifest, Recommended
+from ...assets.manifest import Flow, Manifest, Recommended, Vp
 from .flow import TEXT_LENGTH
 from .parts import Parts
 
@@ -128,6 +128,9 @@ def _schedule(
     name, settings = SCHEDULERS[table.sampler]
     said = {"prediction_type": {"x0": "sample", "v": "v_prediction"}.get(manifest.prediction, "epsilon")}
     pipe.scheduler = getattr(diffusers, name).from_config(pipe.scheduler.config, **settings, **said)
+    if pipe.scheduler.config.get("rescale_betas_zero_snr") and isinstance(manifest.process, Vp):
+        # the last level is pure noise, and classes differ in what stands for it
+        pipe.scheduler.alphas_cumprod = torch.tensor(manifest.process.alphas_cumprod)
     given: dict[str, Any] = {}
     if table.sampler in EXPLICIT and "timesteps" in wanted:
         given["timesteps"] = [int(t) for t in table.times[: table.steps]]

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from ...assets.inputs import OWN
+from ...assets.manifest import Recommended
 from ...assets.refusal import OutOfRange, Refusal, Unknown
-from ..choosing import choose
-from ..families import FAMILIES
+from ..choosing import check_fit, choose
+from ..families import FAMILIES, configured
 from ..precision import PRECISIONS
 from ..unrolled import MOST_ROWS
 from .adapter import adapters_of
@@ -108,7 +109,7 @@ def plan_export(pipe: Any, options: Options) -> dict[str, Any]:
         "kind": parts.kind,
         "family": family,
         "why": why,
-        "steps": [table.steps for table in FAMILIES[family].tables(options.steps, options.size**2)],
+        "steps": [table.steps for table in tables_of(pipe, family, options)],
         "licence": FAMILIES[family].licence,
         "sale": FAMILIES[family].sale,
         "graphs": graphs,
@@ -172,13 +173,20 @@ def bytes_of(graphs: Mapping[str, int], options: Options) -> int:
     return int(graphs["step"] * precision.bytes + rest * (4 if precision.rest == "fp32" else 2))
 
 
+def tables_of(pipe: Any, family: str, options: Options) -> list[Recommended]:
+    """The recommended tables of a bundle."""
+    shift = float(pipe.scheduler.config.get("shift", 1.0))
+    return configured(family, shift).tables(options.steps, options.size**2)
+
+
 def family_of(pipe: Any, parts: Parts, options: Options) -> tuple[str, str]:
     """(name, why); a family of another process than the pipeline's is refused."""
     denoiser = getattr(pipe, "unet", None) or pipe.transformer
     embeds = bool(getattr(denoiser.config, "time_cond_proj_dim", None))
     scheduler = {"_class_name": type(pipe.scheduler).__name__, **pipe.scheduler.config}
     said = options.said or said_of(str(pipe.config.get("_name_or_path") or ""))
-    name, why = choose(options.family, scheduler, embeds, dict(said))
+    pipeline = type(pipe).__name__
+    name, why = choose(options.family, scheduler, embeds, dict(said), pipeline)
     if embeds != (name == "lcm"):
         has = "takes an embedding of guidance" if embeds else "takes no embedding of guidance"
         raise Refusal(
@@ -193,4 +201,5 @@ def family_of(pipe: Any, parts: Parts, options: Options) -> tuple[str, str]:
             f"{name!r} is for {FAMILIES[name].process} models, this pipeline is {process}",
             f"one of {', '.join(n for n, f in FAMILIES.items() if f.process == process)}",
         )
+    check_fit(name, options.family != "auto", scheduler, pipeline, pipe.config.get("is_distilled"))
     return name, why

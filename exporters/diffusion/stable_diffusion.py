@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from ...assets.manifest import GuidanceEmbedding, Vp
-from ...assets.refusal import Refusal
+from ...assets.refusal import Refusal, Unknown
+from ...runtime.solver.scheduler_config import PURE
+from ..families import TRAINED
 from .autoencoder import encoder_of as pictures_encoder
 from .inpainting import painter, paints
-from .parts import Parts, Picture, factor, sizes, whole
+from .parts import Parts, Picture, factor, sizes, spread_of, whole
 
 EMBEDDED_GUIDANCE = 8.5
 """LCM's default w. The network reads w - 1. [Luo et al., Latent consistency models, 2023, https://arxiv.org/abs/2310.04378]"""
@@ -70,15 +72,41 @@ def _common(pipe: Any) -> dict[str, Any]:
 
 def vp_of(pipe: Any, channels: int) -> dict[str, Any]:
     """What every UNet with an AutoencoderKL on a variance-preserving process has."""
-    unet = pipe.unet.config
+    unet, kind = pipe.unet.config, type(pipe).__name__
     cells = 2 ** (len(unet.block_out_channels) - 1)
+    spread = spread_of(pipe.vae) if "XL" in kind else None  # other pipelines take no notice of it
+    if spread is not None and "Inpaint" in kind:
+        sentence = f"is read by {kind} where it decodes, and not where it encodes what is kept"
+        raise Refusal("unsupported", "vae.latents_mean", sentence, "export a model without")
     return {
-        "decode": Picture(pipe.vae),
-        "encode": pictures_encoder(pipe.vae),
+        "decode": Picture(pipe.vae, spread),
+        "encode": pictures_encoder(pipe.vae, spread),
         "latent": sizes(channels, factor(pipe.vae), cells, unet.sample_size or 64),
-        "process": Vp(alphas_cumprod=[float(a) for a in pipe.scheduler.alphas_cumprod]),
-        "prediction": PREDICTIONS[pipe.scheduler.config.get("prediction_type", "epsilon")],
+        **levels_of(pipe.scheduler),
     }
+
+
+def levels_of(scheduler: Any) -> dict[str, Any]:
+    """The variance-preserving process of a scheduler, and what a network that it drives predicts.
+
+    The last level of some is pure noise, where a noise ratio is infinite: a million stands for it, as in the solver.
+    """
+    kind, said = type(scheduler).__name__, scheduler.config.get("prediction_type", "epsilon")
+    if not hasattr(scheduler, "alphas_cumprod"):
+        sentence = f"{kind} has no alphas_cumprod, so its process is not variance preserving"
+        raise Refusal("unsupported", "scheduler", sentence, "export a model of a variance-preserving process")
+    if said not in PREDICTIONS:
+        raise Unknown("scheduler.prediction_type", said, PREDICTIONS)
+    alphas = [float(a) for a in scheduler.alphas_cumprod]
+    if len(alphas) != TRAINED:
+        sentence = f"is {len(alphas)}, and every family's table counts timesteps to {TRAINED}"
+        raise Refusal("unsupported", "scheduler.num_train_timesteps", sentence, f"export a model with {TRAINED}")
+    if min(alphas) < PURE:
+        if said == "epsilon":
+            sentence = "ends in pure noise, of which a network that predicts noise says nothing"
+            raise Refusal("contradiction", "scheduler.rescale_betas_zero_snr", sentence, "leave it out, or predict v")
+        alphas = [max(alpha, PURE) for alpha in alphas]
+    return {"process": Vp(alphas_cumprod=alphas), "prediction": PREDICTIONS[said]}
 
 
 def encoder_of(encoder: nn.Module) -> nn.Module:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...assets.manifest import Sheet as Layout
+from ...assets.refusal import OutOfRange
 from .parts import Parts
 from .stable_diffusion import encoder_of, vp_of
 
@@ -20,6 +21,9 @@ FRAMES = 16
 def animate_diff(pipe: Any, frames: int = FRAMES) -> Parts:
     """Latent (B, frames C, h, w), frame by frame; the decoder lays the frames out in a sheet, row-major."""
     unet = pipe.unet.config
+    if frames > unet.motion_max_seq_length:
+        most = unet.motion_max_seq_length
+        raise OutOfRange("frames", frames, f"2 to {most}, which is motion_max_seq_length of these motion layers")
     length, width = pipe.tokenizer.model_max_length, pipe.text_encoder.config.hidden_size
     common = vp_of(pipe, unet.in_channels * frames)
     rows, columns = sheet(frames)
