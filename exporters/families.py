@@ -214,7 +214,7 @@ FAMILIES: dict[str, Family] = {
         "https://huggingface.co/black-forest-labs/FLUX.1-schnell", "apache-2.0", "yes", process="flow",
     ),
     "sd3": Family(
-        "SD3's own flow Euler, shift 3; Turbo at 4 steps", (4, 8, 28), "euler", shifted_from_training(3.0),
+        "SD3's own flow Euler, its scheduler's shift (here 3); Turbo at 4 steps", (4, 8, 28), "euler", shifted_from_training(3.0),
         "https://arxiv.org/abs/2403.03206", "Stability's community licence", "ask", process="flow",
     ),
     "z_image_turbo": Family(
