@@ -16,14 +16,22 @@ import zmq.asyncio
 
 from ..assets.refusal import Refusal
 from . import messages as m
-from .client import Keys, nobody, open_socket
+from .client import Keys, check_timeout, nobody, open_socket
 from .conversation import PING_S, Conversation, Pending
 from .stream import StreamPending
 from .stream_aio import AsyncMusicStream
 
+BYE_S = 0.1
+"""How long closing waits until the bye is with the socket."""
+
+
+def closed() -> Refusal:
+    return Refusal("closed", "game", "the connection is closed", "connect again")
+
 
 async def connect(address: str, timeout: float = 3.0, keys: Keys | None = None) -> AsyncGame:
     """A connection, or a Refusal where nobody answers within `timeout` seconds."""
+    check_timeout(timeout)
     game = AsyncGame(address, keys)
     try:
         await asyncio.wait_for(game.greet(), timeout)
@@ -152,11 +160,20 @@ class AsyncGame:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         self.talk.bye()
-        await self.send()
-        self._dealer.close(linger=100)
-        self._context.term()
+        try:
+            with contextlib.suppress(TimeoutError):  # a socket that is full has nobody at its other end
+                await asyncio.wait_for(self._empty(), BYE_S)
+        finally:
+            self.talk.give_up(closed())  # whoever waits hears of it
+            self._dealer.close(linger=100)
+            self._context.term()
 
     async def send(self) -> None:
+        if self._closed:
+            raise closed()
+        await self._empty()
+
+    async def _empty(self) -> None:
         while self.talk.outgoing:
             await self._dealer.send_multipart(self.talk.outgoing.pop(0))
 
@@ -178,8 +195,5 @@ class AsyncGame:
         while True:
             await asyncio.sleep(PING_S)
             self.talk.tick()
-            try:
-                self.talk.check_alive()
-            except Refusal as refusal:
-                self.talk.give_up(refusal)
+            self.talk.check_alive()
             await self.send()

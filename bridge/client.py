@@ -8,14 +8,17 @@ from typing import Any
 
 import zmq
 
-from ..assets.refusal import Refusal
+from ..assets.refusal import OutOfRange, Refusal
 from . import messages as m
 from .conversation import Conversation, Pending
 from .game import Game
+from .sockets import CLIENT_KEYS, set_keys, speak_ipv6
 from .stream import Port, StreamPending
 
 # Sums of zmq's flags are slow while they are enums.
 EVENTS, POLLIN, NOBLOCK = int(zmq.EVENTS), int(zmq.POLLIN), int(zmq.NOBLOCK)
+LONGEST_S = 86_400
+"""A day; what is not finite is no time to wait."""
 Keys = tuple[bytes, bytes, bytes]
 """CURVE: the server's public key, the client's public and secret key; Z85 bytes."""
 
@@ -26,15 +29,21 @@ def open_socket(context: Any, address: str, keys: Keys | None) -> Any:
     dealer.setsockopt(zmq.LINGER, 0)
     dealer.setsockopt(zmq.RECONNECT_IVL, 50)
     dealer.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
-    if keys is not None:
-        dealer.curve_serverkey, dealer.curve_publickey, dealer.curve_secretkey = keys
     try:
+        if keys is not None:
+            set_keys(dealer, CLIENT_KEYS, keys)
+        speak_ipv6(dealer, address)
         dealer.connect(address)
     except zmq.ZMQError as error:
-        dealer.close(linger=0)
         sentence = f"{address!r} is no address ({error.strerror})"
         raise Refusal("address", "address", sentence, 'give tcp://HOST:PORT, ipc://PATH or "inproc"') from error
     return dealer
+
+
+def check_timeout(timeout: object) -> None:
+    """Seconds to wait for a server."""
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 <= timeout <= LONGEST_S:
+        raise OutOfRange("timeout", timeout, f"0 to {LONGEST_S} seconds")
 
 
 def nobody(address: str, timeout: float) -> Refusal:
@@ -45,6 +54,7 @@ def nobody(address: str, timeout: float) -> Refusal:
 class SocketGame(Game):
     def __init__(self, address: str, timeout: float, keys: Keys | None = None) -> None:
         super().__init__()
+        check_timeout(timeout)
         self._context = zmq.Context()
         self._closed = False
         try:
@@ -88,11 +98,11 @@ class SocketGame(Game):
             raise Refusal("closed", "game", "the connection is closed", "connect again")
         self._talk.tick()
         self._send()
-        if not self._take_in() and timeout > 0:
-            if self._dealer.poll(max(1, int(timeout * 1e3))):
-                self._take_in()
-            else:
-                self._talk.check_alive()
+        came = self._take_in()
+        if not came and timeout > 0 and self._dealer.poll(max(1, int(timeout * 1e3))):
+            came = self._take_in()
+        if not came:
+            self._talk.check_alive()
         self._send()
 
     def _greet(self, address: str, timeout: float) -> None:
@@ -153,11 +163,11 @@ class SocketPort(Port):
         return pending
 
     def taken(self, bar: int) -> None:
-        self._say(m.Taken(request=self._pending.message.request, bar=bar))
+        self._say(self._pending.take(bar))
 
     def close(self, tail: bool, bars: int | None) -> None:
         self._say(self._pending.close(tail, bars))
 
     def _say(self, message: m.Message) -> None:
-        self._talk.say(message)
+        self._talk.tell(message)
         self._game.pump(0)

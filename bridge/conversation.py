@@ -16,6 +16,8 @@ from .protocol import LIMITS, VERSION, check_payload, decode_server, encode, enc
 
 PING_S = 2.0
 """After this long without a word, while something is awaited, the client asks whether the server is there."""
+BRINGING = frozenset(("image", "inputs", "mask"))
+"""Fields of a recipe that may be arrays."""
 PATIENCE_S = 60.0
 """A server that has been silent for this long is given up."""
 
@@ -29,6 +31,7 @@ class Pending:
         self.row, self.rows = 0, 0
         self.expected_ms: float | None = None
         self.position: int | None = None
+        self.doomed = False  # its end was asked for
         self.done = False
         self.outcome: Any = None
         self.on_end: Callable[[], None] | None = None
@@ -41,7 +44,11 @@ class Pending:
 
     def again(self) -> list[Any]:
         """The messages that are sent once more after a reconnect."""
-        return [self.message]
+        return [self.message, m.Cancel(request=self.message.request)] if self.doomed else [self.message]
+
+    def plays_on(self, failed: m.Failed) -> bool:
+        """Whether this refusal under its id is no end of it."""
+        return False
 
     def value(self) -> Any:
         if isinstance(self.outcome, Exception):
@@ -58,6 +65,8 @@ class Conversation:
         self.limits = LIMITS
         self.welcome: m.Welcome | None = None
         self.refused: Refusal | None = None
+        self.greeting = False  # hello was said on a new connection, and is not answered yet
+        self.turned_away: Refusal | None = None  # how it was answered, where it is worth saying again
         self.open: dict[str, Pending] = {}
         self.outgoing: list[list[Any]] = []
         self.arrays = Shelf()  # what was sent from here: a recipe that names it can be sent again
@@ -67,6 +76,9 @@ class Conversation:
         self.hello()
 
     def hello(self) -> None:
+        if self.welcome is not None:  # what is open is said after the welcome, and until then nothing of it
+            self.greeting = True
+            self.outgoing.clear()
         self.say(m.Hello(version=VERSION, client=self.client, agent="cadenza python"))
 
     def submit(self, recipe: Mapping[str, Any], encoding: str = "raw", **terms: Any) -> Pending:
@@ -75,7 +87,7 @@ class Conversation:
         else:
             check_encoding(encoding, self.welcome.encodings)
         terms["maps"] = list(terms.get("maps", ()))
-        told, arrays = self._with_arrays(recipe) if "image" in recipe or "inputs" in recipe else (dict(recipe), {})
+        told, arrays = self._with_arrays(recipe) if BRINGING & recipe.keys() else (dict(recipe), {})
         parts, payload = pack_arrays(arrays)
         check_payload(parts, self.limits)
         return self._sent(
@@ -117,45 +129,62 @@ class Conversation:
         """What needs no answer of its own."""
         self.outgoing.append([encode(message)])
 
+    def tell(self, message: m.Message) -> None:
+        """The same, about something open that remembers it: where hello is not answered yet, `again` says it."""
+        if not self.greeting:
+            self.say(message)
+
     def cancel(self, pending: Pending) -> None:
         if not pending.done:
-            self.say(m.Cancel(request=pending.message.request))
+            pending.doomed = True
+            self.tell(m.Cancel(request=pending.message.request))
 
     def bye(self) -> None:
         self.say(m.Bye())
 
     def tick(self) -> None:
-        """Call while waiting: asks after a silent server, gives a dead one up."""
+        """Call while waiting: asks after a silent server, and says hello once more to one that has not answered it."""
         now = self.clock()
         if not self.open:
             self.heard = self.asked = now
             return
         if now - max(self.heard, self.asked) > PING_S:
             self.asked = now
-            self.doubt = self.doubt or now
-            self.say(m.Ping(request="ping"))
+            self._doubt()
+            if self.greeting:
+                self.hello()
+            else:
+                self.say(m.Ping(request="ping"))
 
     def check_alive(self) -> None:
+        """Call when nothing came: gives a dead server up, or one that turns this client away all the time."""
         silent = self.clock() - self.doubt if self.doubt is not None else 0.0
         if silent > PATIENCE_S:
-            raise Refusal("lost", "server", f"has been silent for {silent:.0f} s", "wait again, or connect again")
+            sentence = f"has been silent for {silent:.0f} s"
+            self.give_up(self.turned_away or Refusal("lost", "server", sentence, "submit it again, or connect again"))
 
     def give_up(self, refusal: Refusal) -> None:
         """Ends everything that is open."""
         self.refused = refusal if self.welcome is None else self.refused
-        for pending in self.open.values():
+        self.greeting, self.doubt, self.turned_away = False, None, None
+        ended, self.open = self.open, {}
+        for pending in ended.values():
             pending.end(refusal)
-        self.open.clear()
 
     def receive(self, frames: Sequence[Any]) -> None:
-        self.heard, self.doubt = self.clock(), None
+        self.heard = self.clock()
         try:
             message = decode_server(frames[0])
         except Unknown:  # a message type of a later minor version
+            self.doubt = None
             return
         except Refusal as refusal:
             self.give_up(refusal)
             return
+        if isinstance(message, m.Failed) and (message.code == "hello" or self.greeting):
+            self._doubt()  # it is there, and serves nothing of what is open
+        else:
+            self.doubt = None
         pending = self.open.get(getattr(message, "request", ""))
         match message:
             case m.Result():
@@ -165,7 +194,7 @@ class Conversation:
             case m.Welcome():
                 self._welcomed(message)
             case m.Failed(code="hello"):
-                if not any(b"hello" in frames[0][:16] for frames in self.outgoing):
+                if not self.greeting and not any(b"hello" in frames[0][:16] for frames in self.outgoing):
                     self.hello()
             case m.Failed():
                 self._failed(message, pending)
@@ -183,6 +212,10 @@ class Conversation:
             case _:
                 pass
 
+    def _doubt(self) -> None:
+        if self.doubt is None:
+            self.doubt = self.clock()
+
     def _next(self) -> str:
         return f"r{next(self._numbers)}"
 
@@ -193,14 +226,16 @@ class Conversation:
         header = encode_request(message, self.limits)
         pending = self.open[message.request] = kind(message)
         pending.payload = list(payload)
-        self.outgoing.append([header, *payload])
+        if not self.greeting:  # else it is asked with all that is open
+            self.outgoing.append([header, *payload])
         return pending
 
     def _welcomed(self, welcome: m.Welcome) -> None:
         if welcome.version[0] != VERSION[0]:
-            self.refused = version_refusal(welcome.version)
+            self.refused = refusal = version_refusal(welcome.version)
+            self.give_up(refusal)
             return
-        again = self.welcome is not None
+        again, self.greeting, self.turned_away = self.welcome is not None, False, None
         self.welcome, self.limits = welcome, welcome.limits
         if again:  # the connection was new to the server: everything open is asked once more, by its old request id
             for pending in self.open.values():
@@ -209,10 +244,16 @@ class Conversation:
 
     def _failed(self, failed: m.Failed, pending: Pending | None) -> None:
         refusal = Refusal(failed.code, failed.field, failed.sentence, failed.remedy)
-        if pending is not None and not (failed.field == "request" and failed.code == "unknown"):
-            self._close(failed.request, refusal)
+        if pending is not None:
+            if not pending.plays_on(failed):
+                self._close(failed.request, refusal)
         elif self.welcome is None:
             self.refused = refusal
+        elif self.greeting and not failed.request:  # the answer to hello
+            if failed.code == "busy":
+                self.turned_away = refusal
+            else:
+                self.give_up(refusal)
 
     def _streamed(self, message: m.Opened | m.Bar | m.Closed | m.Steered, frames: Sequence[Any], pending: Any) -> None:
         if isinstance(message, m.Steered):

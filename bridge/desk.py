@@ -1,7 +1,8 @@
 """The server without sockets: clients, their requests, what is kept for them and what is to be sent.
 
 All methods run on the server's loop. The runtime's callbacks only call `hand_over`, which carries them there. What takes a
-while runs elsewhere: a submit that may compile a plan of a thousand steps, and the encoding of files.
+while runs elsewhere: a submit that may compile a plan of a thousand steps, a stream that opens with as many turns, the encoding
+of files.
 """
 
 from __future__ import annotations
@@ -9,61 +10,27 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from ..assets.refusal import Refusal
 from ..runtime import kinds
 from . import messages as m
-from .intake import check_room, quick, recipe_of
+from .intake import check_room, kind_of, kinds_of, quick, recipe_of
 from .payload import check_encoding, encodings, pack
 from .protocol import LIMITS, VERSION, check_version, decode_client, encode, peek
+from .session import Arrival, Elsewhere, Entry, Event, Frames, Session, failed, make_room
 from .stream_desk import StreamDesk
 
-Frames = list[Any]
-Event = Callable[[], None]
-Elsewhere = Callable[[Callable[[], Any], Callable[[Any], None]], None]
-"""elsewhere(make, event) runs `make()` on another thread and then `event(what it made, or its exception)` on the loop."""
 OUTBOX_LIMIT = 1024
 """Messages waiting for a client that does not read; at one more it is let go."""
 PROGRESS_S = 0.03
 """Rows that follow each other more quickly are not all told: each would wake the server and the client."""
 
 
-@dataclass(eq=False)
-class Entry:
-    """One request of one client."""
-
-    submit: m.Submit
-    payload: Sequence[Any] = ()  # frames of its arrays, until it is handed in
-    work: Any = None  # runtime Work; None before it is accepted
-    early: list[Event] = field(default_factory=list)  # what happened to it before it was accepted
-    doomed: bool = False  # cancelled before it was accepted
-    final: Frames | None = None  # header and payload of how it ended
-    size: int = 0  # bytes of `final`
-    ended: float = 0.0
-    sent: bool = False
-
-
-@dataclass(eq=False)
-class Session:
-    """One client, across reconnects."""
-
-    client: str
-    route: bytes
-    heard: float
-    requests: dict[str, Entry] = field(default_factory=dict)
-    intake: deque[Entry | m.Failed] = field(default_factory=deque)  # submits and refusals of submits, in their order
-    admitting: bool = False  # one of its submits is with the runtime
-    outbox: deque[Frames] = field(default_factory=deque)
-    credit: int = 0  # results that may still be sent before one is acknowledged
-    ready: deque[str] = field(default_factory=deque)  # ended requests waiting for credit
-
-
 class Desk:
-    """hand_over(event) must run `event()` on the loop soon, and may be called from any thread; `admit` is for submits,
-    `encode` for files."""
+    """hand_over(event) must run `event()` on the loop soon, and may be called from any thread; `admit` is for submits and
+    streams, `encode` for files."""
 
     def __init__(
         self,
@@ -78,6 +45,7 @@ class Desk:
         self.runtime, self.hand_over, self.admit, self.encode = runtime, hand_over, admit, encode
         self.limits, self.server, self.clock = limits, server, clock
         self.encodings = encodings()
+        self.kinds = kinds_of(runtime)
         self.streams = StreamDesk(self)
         self.sessions: dict[str, Session] = {}
         self.routes: dict[bytes, Session] = {}
@@ -100,25 +68,14 @@ class Desk:
             self._refuse(route, session, frames, error)
 
     def expire(self) -> None:
-        """Lets go of clients that have been silent and of results nobody fetched."""
-        now = self.clock()
+        """Lets go of clients that have been silent, of what they did not ask for again, and of results that are too many."""
+        long_ago = self.clock() - self.limits.keep_s
         for session in list(self.sessions.values()):
-            if now - session.heard > self.limits.keep_s:
+            if session.heard < long_ago:
                 self.drop(session)
-                continue
-            for request, entry in list(session.requests.items()):
-                if entry.final is not None and now - entry.ended > self.limits.keep_s:
-                    self._forget(session, request)
-        kept = sorted(
-            ((e.ended, e.size, s, r) for s in self.sessions.values() for r, e in s.requests.items() if e.final),
-            key=lambda item: item[0],
-        )
-        total = sum(size for _, size, _, _ in kept)
-        for _, size, session, request in kept:
-            if total <= self.limits.keep_bytes:
-                break
-            self._forget(session, request)
-            total -= size
+            else:
+                session.forget_unclaimed(long_ago)
+        make_room(self.sessions.values(), self.limits.keep_bytes)
 
     def drop(self, session: Session) -> None:
         self.sessions.pop(session.client, None)
@@ -138,6 +95,10 @@ class Desk:
 
     def _hello(self, route: bytes, hello: m.Hello) -> None:
         check_version(hello)
+        before = self.routes.get(route)
+        if before is not None and before.client != hello.client:
+            sentence = "this connection has said hello under another id"
+            raise Refusal("contradiction", "client", sentence, "open a connection for each client")
         session = self.sessions.get(hello.client)
         if session is None:
             if len(self.sessions) >= self.limits.clients:
@@ -145,11 +106,8 @@ class Desk:
             session = self.sessions[hello.client] = Session(hello.client, route, self.clock())
         self.routes.pop(session.route, None)
         self.routes[route] = session
-        session.route, session.heard, session.credit = route, self.clock(), self.limits.results
-        session.outbox.clear()
-        session.ready.clear()
-        for entry in session.requests.values():
-            entry.sent = False
+        session.greet(route, self.clock(), self.limits.results)
+        self.streams.greet(session)
         bundles = self.runtime.describe()["bundles"]
         welcome = m.Welcome(
             version=VERSION,
@@ -173,7 +131,9 @@ class Desk:
                     self._spend(session)
             case m.Cancel(request=request):
                 entry = session.requests.get(request)
-                if entry is None and self.streams.cancel(session, request):
+                if entry is None and (
+                    self.streams.cancel(session, request) or any(each.request == request for each in session.intake)
+                ):  # one that is refused is told so in its turn
                     return
                 if entry is None:
                     raise Refusal("unknown", "request", f"{request!r} is not known here", "it may have ended already")
@@ -194,52 +154,56 @@ class Desk:
                 self.streams.handle(session, message)
 
     def _submit(self, session: Session, submit: m.Submit, payload: Sequence[Any]) -> None:
-        known = session.requests.get(submit.request)
+        request, known = submit.request, session.requests.get(submit.request)
         if known is not None:
             self._again(session, known, submit)
             return
         try:
             self._check(session, submit)
         except Refusal as refusal:
-            self._line_up(session, failed(refusal, submit.request))
+            answer = failed(refusal, request)
+            self.line_up(session, Arrival(request, lambda: answer, partial(self._say, session), quick=True))
             return
-        entry = session.requests[submit.request] = Entry(submit, payload)
-        self._line_up(session, entry)
+        entry = session.requests[request] = Entry(submit, payload)
+        make, enter = partial(self._hand_in, session, entry), partial(self._enter, session, entry)
+        self.line_up(session, Arrival(request, make, enter, quick(submit.recipe)))
 
     def _check(self, session: Session, submit: m.Submit) -> None:
+        if self.streams.has(session, submit.request):
+            sentence = f"{submit.request!r} was used for a stream"
+            raise Refusal("contradiction", "request", sentence, "choose a new request id")
         if len(session.requests) >= self.limits.requests:
             sentence = f"{self.limits.requests} requests of this client are unfinished or unacknowledged"
             raise Refusal("busy", "request", sentence, "wait for some of them or cancel them")
         if submit.payload:
             check_room(submit, [e for s in self.sessions.values() for e in s.requests.values()], self.limits)
         check_encoding(submit.encoding, self.encodings)
-        kinds.check_parts(submit.recipe.get("kind"), submit.maps)
-        kinds.check_encoding(submit.recipe.get("kind"), submit.encoding)
+        kind = kind_of(submit.recipe, self.kinds)
+        kinds.check_parts(kind, submit.maps)
+        kinds.check_encoding(kind, submit.encoding)
         if submit.preview:
             raise Refusal("unsupported", "preview", "this server sends no previews", "leave it out")
 
-    def _line_up(self, session: Session, arrived: Entry | m.Failed) -> None:
-        """One submit of a client after the other, so that they are answered in order; those of others go beside them."""
+    def line_up(self, session: Session, arrival: Arrival) -> None:
+        """One of a client after the other, so that they are answered in order; those of others go beside them."""
         if len(session.intake) >= OUTBOX_LIMIT:
             self.drop(session)
             return
-        session.intake.append(arrived)
+        session.intake.append(arrival)
         self._next(session)
 
     def _next(self, session: Session) -> None:
         while session.intake and not session.admitting:
-            arrived = session.intake.popleft()
-            if isinstance(arrived, m.Failed):
-                self._say(session, arrived)
-            elif quick(arrived.submit.recipe):
+            arrival = session.intake.popleft()
+            if arrival.quick:
                 try:
-                    outcome = self._hand_in(session, arrived)
+                    outcome = arrival.make()
                 except Exception as error:
                     outcome = error
-                self._enter(session, arrived, outcome)
+                arrival.enter(outcome)
             else:
                 session.admitting = True
-                self.admit(partial(self._hand_in, session, arrived), partial(self._admitted, session, arrived))
+                self.admit(arrival.make, partial(self._admitted, session, arrival))
 
     def _hand_in(self, session: Session, entry: Entry) -> Any:
         """The runtime's Work, or a refusal; on another thread unless it is quick."""
@@ -263,9 +227,9 @@ class Desk:
             on_event=on_event,
         )
 
-    def _admitted(self, session: Session, entry: Entry, outcome: Any) -> None:
+    def _admitted(self, session: Session, arrival: Arrival, outcome: Any) -> None:
         session.admitting = False
-        self._enter(session, entry, outcome)
+        arrival.enter(outcome)
         self._next(session)
 
     def _enter(self, session: Session, entry: Entry, outcome: Any) -> None:
@@ -352,10 +316,6 @@ class Desk:
                 session.credit -= 1
                 session.outbox.append(entry.final)
 
-    def _forget(self, session: Session, request: str) -> None:
-        if session.requests.pop(request).sent:
-            session.credit += 1
-
     def _say(self, session: Session, message: m.Message) -> None:
         if session.route not in self.routes:
             return
@@ -371,16 +331,3 @@ class Desk:
             self._say(session, answer)
         else:
             self.strays.append((route, [encode(answer)]))
-
-
-def failed(error: Exception, request: str = "") -> m.Failed:
-    if not isinstance(error, Refusal):
-        sentence = f"{type(error).__name__}: {str(error)[:200]}"
-        error = Refusal("internal", "request", sentence, "report it; others are served on")
-    return m.Failed(
-        request=request,
-        code=error.code,
-        field=error.field[:200],
-        sentence=error.sentence[:2000],
-        remedy=error.remedy[:2000],
-    )

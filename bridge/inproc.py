@@ -10,6 +10,7 @@ from ..assets.refusal import Refusal
 from ..runtime import kinds
 from .conversation import Pending
 from .game import Game
+from .intake import kind_of, kinds_of
 from .payload import as_files, known_encoding
 from .plain import pythons
 from .stream import Port, StreamPending
@@ -21,6 +22,7 @@ class InprocGame(Game):
         """`owned`: close the runtime with the connection."""
         super().__init__()
         self.runtime, self._owned, self._closed = runtime, owned, False
+        self._kinds = kinds_of(runtime)
         self._ended: queue.SimpleQueue[tuple[Pending, Any]] = queue.SimpleQueue()
         self._works: dict[int, tuple[Pending, Any]] = {}
         self._streams: dict[int, Any] = {}
@@ -63,9 +65,9 @@ class InprocGame(Game):
         encoding, preview = known_encoding(terms.pop("encoding")), terms.pop("preview")
         if preview:
             raise Refusal("unsupported", "preview", "there are no previews yet", "leave it out")
-        kinds.check_encoding(recipe.get("kind"), encoding)
-        maps = terms.pop("maps")
-        pending = Pending((encoding, kinds.check_parts(recipe.get("kind"), maps) if maps else ()))
+        kind, maps = kind_of(recipe, self._kinds), terms.pop("maps")
+        kinds.check_encoding(kind, encoding)
+        pending = Pending((encoding, kinds.check_parts(kind, maps) if maps else ()))
 
         def on_event(work: Any) -> None:  # on the engine's thread; only an end wakes who waits
             pending.row = work.row

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..assets.refusal import Refusal
-from ..runtime.pictures import attached
+from ..runtime.pictures import attached, digests_in
 from .messages import Limits, Submit
 from .payload import unpack_arrays
 
@@ -33,6 +33,23 @@ def quick(recipe: Mapping[str, Any]) -> bool:
     return PLAIN.issuperset(recipe) and isinstance(steps, int) and steps <= FEW_STEPS
 
 
+def kinds_of(runtime: Any) -> dict[str, str]:
+    """The kind of each bundle by its name and digest; by "" that of the first, which answers where nothing is named."""
+    kinds: dict[str, str] = {}
+    for bundle in runtime.describe()["bundles"]:
+        for name in ("", bundle.get("digest"), bundle.get("name")):
+            kinds.setdefault(name, bundle["kind"])
+    return kinds
+
+
+def kind_of(recipe: Mapping[str, Any], kinds: Mapping[str, str]) -> object:
+    """The kind that a recipe says, else that of the bundle it is answered by; None where there is no such bundle."""
+    kind, bundle = recipe.get("kind"), recipe.get("bundle")
+    if kind is not None or not isinstance(bundle, str | None):
+        return kind
+    return kinds.get(bundle or "")
+
+
 def check_room(submit: Submit, entries: Iterable[Any], limits: Limits) -> None:
     """Refuses a submit whose arrays have no room beside those of the unfinished requests."""
     held = sum(part.bytes for entry in entries if entry.final is None for part in entry.submit.payload)
@@ -42,5 +59,11 @@ def check_room(submit: Submit, entries: Iterable[Any], limits: Limits) -> None:
 
 
 def recipe_of(submit: Submit, payload: Sequence[Any]) -> Mapping[str, Any]:
-    """The recipe of a submit, with the arrays that came behind it in place of their digests."""
-    return attached(submit.recipe, unpack_arrays(submit.payload, payload)) if payload else submit.recipe
+    """The recipe of a submit, with the arrays that came behind it in place of their digests; one that it does not name is refused."""
+    if not payload:
+        return submit.recipe
+    arrays = unpack_arrays(submit.payload, payload)
+    for name in arrays.keys() - set(digests_in(submit.recipe)):
+        sentence = f"the recipe does not name the array {name[:64]}"
+        raise Refusal("contradiction", "payload", sentence, "name it in image or inputs, or leave it out")
+    return attached(submit.recipe, arrays)

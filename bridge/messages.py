@@ -117,8 +117,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     results: Count = 8  # sent and not acknowledged by `received`, of one client
     clients: Count = 256
     streams: Count = 8  # open, of one client
-    keep_s: Count = 300  # how long a client may be silent, and an unacknowledged result kept
-    keep_bytes: Count = 268435456  # of all kept results; the oldest is forgotten first
+    keep_s: Count = 300  # how long a client may be silent, and may take to ask again for a result after a reconnect
+    keep_bytes: Count = 268435456  # of all kept results; the oldest is let go first
 
 
 class Welcome(Message, frozen=True):

@@ -15,9 +15,11 @@ from typing import Any
 import zmq
 
 from ..assets.refusal import Refusal
-from .desk import Desk, Event, Frames, Session
+from .desk import Desk
 from .messages import Limits
 from .protocol import LIMITS, MAX_FRAME_BYTES
+from .session import Event, Frames, Session
+from .sockets import SERVER_KEYS, set_keys, speak_ipv6
 
 # Sums of zmq's flags are slow while they are enums.
 EVENTS, POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)
@@ -35,7 +37,7 @@ STOP_MS = 100
 ZERO_COPY_BYTES = 65536
 """From here on a frame is sent from where it lies; below, copying is quicker."""
 ADMITTERS = 2
-"""Threads that submit: while one compiles a long plan, the other clients' requests are accepted by the next."""
+"""Threads that submit and open streams: while one compiles a long plan, the other clients' requests are accepted by the next."""
 TURN = 256
 """Messages taken in before answers go out."""
 
@@ -61,6 +63,7 @@ def serve(
     router = context.socket(zmq.ROUTER)
     try:
         _dress(router, keys)
+        speak_ipv6(router, bind)
         try:
             router.bind(bind)
         except zmq.ZMQError as error:
@@ -104,7 +107,7 @@ def _dress(router: zmq.Socket[bytes], keys: tuple[bytes, bytes] | None) -> None:
     router.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
     if keys is not None:
         router.curve_server = True
-        router.curve_publickey, router.curve_secretkey = keys
+        set_keys(router, SERVER_KEYS, keys)
 
 
 @contextlib.contextmanager

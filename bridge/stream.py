@@ -64,16 +64,18 @@ class StreamPending(Pending):
     def __init__(self, message: Any) -> None:
         super().__init__(message)
         self.opened: m.Opened | None = None
+        self.playing = False  # opened on the connection that there is now
         self.bars: deque[StreamBar] = deque()
         self.expected = message.first if isinstance(message, m.Open) else 0
         self.total: Any = hashlib.sha256()
         self.whole = self.expected == 0
+        self.taken: m.Taken | None = None  # of the last bar that was handed out
         self.closing: m.Close | None = None
         self.on_news: Callable[[], None] | None = None
 
     def hear(self, message: m.Opened | m.Bar, frames: Sequence[Any]) -> None:
         if isinstance(message, m.Opened):
-            self.opened = message
+            self.opened, self.playing = message, True
         elif message.bar >= self.expected:  # after a reconnect bars may come twice
             self.add(unpacked(message, frames))
 
@@ -89,11 +91,26 @@ class StreamPending(Pending):
             self.on_news()
 
     def again(self) -> list[Any]:
-        """A server that was restarted begins with the first bar that has not come, and ends where this one would have."""
-        opening = msgspec.structs.replace(self.message, first=self.expected)
-        if self.closing is None:
-            return [opening]
-        return [opening, msgspec.structs.replace(self.closing, bars=max(self.closing.bars or 0, self.expected))]
+        """A server that was restarted begins with the first bar that has not come, and ends where this one would have.
+
+        One that was not may have lost the last `taken` with the connection, and waits for it.
+        """
+        self.playing = False
+        messages = [msgspec.structs.replace(self.message, first=self.expected)]
+        if self.taken is not None:
+            messages.append(self.taken)
+        if self.closing is not None:
+            messages.append(msgspec.structs.replace(self.closing, bars=max(self.closing.bars or 0, self.expected)))
+        return messages
+
+    def plays_on(self, failed: m.Failed) -> bool:
+        """What answers a `taken` or a `close` that was wrong."""
+        return self.playing and failed.code in ("out_of_range", "type") and failed.field in ("bar", "bars", "tail")
+
+    def take(self, bar: int) -> m.Taken:
+        """What is said of a bar that was handed out, which is remembered."""
+        self.taken = m.Taken(request=self.message.request, bar=bar)
+        return self.taken
 
     def close(self, tail: bool, bars: int | None) -> m.Close:
         """What is said of its end, which is remembered."""

@@ -46,7 +46,7 @@ class AsyncMusicStream:
             raise StopAsyncIteration
         bar = pending.bars.popleft()
         if not bar.last and not pending.done:
-            await self._say(m.Taken(request=pending.message.request, bar=bar.number))
+            await self._say(pending.take(bar.number))
         return bar
 
     @property
@@ -76,5 +76,5 @@ class AsyncMusicStream:
             await self._say(self._pending.close(tail, bars))
 
     async def _say(self, message: m.Message) -> None:
-        self._game.talk.say(message)
+        self._game.talk.tell(message)
         await self._game.send()

@@ -1,14 +1,16 @@
 """The server's half of live streams: bars are sent as they are made, kept until they are taken, and never more than the credit.
 
-All methods run on the server's loop; what a stream tells on its player's thread is handed over.
+All methods run on the server's loop but `_begin`, which may take as long as thousands of turns are read; what a stream tells on
+its player's thread is handed over.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -18,12 +20,15 @@ from ..assets.refusal import Refusal, Unknown
 from ..runtime.music.live import Ended, LiveBar, LiveStream
 from . import messages as m
 from .protocol import encode
+from .session import Arrival, Frames, Session, failed
 
 if TYPE_CHECKING:
-    from .desk import Desk, Frames, Session
+    from .desk import Desk
 
 STEERS_KEPT = 256
 """Answers to `steer` that are remembered, so that one that comes again after a reconnect is not done twice."""
+EARLY_LIMIT = 256
+"""Messages about a stream that wait until it has begun; at one more the client is told to wait."""
 
 
 @dataclass(eq=False)
@@ -31,7 +36,9 @@ class Channel:
     """One stream of one client."""
 
     open: m.Open
-    stream: LiveStream
+    stream: LiveStream | None = None  # None before it has begun
+    early: list[Callable[[], None]] = field(default_factory=list)  # what was said to it and what it told before that
+    here: bool = True  # it was opened on the connection that the client has now
     kept: deque[tuple[int, Frames]] = field(default_factory=deque)  # bars that are not taken yet
     final: Frames | None = None
     steered: OrderedDict[str, m.Steered] = field(default_factory=OrderedDict)
@@ -43,27 +50,37 @@ class StreamDesk:
         self.channels: dict[tuple[str, str], Channel] = {}  # by client and request
 
     def handle(self, session: Session, message: m.FromClient) -> None:
-        match message:
-            case m.Open():
-                self._open(session, message)
-            case m.Steer():
-                self._steer(session, message)
-            case m.Taken(request=request, bar=bar):
-                channel = self._channel(session, request)
-                while channel.kept and channel.kept[0][0] <= bar:
-                    channel.kept.popleft()
-                channel.stream.take(bar)
-            case m.Close(request=request, tail=tail, bars=bars):
-                self._channel(session, request).stream.close(tail, bars)
-            case _:
-                raise Unknown("type", type(message).__name__.lower(), ("open", "steer", "taken", "close"))
+        if isinstance(message, m.Open):
+            self._open(session, message)
+            return
+        if not isinstance(message, m.Steer | m.Taken | m.Close):
+            raise Unknown("type", type(message).__name__.lower(), ("open", "steer", "taken", "close"))
+        named = "stream" if isinstance(message, m.Steer) else "request"
+        channel = self.channels.get((session.client, getattr(message, named)))
+        if channel is None:
+            raise Refusal("unknown", named, f"{getattr(message, named)!r} is no stream that is open here", "open one")
+        if channel.stream is not None:
+            self._tell(session, channel, channel.stream, message)
+        elif len(channel.early) < EARLY_LIMIT:
+            channel.early.append(partial(self._late, session, message))
+        else:
+            raise Refusal("busy", named, "has not begun, and much was said to it already", "wait for opened")
+
+    def has(self, session: Session, request: str) -> bool:
+        return (session.client, request) in self.channels
+
+    def greet(self, session: Session) -> None:
+        """The client has a new connection, on which it has opened none of its streams: what is made waits until it does."""
+        for (client, _), channel in self.channels.items():
+            if client == session.client:
+                channel.here = False
 
     def cancel(self, session: Session, request: str) -> bool:
         """Closes a stream by the id of its request; False where there is none."""
-        channel = self.channels.get((session.client, request))
-        if channel is not None:
-            channel.stream.close()
-        return channel is not None
+        known = self.has(session, request)
+        if known:
+            self.handle(session, m.Close(request=request))
+        return known
 
     def forget(self, session: Session, request: str) -> None:
         """The client has heard how a stream ended."""
@@ -74,7 +91,9 @@ class StreamDesk:
     def drop(self, session: Session) -> None:
         """The client is gone: its streams end, and nobody is told."""
         for key in [key for key in self.channels if key[0] == session.client]:
-            self.channels.pop(key).stream.close()
+            stream = self.channels.pop(key).stream
+            if stream is not None:  # else it is closed when it has begun
+                stream.close()
 
     def _open(self, session: Session, message: m.Open) -> None:
         key = session.client, message.request
@@ -93,28 +112,73 @@ class StreamDesk:
         for name in message.stems:
             if name not in STREAMS:
                 raise Unknown("stems", name, STREAMS)
-        stream = self.desk.runtime.stream(
+        channel = self.channels[key] = Channel(message)
+        make, enter = partial(self._begin, session, channel), partial(self._begun, session, channel)
+        self.desk.line_up(session, Arrival(message.request, make, enter, quick=False))
+
+    def _begin(self, session: Session, channel: Channel) -> LiveStream:
+        """On another thread: each turn is a recipe that is resolved."""
+        message = channel.open
+        stream: LiveStream = self.desk.runtime.stream(
             message.recipe,
             steering=message.steering,
             first=message.first,
             ahead=message.ahead,
             priority=message.priority,
-            on_event=lambda event: self.desk.hand_over(partial(self._event, session, message.request, event)),
+            on_event=lambda event: self.desk.hand_over(partial(self._event, session, channel, event)),
         )
-        self.channels[key] = Channel(message, stream)
-        self.desk._say(session, opened(message.request, stream))
+        return stream
+
+    def _begun(self, session: Session, channel: Channel, outcome: Any) -> None:
+        key, refused = (session.client, channel.open.request), isinstance(outcome, Exception)
+        if self.channels.get(key) is not channel:  # the client was let go meanwhile
+            if not refused:
+                outcome.close()
+            return
+        early, channel.early = channel.early, []
+        if refused:
+            del self.channels[key]
+            self.desk._say(session, failed(outcome, channel.open.request))
+        else:
+            channel.stream = outcome
+            if channel.here:
+                self.desk._say(session, opened(channel.open.request, outcome))
+        for event in early:
+            event()
+
+    def _late(self, session: Session, message: m.Steer | m.Taken | m.Close) -> None:
+        """What was said to a stream before it had begun."""
+        try:
+            self.handle(session, message)
+        except Exception as error:
+            self.desk._say(session, failed(error, message.request))
 
     def _again(self, session: Session, channel: Channel) -> None:
         """After a reconnect: what was not taken is sent once more, in its order."""
+        channel.here = True
+        if channel.stream is None:  # all of it comes when it has begun
+            return
         self.desk._say(session, opened(channel.open.request, channel.stream))
         session.outbox.extend(frames for _, frames in channel.kept)
         if channel.final is not None:
             session.outbox.append(channel.final)
 
-    def _steer(self, session: Session, message: m.Steer) -> None:
-        channel = self._channel(session, message.stream, "stream")
+    def _tell(
+        self, session: Session, channel: Channel, stream: LiveStream, message: m.Steer | m.Taken | m.Close
+    ) -> None:
+        match message:
+            case m.Steer():
+                self._steer(session, channel, stream, message)
+            case m.Taken(bar=bar):
+                stream.take(bar)
+                while channel.kept and channel.kept[0][0] <= bar:
+                    channel.kept.popleft()
+            case m.Close(tail=tail, bars=bars):
+                stream.close(tail, bars)
+
+    def _steer(self, session: Session, channel: Channel, stream: LiveStream, message: m.Steer) -> None:
         if message.request not in channel.steered:
-            turn, ignored = channel.stream.steer(message.changes, message.bar)
+            turn, ignored = stream.steer(message.changes, message.bar)
             channel.steered[message.request] = m.Steered(
                 request=message.request,
                 stream=message.stream,
@@ -126,38 +190,24 @@ class StreamDesk:
                 channel.steered.popitem(last=False)
         self.desk._say(session, channel.steered[message.request])
 
-    def _channel(self, session: Session, request: str, named: str = "request") -> Channel:
-        channel = self.channels.get((session.client, request))
-        if channel is None:
-            raise Refusal("unknown", named, f"{request!r} is no stream that is open here", "open one")
-        return channel
-
-    def _event(self, session: Session, request: str, event: LiveBar | Ended) -> None:
-        channel = self.channels.get((session.client, request))
-        if channel is None:  # the client was let go meanwhile
+    def _event(self, session: Session, channel: Channel, event: LiveBar | Ended) -> None:
+        request = channel.open.request
+        if self.channels.get((session.client, request)) is not channel:  # the client was let go meanwhile
+            return
+        if channel.stream is None:
+            channel.early.append(partial(self._event, session, channel, event))
             return
         if isinstance(event, LiveBar):
             frames = packed(request, event, channel.open.stems)
             channel.kept.append((event.number, frames))
         elif event.refusal is not None:
-            refusal = event.refusal
-            frames = channel.final = [
-                encode(
-                    m.Failed(
-                        request=request,
-                        code=refusal.code,
-                        field=refusal.field,
-                        sentence=refusal.sentence,
-                        remedy=refusal.remedy,
-                    )
-                )
-            ]
+            frames = channel.final = [encode(failed(event.refusal, request))]
         else:
             closed = m.Closed(
                 request=request, recipe=event.recipe.to_dict(), digest=event.digest, under_runs=event.under_runs
             )
             frames = channel.final = [encode(closed)]
-        if session.route in self.desk.routes:
+        if channel.here and session.route in self.desk.routes:
             session.outbox.append(frames)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -40,6 +41,8 @@ STREAMS_LIMIT = 32
 """Streams open at one time; one more is refused."""
 PRIORITY = 10
 """Of a stream's bars: nothing else in a game is heard at once when it is late."""
+UNHEARD = 0
+"""At most, of the bars before the first that is delivered: they may be thousands."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +151,9 @@ class LiveStream:
     def take(self, bar: int) -> None:
         """The listener has bars up to this one: as many more may be made."""
         with self._lock:
-            if not isinstance(bar, int) or isinstance(bar, bool) or not 0 <= bar < self._next:
-                raise Refusal("out_of_range", "bar", f"{bar!r} was not made yet", f"valid is 0 to {self._next - 1}")
+            known = max(self._next, self._taken + 1)  # who names a `first` has those before it from an earlier stream
+            if not isinstance(bar, int) or isinstance(bar, bool) or not 0 <= bar < known:
+                raise Refusal("out_of_range", "bar", f"{bar!r} was not made yet", f"valid is 0 to {known - 1}")
             if bar <= self._taken:
                 return
             for number in range(self._taken + self.ahead + 1, bar + self.ahead + 1):
@@ -190,7 +194,7 @@ class LiveStream:
         """Begins the next bar where there is credit for it."""
         with self._lock:
             number, last = self._next, self._bars is not None and self._next >= self._bars
-            if self._state != "open" or self._job is not None or (number > self._taken + self.ahead and not last):
+            if self._state != "open" or self._job is not None or (not last and self._waits(number)):
                 return
             if number >= LONGEST:
                 self._refusal = Refusal("limit", "bars", f"{LONGEST} is as long as a stream lasts", "open another one")
@@ -202,16 +206,25 @@ class LiveStream:
         if self._state == "closing":
             self._stop()
             return
+        try:
+            self._job = self._job_of(number, state, before)
+        except Exception as error:  # for want of memory
+            self._fail(error)
+            return
+        self._hall.engine.add(self._job)
+
+    def _job_of(self, number: int, state: MusicResolved, before: MusicResolved) -> TokenJob:
+        """Says a bar; `before` is what the bar before it was said by."""
         frames, longest = 4 * state.conditions.beats, max(self._manifest.delays)
         first, count = number * frames, frames + longest
         strike = any(getattr(state.recipe, name) != getattr(before.recipe, name) for name in ("key", "featuring"))
         plan = plan_of(state.recipe, state.conditions, self._manifest, first, count, strike)
-        self._job = TokenJob(
+        job = TokenJob(
             self._network,
             plan,
             lambda: noise_of(state.recipe, count, first),
-            priority=self._priority,
-            deadline=self._due(number, state),
+            priority=self._priority if number >= self.first else min(self._priority, UNHEARD),
+            deadline=self._due(number, state) if number >= self.first else inf,
             past=self._past,
             until=count,
             keep=frames,
@@ -219,8 +232,12 @@ class LiveStream:
             on_error=lambda _, error: self._fail(error),
         )
         if number == 0:
-            self._job.on_row = partial(self._overhear, state)
-        self._hall.engine.add(self._job)
+            job.on_row = partial(self._overhear, state)
+        return job
+
+    def _waits(self, number: int) -> bool:
+        """For credit; one that nobody hears for the player, so that a late `first` does not take the engine for itself."""
+        return number > self._taken + self.ahead or (number < self.first and self._made < number)
 
     def _due(self, number: int, state: MusicResolved) -> float:
         """When the bar should be there, on the engine's clock: when those before it have been heard."""
@@ -276,6 +293,8 @@ class LiveStream:
     def _deliver(self, chunk: Chunk, recipe: MusicRecipe, chords: tuple[Chord, ...], last: bool) -> None:
         self._total.update(np.ascontiguousarray(chunk.audio, "<f4").data)
         self._made += not last
+        if chunk.number < self.first:
+            self._hall.post(self._go_on)
         if chunk.number >= self.first or last:
             self._watch(chunk)
             self._tell(LiveBar(chunk, self.rate, recipe, chords, self._total.hexdigest(), self._under_runs, last))

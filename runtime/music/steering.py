@@ -67,9 +67,9 @@ class Course:
         self.bundle = start.bundle
         self.turns: list[Turn] = []
         self._states = [start]  # before the first turn, and after each
-        for turn in turns:
-            read = turn if isinstance(turn, Turn) else _turn(turn)
-            self.steer(read.changes, read.bar)
+        read = [turn if isinstance(turn, Turn) else _turn(turn) for turn in turns]
+        for each in sorted(read, key=_bar_of):  # in another order every turn would be merged again with each that comes
+            self.steer(each.changes, each.bar)
 
     def at(self, bar: int) -> MusicResolved:
         return self._states[bisect_right(self.turns, bar, key=_bar_of)]
@@ -141,7 +141,10 @@ def changed(now: MusicResolved, asked: Mapping[str, Any]) -> tuple[dict[str, Any
         if more:
             fields[name] = (*check_streams(fields.get(name, getattr(recipe, name)), name), *more)
     after = merged(now, fields).recipe
-    changes = {name: getattr(after, name) for name in CHANGED if getattr(after, name) != getattr(recipe, name)}
+    names = {name for name in CHANGED if getattr(after, name) != getattr(recipe, name)}
+    if names & {"styles", "weights"}:  # or who replays it would give them the levels that are usual
+        names |= {*LEVELS}
+    changes = {name: getattr(after, name) for name in CHANGED if name in names}
     return msgspec.to_builtins(changes), tuple(said.ignored)
 
 

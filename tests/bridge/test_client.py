@@ -188,13 +188,15 @@ def test_a_message_type_of_a_later_minor_version_is_ignored_and_garbage_ends_wha
 def test_a_pause_of_the_game_is_not_a_dead_server_and_a_dead_server_is_told():
     now = [0.0]
     talk = Conversation(lambda: now[0])
-    talk.submit({"prompt": "stone"})
+    pending = talk.submit({"prompt": "stone"})
     now[0] = 1000.0  # the game was paused
     talk.tick()
     talk.check_alive()
+    assert not pending.done
     now[0] = 1061.0
+    talk.check_alive()
     with pytest.raises(Refusal, match="silent for 61 s"):
-        talk.check_alive()
+        pending.value()
 
 
 def test_a_payload_that_is_not_as_announced_is_refused():

@@ -19,6 +19,7 @@ from cadenza.bridge import messages as m
 from cadenza.bridge.conversation import Conversation
 from cadenza.bridge.payload import pack_arrays, unpack_arrays
 from cadenza.bridge.protocol import VERSION, decode_client, encode
+from cadenza.runtime.masks import digits_of
 from cadenza.runtime.pictures import digest_of
 from cadenza.runtime.runtime import Runtime
 
@@ -164,3 +165,11 @@ def test_arrays_of_unfinished_requests_have_a_limit_together(held, serving):
         assert refused.value.code == "busy"
         first.cancel()
         second.cancel()
+
+
+def test_a_mask_that_is_an_array_is_sent_without_an_image_too():
+    """As a bundle that paints takes it."""
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:8] = 1
+    pending = Conversation().submit({"kind": "texture", "prompt": "stone", "size": 64, "mask": mask})
+    assert pending.message.recipe["mask"] == digits_of(mask)

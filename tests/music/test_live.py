@@ -163,6 +163,15 @@ def test_a_stream_whose_backend_fails_ends_in_words_and_others_play_on(runtime, 
         broken.steer({"intensity": 0.2})
 
 
+def test_a_bar_that_cannot_be_begun_ends_its_stream_in_words(runtime, monkeypatch):
+    broken = runtime.stream({"prompt": "menu", "seed": 2, **FAST}, ahead=1)
+    next(broken)
+    monkeypatch.setattr(broken, "_job_of", lambda *_: 1 / 0)
+    with pytest.raises(Refusal, match="ZeroDivisionError"):
+        list(broken)
+    assert len(first_bars(runtime.stream({"prompt": "menu", "seed": 1, **FAST}), 2)) == 2
+
+
 def test_closing_a_runtime_ends_its_streams(tmp_path, monkeypatch):
     monkeypatch.setenv("CADENZA_HOME", str(tmp_path))
     heard = queue.SimpleQueue()

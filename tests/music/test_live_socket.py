@@ -332,7 +332,7 @@ def test_a_server_that_was_restarted_ends_a_stream_where_it_would_have_ended(add
         bars = [next(music), next(music)]
         music.close(tail=True, bars=5)
         bars += [next(music)]
-        opening, closing = music._pending.again()
+        opening, _, closing = music._pending.again()
         assert (closing.bars, closing.tail) == (5, True)
         told = {"steering": opening.steering, "first": opening.first, "ahead": opening.ahead}
         with connect(address) as later:
