@@ -137,7 +137,7 @@ class AsyncGame:
     ) -> AsyncMusicStream:
         """As Game.stream."""
         recipe = {"kind": "music", "prompt": prompt, "seed": seed, **dials}
-        terms = dict(ahead=ahead, first=first, stems=list(stems), steering=list(steering))
+        terms = dict(ahead=ahead, first=first, stems=list(stems or ()), steering=list(steering or ()))
         pending = self.talk.stream(recipe=recipe, **terms)
         assert isinstance(pending, StreamPending)
         music = AsyncMusicStream(self, pending)

@@ -224,6 +224,8 @@ class Conversation:
             sentence = f"{self.limits.requests} requests are unfinished"
             raise Refusal("busy", "request", sentence, "wait for some of them or cancel them")
         header = encode_request(message, self.limits)
+        if not self.open:  # while nothing was asked, silence meant nothing
+            self.doubt = self.turned_away = None
         pending = self.open[message.request] = kind(message)
         pending.payload = list(payload)
         if not self.greeting:  # else it is asked with all that is open

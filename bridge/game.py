@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -64,6 +65,9 @@ class Game(ABC):
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[Mapping[str, Any], str]] = {}  # by recipe id: recipe and digest received here
+        self._ended_streams: deque[tuple[Mapping[str, Any], str]] = deque(
+            maxlen=SEEN_LIMIT
+        )  # the same of streams, without ids yet
         self._unread: Any = None  # the last result, whose digest is read when there is time
 
     def __enter__(self) -> Self:
@@ -146,7 +150,9 @@ class Game(ABC):
 
     def open_stream(self, recipe: Mapping[str, Any], **terms: Any) -> MusicStream:
         """A stream of a request for music, or of the recipe of an earlier stream; terms are those of `stream`."""
-        return MusicStream(self, *self._stream({"recipe": dict(recipe), **terms}))
+        pending, port = self._stream({"recipe": dict(recipe), **terms})
+        pending.on_end = lambda: self._remember_stream(pending)
+        return MusicStream(self, pending, port)
 
     def replay(self, recipe_or_id: Any) -> Any:
         """Makes it again and verifies the digest, or raises ReplayDiffers.
@@ -207,6 +213,10 @@ class Game(ABC):
         if not isinstance(pending.outcome, Exception):
             self._unread = pending.outcome
 
+    def _remember_stream(self, pending: StreamPending) -> None:
+        if not isinstance(pending.outcome, Exception):
+            self._ended_streams.append((pending.outcome.recipe, pending.outcome.digest))
+
     def _read(self) -> None:
         if self._unread is None:
             return
@@ -223,6 +233,9 @@ class Game(ABC):
             return asked["recipe"], asked["digest"]
         from ..runtime.kinds import read_recipe
 
+        while self._ended_streams:  # their ids are wanted here only, and cost the reading of a long log
+            recipe, digest = self._ended_streams.popleft()
+            self._seen[read_recipe(recipe).id] = (recipe, digest)
         recipe_id = asked if isinstance(asked, str) else read_recipe(asked).id
         if recipe_id in self._seen:
             return self._seen[recipe_id]

@@ -69,6 +69,7 @@ class StreamPending(Pending):
         self.expected = message.first if isinstance(message, m.Open) else 0
         self.total: Any = hashlib.sha256()
         self.whole = self.expected == 0
+        self.tail = False  # came, and has a number as bars have
         self.taken: m.Taken | None = None  # of the last bar that was handed out
         self.closing: m.Close | None = None
         self.on_news: Callable[[], None] | None = None
@@ -80,7 +81,7 @@ class StreamPending(Pending):
             self.add(unpacked(message, frames))
 
     def add(self, bar: StreamBar) -> None:
-        self.expected = bar.number + 1
+        self.expected, self.tail = bar.number + 1, bar.last
         self.total.update(np.ascontiguousarray(bar.audio, "<f4").data)
         if self.whole and self.total.hexdigest() != bar.digest:
             sentence = f"has the digest {self.total.hexdigest()}, announced was {bar.digest}"
@@ -96,11 +97,12 @@ class StreamPending(Pending):
         One that was not may have lost the last `taken` with the connection, and waits for it.
         """
         self.playing = False
-        messages = [msgspec.structs.replace(self.message, first=self.expected)]
+        bars = self.expected - self.tail
+        messages = [msgspec.structs.replace(self.message, first=bars)]
         if self.taken is not None:
             messages.append(self.taken)
         if self.closing is not None:
-            messages.append(msgspec.structs.replace(self.closing, bars=max(self.closing.bars or 0, self.expected)))
+            messages.append(msgspec.structs.replace(self.closing, bars=max(self.closing.bars or 0, bars)))
         return messages
 
     def plays_on(self, failed: m.Failed) -> bool:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 STEERS_KEPT = 256
 """Answers to `steer` that are remembered, so that one that comes again after a reconnect is not done twice."""
 EARLY_LIMIT = 256
-"""Messages about a stream that wait until it has begun; at one more the client is told to wait."""
+"""Turns of a stream that wait until it has begun; at one more the client is told to wait."""
 
 
 @dataclass(eq=False)
@@ -37,7 +37,8 @@ class Channel:
 
     open: m.Open
     stream: LiveStream | None = None  # None before it has begun
-    early: list[Callable[[], None]] = field(default_factory=list)  # what was said to it and what it told before that
+    early: list[Callable[[], None]] = field(default_factory=list)  # how it was steered and what it told before that
+    latest: dict[type, m.Taken | m.Close] = field(default_factory=dict)  # and what else was said: the last word counts
     here: bool = True  # it was opened on the connection that the client has now
     kept: deque[tuple[int, Frames]] = field(default_factory=deque)  # bars that are not taken yet
     final: Frames | None = None
@@ -61,10 +62,12 @@ class StreamDesk:
             raise Refusal("unknown", named, f"{getattr(message, named)!r} is no stream that is open here", "open one")
         if channel.stream is not None:
             self._tell(session, channel, channel.stream, message)
+        elif not isinstance(message, m.Steer):
+            channel.latest[type(message)] = message
         elif len(channel.early) < EARLY_LIMIT:
             channel.early.append(partial(self._late, session, message))
         else:
-            raise Refusal("busy", named, "has not begun, and much was said to it already", "wait for opened")
+            raise Refusal("busy", named, "has not begun, and was steered much already", "wait for opened")
 
     def has(self, session: Session, request: str) -> bool:
         return (session.client, request) in self.channels
@@ -145,6 +148,8 @@ class StreamDesk:
                 self.desk._say(session, opened(channel.open.request, outcome))
         for event in early:
             event()
+        for message in channel.latest.values():
+            self._late(session, message)
 
     def _late(self, session: Session, message: m.Steer | m.Taken | m.Close) -> None:
         """What was said to a stream before it had begun."""

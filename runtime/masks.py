@@ -42,6 +42,10 @@ def digits_of(rows: ArrayLike) -> str:
     return np.packbits(bits).tobytes().hex()[: -(-bits.size // 4)]
 
 
+CELLS = 1 << 14
+"""More than a latent of any picture here has, and few enough to be sent row by row."""
+
+
 def sent_as(mask: NDArray[Any], size: tuple[int, int] | None) -> str | list[list[int]]:
     """A mask that is an array as a message has it: digits where it has a row for each line of pixels of `size`, width and
     height. Else its rows: digits say nothing of a shape, so whoever knows the latent's cells could not tell what is wrong."""
@@ -49,6 +53,10 @@ def sent_as(mask: NDArray[Any], size: tuple[int, int] | None) -> str | list[list
         raise WrongType("mask", mask, FORMS)
     if size is not None and mask.shape == size[::-1]:
         return digits_of(mask)
+    if mask.size > CELLS:
+        told = f"{mask.shape[0]} rows of {mask.shape[1]}"
+        valid = "a row for each line of pixels" if size is None else f"{size[1]} rows of {size[0]} pixels"
+        raise OutOfRange("mask", told, f"{valid}, or fewer of latent cells", "name the size, or cut the mask to it")
     rows: list[list[int]] = (_truths(mask) != 0).astype(int).tolist()
     return rows
 

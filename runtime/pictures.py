@@ -29,6 +29,8 @@ LIMIT = 256 << 20
 ARRAY_LIMIT = 4 << 20
 """Bytes of one array: 1024 x 1024 pixels of three colours in 8 bits, or of one float32."""
 DTYPES = ("uint8", "float32")
+USUAL_SIDE = 128
+"""Pixels of a request that names no size."""
 HEX = frozenset("0123456789abcdef")
 REPLACE = "delete it and send the array itself in place of its digest"
 
@@ -172,11 +174,14 @@ def detached(
 
 
 def _size(request: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Width and height that a request names; None where it leaves them to the server, or names no numbers."""
-    width, height = request.get("width", request.get("height")), request.get("height", request.get("width"))
+    """Width and height of a request; None where those that it names are no numbers."""
+    width = request.get("width", request.get("height", USUAL_SIDE))
+    height = request.get("height", request.get("width", USUAL_SIDE))
     sides = request.get("size", (width, height))
     width, height = sides if isinstance(sides, tuple | list) and len(sides) == 2 else (sides, sides)
-    return (width, height) if type(width) is int and type(height) is int else None
+    if not all(isinstance(side, int | np.integer) and not isinstance(side, bool) for side in (width, height)):
+        return None
+    return int(width), int(height)
 
 
 def attached(request: Mapping[str, Any], arrays: Mapping[str, Array]) -> dict[str, Any]:

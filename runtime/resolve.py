@@ -19,7 +19,7 @@ from . import checks
 from .inputs import read_image, read_inputs
 from .masks import check_mask
 from .noise import check_seed
-from .pictures import Array, Shelf
+from .pictures import USUAL_SIDE, Array, Shelf
 from .recipe import FIELDS, Recipe, Spacing, from_dict
 from .solver import Plan, Process, compile_plan
 from .solver.levels import options_of
@@ -82,6 +82,8 @@ def resolve(
         if name not in ASKED:
             raise Unknown(str(name), name, ASKED)
     asked = {field: value for field, value in request.items() if value is not None}
+    if "eta" in request:
+        asked["eta"] = request["eta"]
     bundle = choose_bundle(asked, bundles)
     manifest = bundle.manifest
     width, height = _size(asked, manifest)
@@ -180,9 +182,9 @@ def choose_bundle(asked: Mapping[str, Any], bundles: Mapping[str, Bundle]) -> Bu
 def _size(asked: Mapping[str, Any], manifest: Manifest) -> tuple[int, int]:
     if "size" in asked and ("width" in asked or "height" in asked):
         raise Refusal("contradiction", "size", "stands beside width or height", "give size, or width and height")
-    sides = asked.get(
-        "size", (asked.get("width", asked.get("height", 128)), asked.get("height", asked.get("width", 128)))
-    )
+    width = asked.get("width", asked.get("height", USUAL_SIDE))
+    height = asked.get("height", asked.get("width", USUAL_SIDE))
+    sides = asked.get("size", (width, height))
     width, height = sides if isinstance(sides, tuple | list) and len(sides) == 2 else (sides, sides)
     latent = manifest.latent
     for side, value in (
@@ -291,7 +293,7 @@ def _dials(asked: Mapping[str, Any], manifest: Manifest, pixels: int) -> dict[st
         spacing = {"times": tuple(times)}
         options = {**table.options, **options}
     own = _options(asked.get("options", {}))
-    if "eta" in own and asked.get("eta", own["eta"]) != own["eta"]:
+    if "eta" in own and asked.get("eta") not in (None, own["eta"]):
         sentence = f"is {own['eta']!r}, and eta is {asked['eta']!r}"
         raise Refusal("contradiction", "options.eta", sentence, "say it in one place")
     options |= own
@@ -309,11 +311,14 @@ def _dials(asked: Mapping[str, Any], manifest: Manifest, pixels: int) -> dict[st
 
 
 def _eta(asked: Mapping[str, Any], implied: Any, family: Recommended, sampler: str) -> float | None:
-    """What was asked, else what the sampler's name says, else the family's: a distilled network keeps it at any step count."""
-    eta = asked.get("eta", implied)
+    """What was asked, else what the sampler's name says, else the family's: a distilled network keeps it at any step count.
+
+    A null is the sampler's own default, as it is in complete recipes.
+    """
+    eta = implied if asked.get("eta") is None else asked["eta"]
     if eta is not None:
         return checks.number(eta, "eta", 0.0, 10.0)
-    return family.eta if family.sampler == sampler else None
+    return family.eta if family.sampler == sampler and "eta" not in asked else None
 
 
 def _interval(value: Any) -> Any:

@@ -62,10 +62,13 @@ def _width(seconds: Any, bundle: Bundle) -> int:
     """Samples."""
     latent, rate = bundle.manifest.latent, rate_of(bundle.manifest)
     shortest, longest = latent.minimum / rate, latent.maximum / rate
-    length = checks.number(min(SECONDS, longest) if seconds is None else seconds, "seconds", 0.0, longest)
-    width = math.ceil(round(length * rate) / latent.multiple) * latent.multiple
-    if width < latent.minimum:
-        raise OutOfRange("seconds", seconds, f"a number from {shortest:g} to {longest:g}", "make it and cut it")
+    length = min(SECONDS, longest) if seconds is None else seconds
+    if isinstance(length, bool) or not isinstance(length, int | float):
+        raise WrongType("seconds", seconds, "a number")
+    width = math.ceil(round(length * rate) / latent.multiple) * latent.multiple if 0 < length <= longest else 0
+    if width < latent.minimum:  # NaN is here too
+        remedy = f"ask for {shortest:g} and cut it" if 0 < length < shortest else ""
+        raise OutOfRange("seconds", seconds, f"a number from {shortest:g} to {longest:g}", remedy)
     return width
 
 

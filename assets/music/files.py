@@ -58,11 +58,12 @@ def save(
         p: encode(sound, music.rate, format, bits, score.bpm, score.loops, music.downbeats)
         for p, sound in sounds.items()
     }
-    described = beside(path)
+    described = beside(path) if sidecar else None
+    path.parent.mkdir(parents=True, exist_ok=True)
     for each, data in encoded.items():
         each.write_bytes(data)
     written = list(encoded)
-    if sidecar:
+    if described is not None:
         names = {name: path.with_suffix(f".{name}{path.suffix}").name for name in music.stems} if stems else {}
         written.append(write(described, path, facts(music, path.name, names)))
     return written

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from collections.abc import Collection
@@ -97,14 +96,16 @@ def _folder(source: str) -> Any:
 
 
 def _model(library: str | None, name: str) -> Any:
-    """The class of a component of a pipeline where it is a model, by the names that the pipeline's index gives."""
+    """The class of a component of a pipeline where it is a model, by the names that the pipeline's index gives.
+
+    Nothing is imported by those names: a downloaded index must not say what is run.
+    """
     import diffusers
     import transformers
 
-    if library is None:
-        return None
-    place = getattr(diffusers.pipelines, library, None) or importlib.import_module(library)
-    kind = getattr(place, name, None)
+    own = {"diffusers": diffusers, "transformers": transformers}
+    place = own.get(str(library)) or getattr(diffusers.pipelines, str(library), None)
+    kind = getattr(place, str(name), None)
     models = (diffusers.ModelMixin, transformers.PreTrainedModel)
     return kind if isinstance(kind, type) and issubclass(kind, models) else None
 

@@ -10,6 +10,8 @@ from ...assets.refusal import Refusal
 
 _NOTE = re.compile(r"^([a-g])(#|b|♯|♭|sharp|flat)?$", re.IGNORECASE)
 _SHORT = re.compile(r"^([A-G][#b♯♭]?)m$")
+_NO_NOUN = re.compile(r"^(\.?\d.*|.+-.+|with|without|no|only|at|in|and|for|from|on)$", re.IGNORECASE)
+"""What goes on after a key, and not with a thing that an article could stand before: a number, a progression, such words."""
 _BASE = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 _SHIFT = {"#": 1, "♯": 1, "sharp": 1, "b": -1, "♭": -1, "flat": -1}
 _SYNONYMS = {
@@ -71,7 +73,7 @@ def _is_article(words: Sequence[str], ends: Sequence[bool], at: int, stop: int) 
     """Whether the "a" before a scale, whose words end before `stop`, is none of its note."""
     if _before(words, at) in ("in", "of"):
         return words[stop : stop + 1] == ["key"]
-    return not ends[stop - 1]
+    return not ends[stop - 1] and not _NO_NOUN.match(words[stop])
 
 
 def _before(words: Sequence[str], at: int) -> str:

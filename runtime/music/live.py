@@ -41,8 +41,6 @@ STREAMS_LIMIT = 32
 """Streams open at one time; one more is refused."""
 PRIORITY = 10
 """Of a stream's bars: nothing else in a game is heard at once when it is late."""
-UNHEARD = 0
-"""At most, of the bars before the first that is delivered: they may be thousands."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +221,7 @@ class LiveStream:
             self._network,
             plan,
             lambda: noise_of(state.recipe, count, first),
-            priority=self._priority if number >= self.first else min(self._priority, UNHEARD),
+            priority=self._priority,
             deadline=self._due(number, state) if number >= self.first else inf,
             past=self._past,
             until=count,

@@ -18,6 +18,7 @@ from ...assets.music.music import Music
 from ...assets.music.render import render
 from ...assets.music.score import STREAMS, Score
 from ...assets.refusal import Refusal, Unknown
+from ...assets.sidecar import beside
 from .conditions import Conditions
 from .fonts import path_of
 from .recipe import MusicRecipe
@@ -92,9 +93,9 @@ class Piece:
     def save(self, path: str | Path, *, stems: bool = False, bits: int | None = None) -> list[Path]:
         """Writes .wav, .flac or .ogg, stems beside it on request, and the sidecar NAME.json. Returns the paths."""
         self._check_audio()
+        described = beside(Path(path))
         written = save(self.music, path, bits=bits, stems=stems, sidecar=False)
         names = {name: file.name for name, file in zip(self.stems, written[1:], strict=False)}
-        described = Path(path).with_suffix(".json")
         more = {**self.sidecar, **facts(self.music, Path(path).name, names), "made_by": dict(self.made_by)}
         more |= {"recipe": dict(self.recipe), "digest": self.digest}  # of all stems, also of those that are not here
         described.write_text(json.dumps(more, indent=1) + "\n", encoding="utf-8")

@@ -83,9 +83,9 @@ class Course:
         changes, ignored = changed(self._states[place], asked)
         turn = Turn(bar, changes)
         turns = [*self.turns[:place], turn, *self.turns[place:]]
-        states = self._states[: place + 1]
-        for each in turns[place:]:  # later turns stand on this one
-            states.append(merged(states[-1], each.changes))
+        states = [*self._states[: place + 1], merged(self._states[place], changes)]
+        for each in turns[place + 1 :]:  # later turns stand on this one, and are read again as a replay will read them
+            states.append(merged(states[-1], changed(states[-1], each.changes)[0]))
         self.turns, self._states = turns, states
         return turn, ignored
 

@@ -309,3 +309,14 @@ def test_the_other_loopback_address_is_served(runtime, serving):
     with serving(runtime, "tcp://[::1]:*") as address, connect(address) as game:
         assert address.startswith("tcp://[::1]:")
         assert game.texture("stone", size=64).id
+
+
+def test_what_was_silent_while_nothing_was_asked_ends_nothing(talk, clock):
+    """A game that did not poll for a minute, and whose server was busy then, is heard when it asks."""
+    talk.receive([encode(m.Failed(request="", code="hello", field="type", sentence="who", remedy="say hello"))])
+    talk.receive([encode(m.Failed(request="", code="busy", field="client", sentence="many", remedy="later"))])
+    clock[0] += 100.0
+    pending = talk.submit({"kind": "texture", "prompt": "stone"})
+    talk.tick()
+    talk.check_alive()
+    assert not pending.done

@@ -20,7 +20,7 @@ from cadenza.bridge.conversation import Conversation
 from cadenza.bridge.payload import pack_arrays, unpack_arrays
 from cadenza.bridge.protocol import VERSION, decode_client, encode
 from cadenza.runtime.masks import digits_of
-from cadenza.runtime.pictures import digest_of
+from cadenza.runtime.pictures import detached, digest_of
 from cadenza.runtime.runtime import Runtime
 
 DEPTH = np.random.default_rng(3).integers(0, 256, (64, 64), np.uint8)
@@ -173,3 +173,10 @@ def test_a_mask_that_is_an_array_is_sent_without_an_image_too():
     mask[:8] = 1
     pending = Conversation().submit({"kind": "texture", "prompt": "stone", "size": 64, "mask": mask})
     assert pending.message.recipe["mask"] == digits_of(mask)
+
+
+@pytest.mark.parametrize("side", [64, np.int64(64), np.uint16(64)])
+def test_a_mask_by_pixels_is_short_whatever_number_its_size_is(side):
+    mask = np.ones((64, 64), np.bool_)
+    told, _ = detached({"prompt": "stone", "size": side, "mask": mask})
+    assert told["mask"] == digits_of(mask)

@@ -1,5 +1,6 @@
 """What diffusers would let pass in silence is refused in a sentence, or done as its own pipelines do it."""
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -361,3 +362,15 @@ def test_an_autoencoder_in_place_of_another_kind_is_refused(tmp_path, make):
     assert encoder_of(pipe.vae) is None
     with pytest.raises(Refusal, match=f"vae: {type(pipe).__name__} has {type(pipe.vae).__name__}, in whose place"):
         replace_vae(pipe, str(tmp_path))
+
+
+def test_an_index_does_not_say_what_is_imported(tmp_path, monkeypatch):
+    """A downloaded one would run what it names; diffusers judges such a component, and leaves one alone that it has no use for."""
+    toys.stable_diffusion().save_pretrained(tmp_path / "model")
+    (tmp_path / "named_by_an_index.py").write_text("raise SystemExit('it ran')\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    index = tmp_path / "model" / "model_index.json"
+    named = {**json.loads(index.read_text(encoding="utf-8")), "extra": ["named_by_an_index", "X"]}
+    index.write_text(json.dumps(named), encoding="utf-8")
+    assert type(open_pipeline(str(tmp_path / "model"))).__name__ == "StableDiffusionPipeline"
+    assert "named_by_an_index" not in sys.modules

@@ -150,3 +150,11 @@ def test_the_digest_is_of_what_is_heard(rendered):
     music = rendered("menu")
     assert render(music.score).digest == music.digest
     assert render(music.score, loudness="game").digest != music.digest
+
+
+def test_without_a_sidecar_a_file_of_its_name_does_no_harm(rendered, tmp_path):
+    (tmp_path / "c.json").write_text("[]", encoding="utf-8")
+    assert save(rendered("town"), tmp_path / "c.wav", sidecar=False) == [tmp_path / "c.wav"]
+    with pytest.raises(Refusal, match=r"c\.json"):
+        save(rendered("town"), tmp_path / "c.wav")
+    assert (tmp_path / "c.json").read_text(encoding="utf-8") == "[]"

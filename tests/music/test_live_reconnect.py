@@ -1,5 +1,6 @@
 """Streams whose connection or server goes, and streams that begin late or with a long log: nothing stands still, nothing overtakes."""
 
+import hashlib
 import random
 import sys
 from math import inf
@@ -18,7 +19,7 @@ from cadenza.assets.refusal import Refusal
 from cadenza.bridge import messages as m
 from cadenza.bridge.conversation import Conversation
 from cadenza.bridge.protocol import LIMITS, VERSION, encode
-from cadenza.bridge.stream import StreamPending
+from cadenza.bridge.stream import StreamBar, StreamPending
 from cadenza.runtime.bundles import EMBEDDED
 from cadenza.runtime.engine.engine import Engine
 from cadenza.runtime.music import steering
@@ -176,6 +177,17 @@ def test_the_last_bar_that_was_taken_is_said_again_after_a_reconnect():
     assert (opening.first, taken.bar, closing.bars, closing.tail) == (4, 2, 9, True)
 
 
+def test_a_tail_is_no_bar_where_a_server_that_was_restarted_is_to_go_on():
+    pending = StreamPending(OPEN)
+    chunk = {"audio": np.zeros((1, 2), np.float32), "start": 0, "lead": 0, "stems": {}, "recipe": {}, "chords": ()}
+    pending.close(True, 2)
+    for number in range(3):
+        digest = hashlib.sha256(bytes(8 * (number + 1))).hexdigest()
+        pending.add(StreamBar(number=number, digest=digest, under_runs=0, last=number == 2, **chunk))
+    opening, closing = pending.again()
+    assert (opening.first, closing.bars, closing.tail) == (2, 2, True)
+
+
 def test_only_a_wrong_taken_or_close_leaves_a_stream_open():
     talk = Conversation()
     talk.receive([encode(m.Welcome(version=VERSION, server="", limits=LIMITS, encodings=[], bundles=[]))])
@@ -214,7 +226,7 @@ def test_bars_that_nobody_hears_leave_the_engine_to_others_and_wait_for_the_play
     assert next(stream).number == 4
     stream.close()
     unheard, heard = added[:4], added[4]
-    assert [(priority, due) for priority, due, _ in unheard] == [(0, False)] * 4
+    assert [(priority, due) for priority, due, _ in unheard] == [(10, False)] * 4
     assert [made for _, _, made in unheard] == [0, 1, 2, 3]
     assert heard[:2] == (10, True)
 
@@ -243,6 +255,16 @@ def test_a_turn_that_says_what_is_so_already_beside_a_style_is_replayed(start):
     again = Course(start, course.until(9))
     assert again.at(2).recipe == course.at(2).recipe
     assert again.at(2).recipe.density == start.recipe.density
+
+
+def test_a_turn_before_a_later_one_is_replayed_as_it_was_played(runtime):
+    """The later one is read again on what is now before it: here its chords are drawn anew."""
+    start = runtime.resolve({"kind": "music", "prompt": "boss, intro, 200 bpm", "seed": 76})
+    course = Course(start)
+    course.steer({"prompt": "in A"}, 5)
+    course.steer({"scale": "dorian"}, 4)
+    again = Course(start, course.until(9))
+    assert all(again.at(bar).recipe == course.at(bar).recipe for bar in range(9))
 
 
 @pytest.mark.parametrize("seed", [7, 10, 13, 23])

@@ -303,8 +303,9 @@ def test_turns_at_the_first_bar_are_replayed_from_the_log_and_from_the_recipe_al
                     music.close()
         assert game.replay(music).digest == music.digest
         assert game.replay({"recipe": music.recipe, "digest": music.digest}).id == music.id
-        with pytest.raises(Refusal, match=r"no digest of .* is recorded here"):
-            game.replay(music.recipe)
+        assert game.replay(music.recipe).digest == game.replay(music.id).digest == music.digest
+    with connect(address) as another, pytest.raises(Refusal, match=r"no digest of .* is recorded here"):
+        another.replay(music.recipe)
 
 
 @pytest.mark.parametrize(

@@ -111,3 +111,10 @@ def test_a_picture_that_would_take_gigabytes_to_enlarge_is_refused_and_a_long_on
             runtime.submit({**asked, "inputs": {"style": np.zeros(shape, np.uint8)}}).wait(20)
         assert refused.value.field == "inputs.style"
         runtime.submit({**asked, "inputs": {"style": np.zeros((2, 64, 3), np.uint8)}}).wait(20)
+
+
+@pytest.mark.parametrize("named", [{}, {"size": 128}])
+def test_a_large_mask_of_another_shape_is_refused_by_its_shape_and_not_by_the_length_of_a_message(named):
+    with pytest.raises(Refusal, match=r"mask: '256 rows of 256' is out of range, valid is 128 rows of 128 pixels"):
+        detached({"prompt": "stone", **named, "mask": np.ones((256, 256), np.bool_)})
+    assert detached({"prompt": "stone", "mask": np.ones((128, 128), np.bool_)})[0]["mask"] == "f" * 4096

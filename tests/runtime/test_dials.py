@@ -324,4 +324,7 @@ def test_a_distilled_network_keeps_its_eta_at_any_step_count(bundle):
     pcm = Bundle(bundle.folder, manifest, bundle.digest)
     etas = [resolve({**ASKED, "steps": steps}, {pcm.digest: pcm}).recipe.eta for steps in (2, 3, 4, 6)]
     assert etas == [0.0] * 4
+    recorded = resolve({**ASKED, "steps": 6, "eta": None}, {pcm.digest: pcm}).recipe  # as before the family's was kept
+    assert recorded.eta is None
+    assert resolve(recorded.to_dict(), {pcm.digest: pcm}).recipe.id == recorded.id
     assert resolve({**ASKED, "steps": 6, "sampler": "euler_ancestral"}, {pcm.digest: pcm}).recipe.eta is None

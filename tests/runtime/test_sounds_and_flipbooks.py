@@ -108,8 +108,9 @@ def test_a_sound_goes_on_where_a_shorter_one_ends(both):
     ("fields", "said"),
     [
         ({"size": 64}, "size: is of pictures"),
-        ({"seconds": 9.0}, "seconds: 9.0 is out of range, valid is a number from 0 to 8"),
-        ({"seconds": -1}, "seconds: -1 is out of range"),
+        ({"seconds": 9.0}, "seconds: 9.0 is out of range, valid is a number from 0.125 to 8"),
+        ({"seconds": -1}, "seconds: -1 is out of range, valid is a number from 0.125 to 8"),
+        ({"seconds": float("nan")}, "seconds: nan is out of range"),
         ({"seconds": 1.0, "width": 32}, "stands beside width"),
         ({"height": 8}, "height: 8 is out of range, valid is 4 for a sound"),
         ({"mask": [0, 0, 8, 4]}, "image: mask is set and there is no image"),
