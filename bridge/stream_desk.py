@@ -89,14 +89,20 @@ class StreamDesk:
         """The client has heard how a stream ended."""
         channel = self.channels.get((session.client, request))
         if channel is not None and channel.final is not None:
-            del self.channels[session.client, request]
+            self._leave((session.client, request))
 
     def drop(self, session: Session) -> None:
         """The client is gone: its streams end, and nobody is told."""
         for key in [key for key in self.channels if key[0] == session.client]:
-            stream = self.channels.pop(key).stream
+            stream = self._leave(key)
             if stream is not None:  # else it is closed when it has begun
                 stream.close()
+
+    def _leave(self, key: tuple[str, str]) -> LiveStream | None:
+        """Takes a channel off the desk, and its stream, which knows it: while they hold each other no memory is given back."""
+        channel = self.channels.pop(key)
+        stream, channel.stream = channel.stream, None
+        return stream
 
     def _open(self, session: Session, message: m.Open) -> None:
         key = session.client, message.request

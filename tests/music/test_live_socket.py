@@ -1,8 +1,10 @@
 """A live stream over the wire: the same bytes as in process, credit, steering, clients that vanish or do not read."""
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from cadenza.bridge import messages as m
 from cadenza.bridge.protocol import VERSION, decode_server, encode
 from cadenza.bridge.server import serve
 from cadenza.runtime.bundles import EMBEDDED
+from cadenza.runtime.music.live import Hall
 from cadenza.runtime.runtime import Runtime
 
 BUNDLE = EMBEDDED / "music"
@@ -344,3 +347,26 @@ def test_a_server_that_was_restarted_ends_a_stream_where_it_would_have_ended(add
     assert opening.first > bars[-1].number
     assert [bar.digest for bar in theirs[-len(rest) :]] == [bar.digest for bar in rest]
     assert rest[-1].last
+
+
+def test_a_server_holds_no_stream_whose_end_its_client_has_heard(address, monkeypatch):
+    """Without waiting for the collector: eight streams take a hundred megabytes."""
+    begun, begin = [], Hall.begin
+
+    def watched(self, *given, **terms):
+        stream = begin(self, *given, **terms)
+        begun.append(weakref.ref(stream))
+        return stream
+
+    monkeypatch.setattr(Hall, "begin", watched)
+    gc.disable()
+    try:
+        with connect(address) as game:
+            with game.stream("town", **WANTED) as music:
+                next(music)
+                music.close()
+                list(music)
+            game.stats()
+            eventually(lambda: begun[0]() is None)
+    finally:
+        gc.enable()
