@@ -216,9 +216,14 @@ def _image(
     return digest, None, {digest: array}
 
 
-def _source(image: Mapping[str, Any], bundle: Bundle, size: tuple[int, int], depth: int, shelf: Shelf) -> Resolved:
+def check_depth(depth: int) -> None:
+    """Of an image whose own image is so many images deep."""
     if depth >= IMAGE_DEPTH:
         raise OutOfRange("image", f"an image of an image {depth + 1} deep", f"at most {IMAGE_DEPTH} deep")
+
+
+def _source(image: Mapping[str, Any], bundle: Bundle, size: tuple[int, int], depth: int, shelf: Shelf) -> Resolved:
+    check_depth(depth)
     try:
         whole = {"size": size, **image} if "width" not in image else image
         source = resolve(whole, {bundle.digest: bundle}, depth + 1, shelf)

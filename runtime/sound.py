@@ -15,7 +15,7 @@ from . import checks
 from . import resolve as latents
 from .masks import cells_of, digits_of
 from .recipe import Recipe
-from .resolve import IMAGE_DEPTH, Resolved
+from .resolve import Resolved, check_depth
 
 SECONDS = 10.0
 """Of a request that names no length, where the bundle makes as much."""
@@ -73,8 +73,7 @@ def _width(seconds: Any, bundle: Bundle) -> int:
 
 
 def _image(image: Mapping[str, Any], bundle: Bundle, depth: int) -> dict[str, Any]:
-    if depth >= IMAGE_DEPTH:
-        raise OutOfRange("image", f"an image of an image {depth + 1} deep", f"at most {IMAGE_DEPTH} deep")
+    check_depth(depth)
     try:
         return resolve(image, bundle, depth + 1).recipe.to_dict()
     except Refusal as refusal:

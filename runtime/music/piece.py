@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,7 +17,7 @@ from ...assets.music.music import Music
 from ...assets.music.render import render
 from ...assets.music.score import STREAMS, Score
 from ...assets.refusal import Refusal, Unknown
-from ...assets.sidecar import beside
+from ...assets.sidecar import beside, write
 from .conditions import Conditions
 from .fonts import path_of
 from .recipe import MusicRecipe
@@ -98,8 +97,7 @@ class Piece:
         names = {name: file.name for name, file in zip(self.stems, written[1:], strict=False)}
         more = {**self.sidecar, **facts(self.music, Path(path).name, names), "made_by": dict(self.made_by)}
         more |= {"recipe": dict(self.recipe), "digest": self.digest}  # of all stems, also of those that are not here
-        described.write_text(json.dumps(more, indent=1) + "\n", encoding="utf-8")
-        return [*written, described]
+        return [*written, write(described, Path(path), more)]
 
     def _check_audio(self) -> None:
         if not len(self.audio):

@@ -80,11 +80,11 @@ def churn(
     """
     for here, there in pairs(levels):
         x, higher = churned(x, here, noise, process, s_churn / (len(levels) - 1), s_tmin, s_tmax)
-        x = run(_within(denoise, here), x, [higher, there])
+        x = run(within(denoise, here), x, [higher, there])
     return x
 
 
-def _within(denoise: Denoise, here: Level) -> Denoise:
+def within(denoise: Denoise, here: Level) -> Denoise:
     """Levels that noise has raised above `here` belong to the step that begins there, as guidance goes by steps."""
     return lambda x, level: denoise(x, level._replace(begun=here.sigma) if level.sigma > here.sigma else level)
 
@@ -97,7 +97,6 @@ def churned(
     if amount == 0 or math.isinf(ratio) or not s_tmin <= ratio <= s_tmax:
         return x, here
     higher = process.level(min(ratio * (1.0 + min(amount, math.sqrt(2.0) - 1.0)), max(process.top, ratio)))
-    higher = higher._replace(begun=here.sigma)
     return renoised(x, here, higher, noise), higher
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from ..process import Level, Process, pairs
 from ..tracing import Denoise, Keep, Noise, Vector, plus, slope
 from .dials import Between
-from .forms import churned
+from .forms import churned, within
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,12 @@ def heunpp2(
     """
     for k, (start, there) in enumerate(pairs(levels)):
         x, here = churned(x, start, noise, process, s_churn / (len(levels) - 1), s_tmin, s_tmax)
+        asked = within(denoise, start)
         visited = [here, *levels[k + 1 : min(k + 3, len(levels) - 1)]]
-        slopes, ahead = [keep(slope(x, denoise(x, here), here.ratio))], x
+        slopes, ahead = [keep(slope(x, asked(x, here), here.ratio))], x
         for last, stop in pairs(visited):
             ahead = ahead + (stop.ratio - last.ratio) * slopes[-1]
-            slopes.append(keep(slope(ahead, denoise(ahead, stop), stop.ratio)))
+            slopes.append(keep(slope(ahead, asked(ahead, stop), stop.ratio)))
         shares = [stop.ratio / (len(visited) * levels[0].ratio) for stop in visited[1:]]
         x = _plus(x, there.ratio - here.ratio, [1.0 - sum(shares), *shares], slopes)
     return x
