@@ -294,7 +294,7 @@ class Runtime:
 
     def _hurry(self, flight: Flight) -> None:
         if flight.job is not None:
-            flight.job.priority, flight.job.deadline = flight.priority, flight.deadline
+            self._engine.hurry(flight.job, flight.priority, flight.deadline)
 
     def _row(self, flight: Flight, job: Job | TokenJob) -> None:
         if job.row % ROWS_A_FILING == 0 and not job.finished:

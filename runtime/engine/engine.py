@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .job import Job
-from .queue import choose
+from .queue import AnyJob, Queue
 from .tokens.job import TokenJob
 
 
@@ -31,29 +31,32 @@ class Engine:
     """Runs jobs row by row. Not thread-safe: one thread adds, removes and ticks."""
 
     clock: Callable[[], float] = time.perf_counter
-    jobs: list[Any] = field(default_factory=list)
+    jobs: Queue = field(default_factory=Queue)
     account: Account = field(default_factory=Account)
 
-    def add(self, job: Job | TokenJob) -> None:
+    def add(self, job: AnyJob) -> None:
         job.arrived = self.clock()
-        self.jobs.append(job)
+        self.jobs.place(job, job.arrived)
 
-    def remove(self, job: Job | TokenJob) -> bool:
+    def hurry(self, job: AnyJob, priority: int, deadline: float) -> None:
+        """Gives a job another priority and deadline between two ticks; nothing where it is no longer in the engine."""
+        if job in self.jobs:
+            job.priority, job.deadline = priority, deadline
+            self.jobs.place(job, self.clock())
+
+    def remove(self, job: AnyJob) -> bool:
         """Takes a job out between two ticks; False where it is no longer in the engine."""
-        if job not in self.jobs:
-            return False
-        self.jobs.remove(job)
-        return True
+        return self.jobs.remove(job)
 
     def tick(self) -> bool:
         """One model call for the jobs that can share it, or the end of one job; False where there is nothing to do."""
-        batch = choose(self.jobs, self.clock())
+        batch: list[Any] = self.jobs.choose(self.clock())
         if not batch:
             return False
         self.account.ticks += 1
         if batch[0].finished:
             (job,) = batch
-            self._end(job)
+            self.jobs.remove(job)
             self.account.finished += 1
             job.on_done(job)
             return True
@@ -61,11 +64,13 @@ class Engine:
             self._run(batch)
         except Exception as error:  # whatever a backend raises ends these jobs, not the engine
             for job in batch:
-                self._end(job)
+                self.jobs.remove(job)
                 self.account.failed += 1
                 job.on_error(job, error)
             return True
         for job in batch:
+            if job.finished:
+                self.jobs.place(job, self.clock())
             job.on_row(job)
         return True
 
@@ -74,9 +79,6 @@ class Engine:
         samples, seconds = step(batch, self.clock)
         self.account.samples += samples
         self.account.model_seconds += seconds
-
-    def _end(self, job: Job | TokenJob) -> None:
-        self.jobs.remove(job)
 
 
 def run_rows(batch: list[Job], clock: Callable[[], float]) -> tuple[int, float]:

@@ -151,7 +151,7 @@ def test_a_cancelled_job_is_served_no_more_and_its_neighbours_end_as_if_it_had_n
 def test_a_job_whose_priority_is_raised_between_ticks_is_next(world):
     jobs = [world.job(i, steps=5, shape=(CHANNELS, 32, 32)) for i in range(6)]
     world.run(2)
-    jobs[4].priority = 9
+    world.engine.hurry(jobs[4], 9, jobs[4].deadline)
     world.run(5)
     assert jobs[4].finished
     assert not any(job.finished for job in jobs if job is not jobs[4])
