@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .ahead import Ahead, Later
 from .brownian import brownian
 from .masks import cells_of
 from .noise import GRAIN, INITIAL, STEP, evens, normals
 from .recipe import Recipe
 from .solver import Plan
 from .solver.live import LivePlan
+from .worker import Later, Worker
 
 Field = NDArray[np.float32]
 Made = tuple[range, Sequence[Field] | Field, Field | None]
@@ -82,7 +82,7 @@ class StepDraws:
         recipe: Recipe,
         plan: Plan | LivePlan,
         shape: tuple[int, int, int],
-        ahead: Ahead | None = None,
+        ahead: Worker | None = None,
         grain: tuple[int, int, int] | None = None,
     ) -> None:
         self._recipe, self._plan, self._shape, self._ahead = recipe, plan, shape, ahead
@@ -103,7 +103,7 @@ class StepDraws:
             return
         wanted, shape = self._wanted(self._stop), None if self._grain is not None else self._grain_shape
         if wanted or shape is not None:
-            self._coming = self._ahead.submit(self._make, wanted, shape)
+            self._coming = self._ahead.make(self._make, wanted, shape)
 
     def __call__(self, k: int) -> Field:
         if k not in self._made and self._coming is not None:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from ..assets.manifest import grain_shape
 from ..assets.refusal import Refusal
-from .ahead import Ahead
 from .draws import StepDraws, grain
 from .engine.job import Job, table_of
 from .engine.tokens.job import TokenJob
@@ -23,6 +22,7 @@ from .music.resolve import TokensResolved
 from .resolve import Resolved
 from .solver import Plan
 from .work import Work
+from .worker import Worker
 
 
 @dataclass(eq=False)
@@ -51,7 +51,7 @@ class Flight:
             left = plan.evaluations * max(0, plan.rows - self.job.row) / plan.rows  # a live run may take more
         return 1e3 * float(self.network.expected_seconds(cells(self.resolved), left))
 
-    def draws(self, resolved: Resolved, ahead: Ahead) -> StepDraws:
+    def draws(self, resolved: Resolved, ahead: Worker) -> StepDraws:
         """The noise of its recipe, or of the image that it starts from, which is not decoded."""
         latent = shape(resolved)
         grained = grain_shape(resolved.bundle.manifest, *latent[1:]) if resolved is self.resolved else None

@@ -6,6 +6,7 @@ with Runtime() as runtime:
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import logging
 import os
@@ -13,7 +14,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, cast
@@ -23,7 +23,6 @@ from ..assets.sound import Sound
 from ..assets.store import Store, default_folder
 from ..assets.texture import Texture
 from . import kinds
-from .ahead import Ahead
 from .bundles import load_bundles
 from .draws import StepDraws
 from .engine.engine import Engine
@@ -41,6 +40,7 @@ from .pictures import shelf_beside
 from .resolve import Resolved
 from .templates import Templates
 from .work import Work, cancelled, check_terms, ignore, too_late, unexpected
+from .worker import Worker
 
 OnRow = Callable[[Job], None]
 
@@ -81,16 +81,17 @@ class Runtime:
         self._unfinished = 0  # works
         self._counts = dict.fromkeys(("accepted", "joined", "done", "failed", "cancelled", "not_stored"), 0)
         self._lock = threading.RLock()
-        self._writer = ThreadPoolExecutor(1, "cadenza-store")
+        self._writer = Worker("cadenza-store")
         self._room = threading.Semaphore(STORE_LIMIT)
-        self._player = ThreadPoolExecutor(1, "cadenza-player")
+        self._player = Worker("cadenza-player")
         self._hall = Hall(self._engine, self._commands.put)
-        self._drawer = Ahead("cadenza-noise")
+        self._drawer = Worker("cadenza-noise")
         self._numbers = itertools.count(1)
         self._began = time.monotonic()
         self._open = True
         self._thread = threading.Thread(target=self._loop, name="cadenza-engine", daemon=True)
         self._thread.start()
+        atexit.register(self.close)  # who does not close may end while a model runs, and the process would abort
 
     def __enter__(self) -> Self:
         return self
@@ -172,12 +173,13 @@ class Runtime:
             if not self._open:
                 return
             self._open = False
+        atexit.unregister(self.close)
         self._commands.put(self._cancel_all)
         self._thread.join()
         self._hall.shut()
-        self._player.shutdown(cancel_futures=True)
-        self._drawer.shutdown()
-        self._writer.shutdown()
+        self._player.close(drop=True)
+        self._drawer.close()
+        self._writer.close()
 
     def _in_time(
         self, candidates: Sequence[AnyResolved], backlog_ms: float, deadline_ms: float | None, late: str
@@ -278,7 +280,7 @@ class Runtime:
             self._engine.add(job)
 
     def _to_player(self, flight: Flight, resolved: TokensResolved, job: TokenJob) -> None:
-        self._player.submit(self._play, flight, resolved, job)
+        self._player.do(partial(self._play, flight, resolved, job))
 
     def _play(self, flight: Flight, resolved: TokensResolved, job: TokenJob) -> None:
         """On the player's thread, as it takes longer than a tick should."""
@@ -328,7 +330,7 @@ class Runtime:
             work.end("done", made.timed({stage: 1e3 * seconds for stage, seconds in total.items()}))
         if self.store is not None:
             self._room.acquire()
-            self._writer.submit(self._keep, made)
+            self._writer.do(partial(self._keep, made))
 
     def _keep(self, texture: Texture | Piece | Sound) -> None:
         """On the writer's thread: packing takes longer than a tick should, and a full disk ends nothing."""

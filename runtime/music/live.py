@@ -12,7 +12,6 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -27,6 +26,7 @@ from ..engine.engine import Engine
 from ..engine.tokens.job import Past, TokenJob
 from ..engine.tokens.network import TokenNetwork
 from ..work import unexpected
+from ..worker import Worker
 from .beforehand import first_chord
 from .fonts import bank_of
 from .opened import noise_of
@@ -246,12 +246,12 @@ class LiveStream:
 
     def _overhear(self, state: MusicResolved, job: TokenJob) -> None:
         if not job.finished:
-            self._hall.player.submit(self._rehearse, state, job, job.row)
+            self._hall.player.do(partial(self._rehearse, state, job, job.row))
 
     def _said(self, number: int, state: MusicResolved, job: TokenJob) -> None:
         self._past, self._job = job.left, None
         tokens = job.tokens[:, : 4 * state.conditions.beats]
-        self._hall.player.submit(self._play, number, state, tokens)
+        self._hall.player.do(partial(self._play, number, state, tokens))
         self._go_on()
 
     def _stop(self) -> None:
@@ -259,7 +259,7 @@ class LiveStream:
             self._hall.engine.remove(self._job)
             self._job = None
         self._hall.forget(self)
-        self._hall.player.submit(self._end)
+        self._hall.player.do(self._end)
 
     def _fail(self, error: Exception) -> None:
         refusal = error if isinstance(error, Refusal) else unexpected(error)
@@ -336,7 +336,7 @@ class Hall:
 
     def __init__(self, engine: Engine, post: Callable[[Callable[[], None]], None]) -> None:
         self.engine, self.post, self.clock = engine, post, engine.clock
-        self.player = ThreadPoolExecutor(1, "cadenza-live")
+        self.player = Worker("cadenza-live")
         self._open: set[LiveStream] = set()
         self._closed = False
         self._lock = threading.Lock()
@@ -355,7 +355,7 @@ class Hall:
             self._open.add(stream)
         self.post(stream._go_on)
         if stream.start.recipe.soundfont is None:
-            self.player.submit(first_chord, course.at(0).conditions, stream.rate)
+            self.player.do(partial(first_chord, course.at(0).conditions, stream.rate))
         return stream
 
     def forget(self, stream: LiveStream) -> None:
@@ -369,4 +369,4 @@ class Hall:
         for stream in list(self._open):
             stream.close()
             stream._stop()
-        self.player.shutdown(wait=True)
+        self.player.close()

@@ -7,13 +7,13 @@ import pytest
 from cadenza.assets.bundle import Bundle
 from cadenza.assets.manifest import Recommended
 from cadenza.assets.refusal import Refusal
-from cadenza.runtime.ahead import Ahead
 from cadenza.runtime.brownian import brownian
 from cadenza.runtime.draws import StepDraws, grain, initial
 from cadenza.runtime.looking import Workbench, distance
 from cadenza.runtime.recipe import from_dict
 from cadenza.runtime.resolve import resolve
 from cadenza.runtime.travel import travel
+from cadenza.runtime.worker import Worker
 
 ASKED = {"kind": "texture", "prompt": "wet stone", "seed": 7, "size": 64}
 
@@ -30,9 +30,9 @@ def ask(bundle):
 
 @pytest.fixture
 def elsewhere():
-    ahead = Ahead("noise")
-    yield ahead
-    ahead.shutdown()
+    worker = Worker("noise")
+    yield worker
+    worker.close()
 
 
 def test_a_request_may_name_its_sampler_in_any_world(ask):

@@ -1,6 +1,8 @@
 """The runtime on a small real bundle: same bits in any company, joining, cancelling, deadlines, refusals."""
 
 import random
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -167,3 +169,24 @@ def test_bad_input_is_a_sentence_that_names_the_field(runtime, field, change):
         runtime.submit({"prompt": "stone", **change})
     assert refused.value.field == field
     assert runtime.submit({"prompt": "stone", "seed": 4}).wait(20).digest
+
+
+LEAVING = """
+import sys
+import cadenza
+game = cadenza.connect("inproc", backend=sys.argv[1])
+asked = [game.submit({"kind": "texture", "prompt": "mossy stone", "seed": seed}) for seed in range(40)]
+piece = game.submit({"kind": "music", "prompt": "calm", "bars": 4})
+stream = game.stream("calm exploration", ahead=8)
+asked[2].result()
+raise SystemExit(sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_game_that_ends_without_closing_ends_as_it_meant_to(backend):
+    pytest.importorskip(backend)
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVING, backend, "its own words"], capture_output=True, encoding="utf-8", check=False
+    )
+    assert (done.returncode, done.stderr.strip()) == (1, "its own words"), "a model torn down while it ran aborts all"
