@@ -73,3 +73,4 @@ class Worker:
                 task()
             except Exception:
                 logging.getLogger("cadenza").exception("a task of the thread %s raised", self._thread.name)
+            del task  # what it knows would be kept until the next one comes

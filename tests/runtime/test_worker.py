@@ -1,6 +1,7 @@
 """What a worker makes is what would be made at once, in order; what goes wrong is raised where it is wanted."""
 
 import threading
+import weakref
 from functools import partial
 
 import pytest
@@ -72,3 +73,15 @@ def test_a_task_that_raises_is_logged_and_the_next_is_done(worker, caplog):
     assert worker.make(len, done).result() == 1
     assert "beside" in caplog.text
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_nothing_of_a_task_that_is_done_is_kept_while_the_next_is_waited_for(worker):
+    class Held:
+        def __call__(self): ...
+
+    held = Held()
+    alive = weakref.ref(held)
+    worker.do(held)
+    del held
+    worker.make(len, "").result()
+    assert alive() is None
