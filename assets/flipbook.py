@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .manifest import Manifest, Sheet
+from .maps import derive
 from .refusal import Corrupt, Refusal
 from .sidecar import beside, write
-from .texture import Texture, derive
+from .texture import Texture
 
 Bytes = NDArray[np.uint8]
 FACTS = "facts"

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from . import shading
+from .maps import NORMAL_STRENGTH
 from .mips import to_linear
 from .shading import Field, Surface, dot, row, unit
-from .texture import NORMAL_STRENGTH, Texture
+from .texture import Texture
 
 Picture = NDArray[np.uint8]
 SAMPLES = 2

@@ -1,7 +1,4 @@
-"""A PBR texture as a game receives it, and the maps that follow from the height.
-
-Everything here is + - * / sqrt and comparisons in float32 on a torus, in a fixed order: the same bytes on every machine.
-"""
+"""A PBR texture as a game receives it: its maps, what can be asked for beside them, and its digest."""
 
 from __future__ import annotations
 
@@ -17,14 +14,6 @@ from numpy.typing import NDArray
 from .refusal import Unknown
 
 Bytes = NDArray[np.uint8]
-Field = NDArray[np.float32]
-
-NORMAL_STRENGTH = 6.0
-"""Slope of the normal map: height 0 to 1 is this many pixels, the same at every size because the grain is."""
-OCCLUSION_RADII = (1, 3, 7)
-"""Pixels of the neighbourhoods that shade a place that lies below them."""
-OCCLUSION_STRENGTH = 2.2
-"""A place lower than the mean of its neighbourhood by d gets the factor 1 / (1 + this times d)."""
 
 
 @dataclass(frozen=True)
@@ -140,130 +129,3 @@ def _channel(texture: Texture, name: str) -> Bytes:
     if name == "smoothness":
         return 255 - texture.roughness
     return np.zeros_like(texture.roughness) if name == "zero" else texture.map(name)
-
-
-def _number(value: float) -> Field:
-    """A constant as an array without axes, which numpy takes in half the time of a scalar."""
-    return np.array(value, np.float32)
-
-
-_ZERO, _HALF, _ONE, _TWO, _TOP = map(_number, (0, 0.5, 1, 2, 255))
-_SLOPE, _MIDDLE, _ROUNDED = map(_number, (NORMAL_STRENGTH / 8, 127.5, 128))  # 128: the middle, and the half that rounds
-_HERE, _AROUND = map(_number, (OCCLUSION_STRENGTH, OCCLUSION_STRENGTH / 25))
-
-
-def quantise(field: Field) -> Bytes:
-    """[0, 1] to 0..255, rounded half up; what lies outside goes to the ends."""
-    inside: Field = field.clip(_ZERO, _ONE)
-    inside *= _TOP
-    inside += _HALF
-    return inside.astype(np.uint8)
-
-
-def derive(decoded: Field, names: Sequence[str]) -> dict[str, Bytes]:
-    """All maps from the decoder's (M, H, W) in [0, 1]; normals and occlusion come from the height."""
-    at = dict(zip(names, quantise(decoded), strict=False))
-    height = decoded[names.index("height")]
-    maps = {
-        "albedo": _interleaved([at[f"albedo.{c}"] for c in "rgb"]),
-        "normal": normals_of(height),
-        "height": at["height"],
-        "roughness": at["roughness"],
-        "metallic": at["metallic"],
-        "occlusion": occlusion_of(height),
-    }
-    for each in maps.values():
-        each.flags.writeable = False  # several may hold it
-    return maps
-
-
-# Below, neighbours are reached by shifting whole wrapped fields, flat and with their margins: a pass over one long row is
-# three times as quick as one over many short ones. What is computed in the margins is not used.
-
-
-def normals_of(height: Field) -> Bytes:
-    """Tangent-space normals (H, W, 3), OpenGL: x right, y up, by periodic Sobel differences; 0 is the byte 128."""
-    high, wide = height.shape
-    pitch = wide + 2
-    around = _wrapped(height, 1).reshape(-1)
-    places = high * pitch - 2
-    planes = np.empty((3, high * pitch), np.float32)
-    normal = planes[:, :places]
-    x, y, z = normal
-    across = _smoothed(around[: -2 * pitch], around[pitch:-pitch], around[2 * pitch :])
-    np.subtract(across[:-2], across[2:], out=x)
-    along = _smoothed(around[:-2], around[1:-1], around[2:])
-    np.subtract(along[2 * pitch :], along[: -2 * pitch], out=y)  # rows go down, y goes up
-    normal[:2] *= _SLOPE
-    np.multiply(x, x, out=z)
-    z += np.multiply(y, y, out=across[:places])
-    z += _ONE
-    np.sqrt(z, out=z)
-    np.divide(_MIDDLE, z, out=z)
-    normal[:2] *= z
-    normal += _ROUNDED
-    return _interleaved(list(planes.reshape(3, high, pitch)[:, :, :wide]))
-
-
-def occlusion_of(height: Field) -> Bytes:
-    """Ambient occlusion (H, W): how far a place lies below the mean of its neighbourhoods, one factor a radius.
-
-    A neighbourhood is 5 x 5 places, at -r, -r/2, 0, r/2 and r along each axis.
-    """
-    (high, wide), margin = height.shape, max(OCCLUSION_RADII)
-    pitch = wide + 2 * margin
-    around = _wrapped(height, margin).reshape(-1)
-    size = high * pitch
-    places = size - 2 * margin
-    here = around[margin * (pitch + 1) :][:places] * _HERE
-    nothing = np.zeros(places, np.float32)  # a maximum with a constant would take three times as long
-    rows, below, shut = np.empty(size, np.float32), np.empty(places, np.float32), np.empty(places, np.float32)
-    for factor, far in enumerate(OCCLUSION_RADII):
-        near = max(1, far // 2)
-        starts = [margin + offset for offset in (0, -near, near, -far, far)]
-        _sum([around[at * pitch :][:size] for at in starts], rows)
-        total = below if factor else shut
-        _sum([rows[at:][:places] for at in starts], total)
-        total *= _AROUND
-        total -= here
-        np.maximum(total, nothing, out=total)
-        total += _ONE
-        if factor:
-            shut *= total
-    np.divide(_ONE, shut, out=shut)
-    shut *= _TOP  # of what lies above 0 and at most at 1: as `quantise`
-    shut += _HALF
-    light = np.empty(size, np.uint8)
-    light[:places] = shut
-    return light.reshape(high, pitch)[:, :wide].copy()
-
-
-def _wrapped(field: Field, by: int) -> Field:
-    """The field (H, W) with `by` places of its other end on each side, (H + 2 by, W + 2 by)."""
-    high, wide = field.shape
-    around = np.empty((high + 2 * by, wide + 2 * by), np.float32)
-    inside = around[:, by:-by]
-    inside[by:-by], inside[:by], inside[-by:] = field, field[-by:], field[:by]
-    around[:, :by], around[:, -by:] = inside[:, -by:], inside[:, :by]
-    return around
-
-
-def _smoothed(before: Field, here: Field, after: Field) -> Field:
-    total: Field = here * _TWO
-    total += before
-    total += after
-    return total
-
-
-def _sum(fields: Sequence[Field], out: Field) -> None:
-    np.add(fields[0], fields[1], out=out)
-    for field in fields[2:]:
-        out += field
-
-
-def _interleaved(planes: Sequence[Bytes] | Sequence[Field]) -> Bytes:
-    """(H, W, n) of n planes (H, W), of reals what is whole of them; numpy's stack takes twice as long."""
-    out = np.empty((*planes[0].shape, len(planes)), np.uint8)
-    for channel, plane in enumerate(planes):
-        out[..., channel] = plane
-    return out

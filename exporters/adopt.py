@@ -19,8 +19,8 @@ from onnx import TensorProto, compose, helper, inliner, version_converter
 
 from ..assets.bundle import Bundle, add_files, load_bundle, write_bundle
 from ..assets.manifest import Channel, Flow, Manifest, Ve, Words
+from ..assets.maps import REACH
 from ..assets.refusal import OutOfRange, Refusal, Unknown
-from ..assets.texture import OCCLUSION_RADII
 from ..runtime.engine.backends import open_backend
 from ..runtime.resolve import process_of
 from ..runtime.solver import compile_plan
@@ -98,7 +98,7 @@ def _write(source: Path, description: Path, folder: Path) -> Bundle:
 
 def _check_description(told: Description) -> None:
     """Refuses what is described of sizes and preconditioning and cannot be so."""
-    least, how = max(OCCLUSION_RADII), told.preconditioning.kind
+    least, how = REACH, told.preconditioning.kind
     if told.latent.minimum < least:
         raise OutOfRange("adopt.latent.minimum", told.latent.minimum, f"{least} pixels or more: so far occlusion looks")
     if how == "none":

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from ..assets import flipbook, sound
 from ..assets.manifest import FLIPBOOK, SOUND, Manifest
+from ..assets.maps import derive
 from ..assets.sound import Sound
-from ..assets.texture import Texture, derive
+from ..assets.texture import Texture
 from .recipe import Recipe
 
 Maps = Mapping[str, NDArray[np.uint8]]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from cadenza.assets import preview, shading
+from cadenza.assets.maps import derive
 from cadenza.assets.shading import row, unit
-from cadenza.assets.texture import Texture, derive
+from cadenza.assets.texture import Texture
 
 NAMES = ["albedo.r", "albedo.g", "albedo.b", "height", "roughness", "metallic"]
 

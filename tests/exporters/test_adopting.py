@@ -115,7 +115,7 @@ def test_a_graph_in_float16_is_refused_in_words(tmp_path):
     ("changes", "field", "named"),
     [
         ([("factor = 1", "factor = 8")], "adopt.latent.factor", "8 pixels a cell, and the maps of 4 cells have 4"),
-        ([("minimum = 32", "minimum = 6"), ("multiple = 8", "multiple = 2")], "adopt.latent.minimum", "7 pixels"),
+        ([("minimum = 32", "minimum = 4"), ("multiple = 8", "multiple = 2")], "adopt.latent.minimum", "6 pixels"),
         ([('"ve"\nsigma_max = 80.0', '"flow"'), ("[80.0]", "[1.0]")], "adopt.preconditioning.kind", "'flow'"),
         ([('"consistency"', '"edm"'), ('"ve"\nsigma_max = 80.0', '"flow"'), ("[80.0]", "[1.0]")],
          "adopt.preconditioning.kind", "'edm' reads time as the noise ratio"),

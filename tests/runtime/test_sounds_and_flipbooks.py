@@ -23,9 +23,10 @@ from kinds import HOP, LONGEST, RATE, SHEET, write
 from cadenza.assets import manifest as manifest_format
 from cadenza.assets.flipbook import Flipbook, cut, derive_sheet, laid
 from cadenza.assets.manifest import Samples, Sheet
+from cadenza.assets.maps import derive
 from cadenza.assets.refusal import Corrupt, Refusal
 from cadenza.assets.sound import Sound
-from cadenza.assets.texture import MAPS, derive
+from cadenza.assets.texture import MAPS
 from cadenza.bridge import aio, connect
 from cadenza.bridge.payload import pack
 from cadenza.runtime.runtime import Runtime
