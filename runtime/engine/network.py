@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ class Network:
 
     def batch_for(self, size: tuple[int, ...]) -> int:
         """How many samples of (height, width) cells one call takes; a guided job is two."""
-        return max(1, CELLS_PER_CALL // int(np.prod(size)))
+        return max(1, CELLS_PER_CALL // prod(size))
 
     def conditions(self, parsed: Array) -> Array:
         """(2, K), with and without the prompt, from what the two prompts parsed to; free text goes through its encoder, and

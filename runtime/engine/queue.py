@@ -55,10 +55,10 @@ class Queue:
         one would pay for it. A job whose rows are done is alone in its tick, in which it is decoded: so nobody waits for
         several decoders.
         """
+        if len(self._line) < 2:
+            return [job for _, _, job in self._line]
         if now >= self._aged + AGED_EVERY:
             self._age(now)
-        if not self._line:
-            return []
         (level, *_), _, first = self._line[0]
         if first.finished:
             return [first]
