@@ -56,7 +56,7 @@ def parse(text: str, vocabulary: Words, field: str = "prompt") -> tuple[NDArray[
 
 
 def _is_number(token: str) -> bool:
-    return token[0].isdigit()
+    return token[0].isdecimal()  # what \d matches; "²" is a digit and no decimal
 
 
 def _strength(

@@ -41,7 +41,7 @@ class File:
 
 
 def read(data: bytes) -> File:
-    """The file's notes; a key that is struck again is let go before, one that is never let go sounds for a sixteenth."""
+    """The file's notes; a key that is struck again is let go before, one that is never let go is left out."""
     file = mido.MidiFile(file=io.BytesIO(data), clip=True)
     grid = file.ticks_per_beat / 4
     tracks: dict[int, list[Played]] = defaultdict(list)
@@ -76,11 +76,12 @@ def read(data: bytes) -> File:
     if any(denominator != 4 for _, denominator in signatures):
         beats = 0
     ordered = {channel: tuple(sorted(notes, key=lambda n: (n.start, n.pitch))) for channel, notes in tracks.items()}
-    return File(60e6 / _longest(sorted(tempos), end), beats, ordered, programs, 1 - on_grid / max(1, count))
+    tempos.sort(key=lambda each: each[0])
+    return File(60e6 / _longest(tempos, end), beats, ordered, programs, 1 - on_grid / max(1, count))
 
 
 def _longest(tempos: list[tuple[int, int]], end: int) -> int:
-    """Microseconds a beat of the tempo that holds for most ticks."""
+    """Microseconds a beat of the tempo that holds for most ticks, of tempos (tick, microseconds) in order; of one tick the last counts."""
     held: dict[int, int] = defaultdict(int)
     for (tick, tempo), (after, _) in zip(tempos, [*tempos[1:], (end, 0)], strict=True):
         held[tempo] += max(0, after - tick)

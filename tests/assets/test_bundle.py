@@ -66,3 +66,4 @@ def test_prompts_combine_words_strengths_and_synonyms():
     assert ignored == ("xyzzy",)
     with pytest.raises(Refusal, match="strength"):
         parse("stone 1.5", vocabulary)
+    assert parse("stone ² ①", vocabulary)[1] == ("²", "①")

@@ -48,9 +48,10 @@ def song(tonic=2, bars=8):
     return notes
 
 
-def test_a_file_is_read_onto_the_grid():
-    file = read(midi([(0, 0, 1, 60, 100), (0, 1.26, 0.5, 62, 90)], bpm=93, beats=3, programs={0: 33}))
-    assert file.bpm == pytest.approx(93, abs=1e-3)
+@pytest.mark.parametrize("bpm", [93, 160])
+def test_a_file_is_read_onto_the_grid(bpm):
+    file = read(midi([(0, 0, 1, 60, 100), (0, 1.26, 0.5, 62, 90)], bpm=bpm, beats=3, programs={0: 33}))
+    assert file.bpm == pytest.approx(bpm, abs=1e-3)
     assert (file.beats, file.programs) == (3, {0: 33})
     assert file.tracks[0] == (Played(0, 4, 60, 100), Played(5, 2, 62, 90))
     assert file.off == 0
