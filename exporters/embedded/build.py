@@ -44,7 +44,7 @@ def main(
     if not fresh:
         stage("keep", "--restore", *where)
     for name, share, options in STAGES:
-        stage(name, "--minutes", f"{minutes * share:.1f}", *options, *where)
+        stage(name, "--minutes", str(minutes * share), *options, *where)
     stage("sharpness", *where)
     stage("keep", *where)
     stage("bundle", "--training", str(out), "--out", str(bundle))

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from .dataset import HELD_OUT, Dataset, generate
 from .train_autoencoder import augmented
+from .training import store
 from .vocabulary import MATERIALS, MODIFIERS, WORDS
 
 FEATURES = 128
@@ -129,7 +130,7 @@ def load_classifier(out: Path, epochs: int = 12) -> tuple[Classifier, Dataset]:
         model.load_state_dict(torch.load(path, weights_only=True))
     else:
         model = train(data, epochs)
-        torch.save(model.state_dict(), path)
+        store(model.state_dict(), path)
     return model.eval(), data
 
 

@@ -19,7 +19,7 @@ import typer
 from torch import Tensor, nn
 
 from .networks import Autoencoder, AutoencoderShape, Denoiser, DenoiserShape
-from .training import averaged
+from .training import averaged, store
 
 KEPT = Path(__file__).parent / "weights"
 
@@ -72,7 +72,7 @@ def restore(out: Path) -> None:
         if source.is_file() and not path.is_file():
             state = unpack(dict(np.load(source)))
             path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save({"images": 0, model: state, f"{model}.average": state}, path)
+            store({"images": 0, model: state, f"{model}.average": state}, path)
 
 
 def main(

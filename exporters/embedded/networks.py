@@ -344,9 +344,9 @@ class Denoiser(nn.Module):
 
 
 def renormalise(model: nn.Module) -> None:
-    """After each step of the optimiser."""
+    """After each step of the optimiser; what does not train stays as it is."""
     for module in model.modules():
-        if isinstance(module, MPConv):
+        if isinstance(module, MPConv) and module.weight.requires_grad:
             module.renormalise()
 
 

@@ -21,6 +21,7 @@ from .dataset import generate
 from .materials import CHANNELS
 from .networks import Autoencoder, AutoencoderShape, Decoder, Sharpen
 from .sampling import load_networks, sample_all, student_plan
+from .training import store
 
 STEPS = 4
 MOST = 10 ** (4 / 20)
@@ -71,7 +72,7 @@ def sharpened(out: Path, textures: int, count: int) -> measures.Array:
         model.decoder.sharpen.load_state_dict(decoder.sharpen.state_dict())
         model.decoder.leave.renormalise()
         state[copy] = model.state_dict()
-    torch.save(state, out / "autoencoder" / "state.pt")
+    store(state, out / "autoencoder" / "state.pt")
     return gains
 
 

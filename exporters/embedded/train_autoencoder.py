@@ -18,7 +18,7 @@ from . import losses
 from .dataset import Dataset, generate, with_freedoom
 from .last_layer import fit_last_layer
 from .networks import FACTOR, GRAIN, GRAIN_FACTOR, Autoencoder, AutoencoderShape
-from .training import Run, averaged
+from .training import Run, averaged, store
 
 LATENT_NOISE = 0.25
 """Added to latents in training: the decoder forgives what a few-step sampler leaves over, and latents near each other must
@@ -103,7 +103,7 @@ def finish(folder: Path, data: Dataset, count: int = 1024) -> None:
         model.load_state_dict(state[copy])
         fit_last_layer(model, [batch for batch, _ in zip(batches(data, 16, 1), range(8), strict=False)])
         state[copy] = model.state_dict()
-    torch.save(state, folder / "state.pt")
+    store(state, folder / "state.pt")
 
 
 def main(

@@ -29,6 +29,8 @@ def train(folder: Path, data: Dataset, minutes: float, rate: float = 0.003, batc
     model = Autoencoder(AutoencoderShape()).to(memory_format=torch.channels_last)
     model.encoder.requires_grad_(False)
     run = Run(folder, {"autoencoder": model}, minutes, rate, batch=batch)
+    encoder = run.averages["autoencoder"].encoder  # latents come from this one
+    model.encoder.load_state_dict(encoder.state_dict())
 
     @torch.compile
     def forward(maps: Tensor, complete: Tensor, noise: Tensor, grain: Tensor, filters: Tensor) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ...assets.refusal import OutOfRange
 from .networks import renormalise
 
 SAVE_SECONDS = 90.0
@@ -42,6 +43,8 @@ class Run:
     begun: int = field(init=False)
 
     def __post_init__(self) -> None:
+        if not self.minutes > 0:
+            raise OutOfRange("minutes", self.minutes, "a time budget above 0")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.averages = {name: copy.deepcopy(model).eval().requires_grad_(False) for name, model in self.models.items()}
         self._resume()
@@ -112,9 +115,7 @@ class Run:
         for name, model in self.models.items():
             state[name] = model.state_dict()
             state[f"{name}.average"] = self.averages[name].state_dict()
-        part = self.folder / "state.part"
-        torch.save(state, part)
-        part.replace(self.folder / "state.pt")
+        store(state, self.folder / "state.pt")
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(row) + "\n")
 
@@ -127,6 +128,13 @@ class Run:
                 if name in state:
                     model.load_state_dict(state[name])
                     self.averages[name].load_state_dict(state[f"{name}.average"])
+
+
+def store(state: Mapping[str, Any], path: Path) -> None:
+    """Writes a checkpoint; whoever is stopped meanwhile still has the one before."""
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    part.replace(path)
 
 
 def averaged(folder: Path, name: str, model: nn.Module) -> nn.Module:

@@ -26,8 +26,9 @@ from tqdm import tqdm
 
 from ...assets.bundle import load_bundle
 from ...assets.music.score import STREAMS
-from ...assets.refusal import Refusal
+from ...assets.refusal import OutOfRange, Refusal
 from ...runtime.bundles import EMBEDDED
+from ..embedded.training import store
 from . import freedoom
 from .dataset import STEPS, Pool, batch, composed, joined, of_freedoom
 from .network import Decoder, Shape
@@ -66,6 +67,8 @@ def held_out(model: Decoder, pool: Pool) -> dict[str, float]:
 
 
 def train(minutes: float, out: Path, pieces: int, fresh: bool = False) -> None:
+    if not minutes > 0:
+        raise OutOfRange("minutes", minutes, "a time budget above 0")
     folder = out / "music"
     folder.mkdir(parents=True, exist_ok=True)
     composer, songs, kept = pools(folder, pieces)
@@ -106,10 +109,10 @@ def train(minutes: float, out: Path, pieces: int, fresh: bool = False) -> None:
                 note = dict(zip(STREAMS, (total / turns).round(4).tolist(), strict=True))
                 bar.set_postfix(note)
                 speed = turns * BATCH * STEPS / (time.monotonic() - saved)
-                save(folder, model, average, {"pieces": done, "frames_s": round(speed), "train": note}, kept)
+                save(folder, average, {"pieces": done, "frames_s": round(speed), "train": note}, kept)
                 saved, turns = time.monotonic(), 0
                 total[:] = 0
-    save(folder, model, average, {"pieces": done, "end": True}, kept)
+    save(folder, average, {"pieces": done, "end": True}, kept)
 
 
 def pools(folder: Path, pieces: int) -> tuple[Pool, Pool, dict[str, Pool]]:
@@ -127,11 +130,9 @@ def follow(average: Decoder, model: Decoder, keep: float) -> None:
         mean.lerp_(now, 1 - keep)
 
 
-def save(folder: Path, model: Decoder, average: Decoder, row: dict[str, object], kept: dict[str, Pool]) -> None:
-    state = {"model": model.state_dict(), "average": average.state_dict(), "pieces": row["pieces"]}
-    part = folder / "state.part"
-    torch.save({**state, "shape": model.shape.to_dict()}, part)
-    part.replace(folder / "state.pt")
+def save(folder: Path, average: Decoder, row: dict[str, object], kept: dict[str, Pool]) -> None:
+    state = {"average": average.state_dict(), "pieces": row["pieces"], "shape": average.shape.to_dict()}
+    store(state, folder / "state.pt")
     with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
         log.write(
             json.dumps({**row, "held_out": {name: held_out(average, pool) for name, pool in kept.items()}}) + "\n"
@@ -145,7 +146,7 @@ def resume(folder: Path, model: Decoder) -> int:
         state = torch.load(path, weights_only=True)
         model.load_state_dict(state["average"])
         return int(state["pieces"])
-    model.load_state_dict(shipped(EMBEDDED / "music"), strict=False)
+    model.load_state_dict(shipped(EMBEDDED / "music"))
     return int(load_bundle(EMBEDDED / "music").manifest.provenance.get("pieces", 15_424))
 
 

@@ -27,7 +27,7 @@ def main(
     bundle: Annotated[Path, typer.Option(help="folder of the bundle")] = EMBEDDED / "sound",
 ) -> None:
     for name, share in SHARES.items():
-        stage(f"train_{name}", "--minutes", f"{minutes * share:.1f}", "--out", str(out))
+        stage(f"train_{name}", "--minutes", str(minutes * share), "--out", str(out))
     stage("bundle", "--training", str(out), "--out", str(bundle))
     stage("quality", "--bundle", str(bundle), "--out", str(out))
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from cadenza.assets.refusal import Refusal
 from cadenza.exporters.music import train
 from cadenza.exporters.music.export import examples, notice
 from cadenza.exporters.music.network import Decoder, Shape
@@ -22,6 +23,13 @@ def test_the_shipped_weights_are_read_back_from_the_bundle():
     graph = open_backend("onnxruntime")(EMBEDDED / "music" / "step.onnx", 1)
     found = graph.run({name: value.numpy() for name, value in inputs.items()})["logits"]
     assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("minutes", [0.0, -1.0])
+def test_a_budget_that_would_never_end_is_refused_before_anything_is_made(tmp_path, minutes):
+    with pytest.raises(Refusal, match="minutes"):
+        train.train(minutes, tmp_path, 20)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
