@@ -238,10 +238,7 @@ def _stinger(crossing: _Crossing, cut: int, position: int) -> Transition:
     bar = sample_of(4 * b.score.beats, b.score, b.rate)
     third = 4 if b.score.scale in ("major", "lydian", "mixolydian") else 3
     tonic = b.score.tonic
-    chord = [
-        Note(2, 0, 2 * b.score.beats, 48 + (tonic + step) % 12 + 12 * ((tonic + step) // 12), 112)
-        for step in (0, third, 7)
-    ]
+    chord = [Note(2, 0, 2 * b.score.beats, 48 + tonic + step, 112) for step in (0, third, 7)]
     notes = [
         Note(0, 0, 8, 49, 110),
         Note(0, 0, 4, 36, 118),

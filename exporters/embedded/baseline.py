@@ -32,14 +32,13 @@ from torch import Tensor, nn
 
 from .networks import (
     FACTOR,
-    GRAIN,
-    GRAIN_FACTOR,
     AutoencoderShape,
     Block,
     Decoder,
     Denoiser,
     DenoiserShape,
     MPConv,
+    draw_grain,
     fold,
 )
 from .sampling import student_times
@@ -120,8 +119,7 @@ def make(denoiser: nn.Module, decoder: nn.Module, dtype: torch.dtype, layout: An
     condition = torch.zeros(1, words, dtype=dtype)
     condition[0, 0] = 1
     x = torch.randn(1, channels, cells, cells).to(memory_format=layout)
-    side = cells * FACTOR // GRAIN_FACTOR
-    noise = torch.rand(1, GRAIN, side, side).to(memory_format=layout)
+    noise = draw_grain(1, cells * FACTOR, cells * FACTOR).to(memory_format=layout)
     times = [*student_times(steps), 0.0]
     for here, there in zip(times, times[1:], strict=False):
         raw = denoiser(x.to(dtype), torch.full((1,), here, dtype=dtype), condition)

@@ -7,9 +7,10 @@ Eight tenths of the held-out set teach it, one says from what probability on a m
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -134,18 +135,26 @@ def load_classifier(out: Path, epochs: int = 12) -> tuple[Classifier, Dataset]:
     return model.eval(), data
 
 
-def main(out: Annotated[Path, typer.Option(help="where sets and weights are kept")] = Path("training")) -> None:
-    model, data = load_classifier(out)
+def judged_itself(model: Classifier, data: Dataset) -> dict[str, Any]:
+    """How good the judge is, on data it did not learn from; by modifier where it is there, and where not."""
     _, _, test = parts(data)
-    truth = data.conditions[test]
-    seen = judge(model, data.maps[test])
-    split = len(MATERIALS)
-    print(f"materials right: {np.mean(seen.materials == truth[:, :split].argmax(1)):.3f} of {len(test)}")
-    there = truth[:, split:] > 0
-    heard = seen.modifiers
-    print(f"modifiers seen where they are: {heard[there].mean():.3f}, where they are not: {heard[~there].mean():.3f}")
-    for i, name in enumerate(MODIFIERS):
-        print(f"  {name:9} {heard[there[:, i], i].mean():.3f} {heard[~there[:, i], i].mean():.3f}")
+    truth, split = data.conditions[test], len(MATERIALS)
+    seen = judge(model, np.stack([data.maps[i] for i in test]))
+    there, heard = truth[:, split:] > 0, seen.modifiers
+    return {
+        "held_out": len(test),
+        "materials_right": round(float((seen.materials == truth[:, :split].argmax(1)).mean()), 3),
+        "modifiers_seen": round(float(heard[there].mean()), 3),
+        "modifiers_seen_unasked": round(float(heard[~there].mean()), 3),
+        "by_modifier": {
+            name: [round(float(heard[rows, i].mean()), 3) for rows in (there[:, i], ~there[:, i])]
+            for i, name in enumerate(MODIFIERS)
+        },
+    }
+
+
+def main(out: Annotated[Path, typer.Option(help="where sets and weights are kept")] = Path("training")) -> None:
+    print(json.dumps(judged_itself(*load_classifier(out)), indent=1))
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def tile(pixels: Pixels) -> Pixels | None:
 
 
 def seam(pixels: Pixels) -> float:
-    """The larger of both axes' mean step across the wrap over the median step inside: 1 where nothing shows."""
+    """The larger of both axes' mean step across the wrap over what four fifths of the steps inside stay below."""
     grey = pixels.astype(np.float64).mean(-1)
     ratios = []
     for axis in (0, 1):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .networks import GRAIN, GRAIN_FACTOR, LAST, Autoencoder, wrap
+from .networks import LAST, Autoencoder, draw_grain, wrap
 
 RIDGE = 1e-3
 METALLIC = 5
@@ -29,8 +29,7 @@ def fit_last_layer(model: Autoencoder, batches: list[tuple[Tensor, Tensor]], whi
     total, count = torch.zeros(4, dtype=torch.float64), 0
     for maps, complete in batches:
         maps = maps[complete]
-        grain = torch.randn(len(maps), GRAIN, *(n // GRAIN_FACTOR for n in maps.shape[2:]))
-        model.decoder(model.encoder(maps, torch.ones(len(maps))), grain)
+        model.decoder(model.encoder(maps, torch.ones(len(maps))), draw_grain(*maps[:, 0].shape))
         columns = F.unfold(wrap(features.pop(), 1), 3).transpose(1, 2).flatten(0, 1).double()
         columns = torch.cat([columns, torch.ones(len(columns), 1, dtype=torch.float64)], 1)
         wanted = F.pixel_unshuffle(maps[:, which : which + 1], 2).flatten(2).transpose(1, 2).flatten(0, 1).double()

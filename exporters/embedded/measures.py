@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 
 Array = NDArray[np.floating[Any]]
 PART = 256
@@ -113,17 +114,17 @@ def physical(maps: Array, groups: NDArray[np.int64], data: Array, labels: NDArra
 
 
 def nearest(maps: NDArray[Any], others: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """For each texture (N, 6, H, W) the highest correlation of colour over all shifts with any of `others` (M, 6, H, W), and which."""
+    """For each texture (N, 6, H, W) the highest correlation of colour, over all shifts and mirrored too, as trainings see them,
+    with any of `others` (M, 6, H, W), and which."""
 
-    def transformed(x: NDArray[Any]) -> NDArray[np.complex128]:
-        x = x[:, :3, ::2, ::2].astype(np.float64)
-        x = x - x.mean((2, 3), keepdims=True)
-        return np.fft.rfft2(x / (np.sqrt((x**2).sum((1, 2, 3), keepdims=True)) + 1e-9))
+    def transformed(x: NDArray[Any]) -> NDArray[np.complex64]:
+        x = x[:, :3] - x[:, :3].mean((2, 3), keepdims=True, dtype=np.float32)
+        return np.asarray(fft.rfft2(x / (np.sqrt((x**2).sum((1, 2, 3), keepdims=True)) + 1e-9)))
 
-    known = np.conj(transformed(others))
+    known = np.conj(transformed(np.concatenate([others, others[..., ::-1]])))
     best, which = [], []
-    for one in transformed(maps):
-        peaks = np.fft.irfft2((known * one).sum(1)).max((1, 2))
+    for one in maps:
+        peaks = fft.irfft2((known * transformed(one[None])).sum(1)).max((1, 2))
         best.append(float(peaks.max()))
-        which.append(int(peaks.argmax()))
+        which.append(int(peaks.argmax()) % len(others))
     return np.asarray(best), np.asarray(which)

@@ -199,6 +199,11 @@ GRAIN_FACTOR = 2
 """Pixels a cell of the decoder's noise."""
 
 
+def draw_grain(count: int, height: int, width: int) -> Tensor:
+    """Fresh noise for the decoder of maps of this size: even, of unit variance, as the runtime draws it."""
+    return (torch.rand(count, GRAIN, height // GRAIN_FACTOR, width // GRAIN_FACTOR) - 0.5) * 12**0.5
+
+
 LAST = 0.1
 """Of the last gain and bias. The optimiser's steps are the same for every parameter, and gains that small would jump about."""
 

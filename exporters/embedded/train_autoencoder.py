@@ -17,7 +17,7 @@ from torch import Tensor
 from . import losses
 from .dataset import Dataset, generate, with_freedoom
 from .last_layer import fit_last_layer
-from .networks import FACTOR, GRAIN, GRAIN_FACTOR, Autoencoder, AutoencoderShape
+from .networks import FACTOR, Autoencoder, AutoencoderShape, draw_grain
 from .training import Run, averaged, store
 
 LATENT_NOISE = 0.25
@@ -73,17 +73,14 @@ def train(folder: Path, data: Dataset, minutes: float, rate: float = 0.01, batch
         maps = maps.contiguous(memory_format=torch.channels_last)
         known = complete & (torch.rand(batch) > HIDDEN)
         noise = torch.randn(batch, model.shape.latent, *(n // FACTOR for n in maps.shape[2:]))
-        parts, error, latent = forward(maps, known, complete, noise, grain_for(maps), losses.draw_filters())
+        parts, error, latent = forward(
+            maps, known, complete, noise, draw_grain(batch, *maps.shape[2:]), losses.draw_filters()
+        )
         run.update("autoencoder", torch.stack(list(parts.values())).sum())
         decibel = (-10 * error.detach().log10()).tolist()
         figures = {name: float(part.detach()) for name, part in parts.items()}
         figures |= {"albedo_db": sum(decibel[:3]) / 3, "height_db": decibel[3]}
         note(figures | {"rough_db": decibel[4], "metal_db": decibel[5], "deviation": float(latent.detach().std())})
-
-
-def grain_for(maps: Tensor) -> Tensor:
-    """Fresh noise for the decoder of maps of this size: even, of unit variance, as the runtime draws it."""
-    return (torch.rand(len(maps), GRAIN, *(n // GRAIN_FACTOR for n in maps.shape[2:])) - 0.5) * 12**0.5
 
 
 @torch.no_grad()

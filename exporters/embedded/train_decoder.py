@@ -16,8 +16,8 @@ from torch import Tensor
 
 from . import losses
 from .dataset import Dataset, generate, with_freedoom
-from .networks import FACTOR, Autoencoder, AutoencoderShape
-from .train_autoencoder import LATENT_NOISE, REAL, batches, grain_for
+from .networks import FACTOR, Autoencoder, AutoencoderShape, draw_grain
+from .train_autoencoder import LATENT_NOISE, REAL, batches
 from .training import Run
 
 DETAIL, GRID = 2.0, 10.0
@@ -48,7 +48,7 @@ def train(folder: Path, data: Dataset, minutes: float, rate: float = 0.003, batc
     for note, (maps, complete) in zip(run.steps(), batches(data, batch, run.images), strict=False):
         maps = maps.contiguous(memory_format=torch.channels_last)
         noise = torch.randn(batch, model.shape.latent, *(n // FACTOR for n in maps.shape[2:]))
-        parts = forward(maps, complete, noise, grain_for(maps), losses.draw_filters())
+        parts = forward(maps, complete, noise, draw_grain(batch, *maps.shape[2:]), losses.draw_filters())
         run.update("autoencoder", torch.stack(list(parts.values())).sum())
         note({name: float(part.detach()) for name, part in parts.items()})
 

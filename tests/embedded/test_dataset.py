@@ -43,7 +43,7 @@ def test_a_set_is_made_once_and_its_beginning_serves_a_smaller_wish(tmp_path, mo
 
 
 def small_sample(seed):
-    return dataset.__dict__["make"]("sand", {}, seed, 16).astype(np.uint8), np.zeros(len(WORDS), np.float32)
+    return (dataset.__dict__["make"]("sand", {}, seed, 16) * 255).astype(np.uint8), np.zeros(len(WORDS), np.float32)
 
 
 def test_a_wall_is_composed_of_patches_in_their_places():

@@ -45,9 +45,10 @@ def soft_noise(rng, count):
     return noise + sum(np.roll(noise, 1, axis) + np.roll(noise, -1, axis) for axis in (2, 3))
 
 
-def test_the_nearest_texture_is_found_at_any_shift(rng):
+@pytest.mark.parametrize("turned", [1, -1])
+def test_the_nearest_texture_is_found_at_any_shift_and_mirrored(rng, turned):
     known = soft_noise(rng, 6)
-    copied = np.roll(known[[4, 1]], (10, 6), (2, 3)) * 0.5
+    copied = np.roll(known[[4, 1]], (10, 7), (2, 3))[..., ::turned] * 0.5
     alike, which = measures.nearest(np.concatenate([copied, soft_noise(rng, 2)]), known)
     assert which[:2].tolist() == [4, 1]
     assert alike[:2].min() > 0.99

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from cadenza.assets.refusal import Refusal
 from cadenza.exporters.embedded import critic, losses
 from cadenza.exporters.embedded.keep import pack, unpack
+from cadenza.exporters.embedded.last_layer import fit_last_layer
 from cadenza.exporters.embedded.networks import (
     GRAIN,
     Autoencoder,
@@ -19,6 +20,7 @@ from cadenza.exporters.embedded.networks import (
     Denoiser,
     DenoiserShape,
     Shuffled,
+    draw_grain,
     fold,
     renormalise,
     up,
@@ -131,6 +133,19 @@ def test_the_last_layer_gives_an_even_picture_no_pattern_of_pixels():
     assert after.max() < 1e-4
     norms = last.weight.flatten(1).norm(dim=1)
     torch.testing.assert_close(norms, norms.mean().expand_as(norms), rtol=1e-3, atol=0)
+
+
+@torch.no_grad()
+def test_a_fitted_last_layer_leaves_the_error_that_it_says():
+    torch.manual_seed(0)
+    model = Autoencoder(SMALL_AUTOENCODER).eval()
+    maps, complete = torch.rand(4, 6, 32, 32), torch.tensor([True, True, True, False])
+    maps[:, 5] = (maps[:, :3].mean(1) > 0.6).float()
+    said = fit_last_layer(model, [(maps, complete)] * 8)
+    made = model.decoder(model.encoder(maps[:3], torch.ones(3)), draw_grain(3, 32, 32))
+    left = (made - maps[:3])[:, 5].square().mean().sqrt()
+    assert said == pytest.approx(float(left), rel=0.05)
+    assert left < 1.02 * maps[:3, 5].std()
 
 
 @torch.no_grad()

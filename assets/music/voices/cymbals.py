@@ -15,7 +15,7 @@ from ..signal import Wave, decay, fade_in, fade_out, placed, size_for, top, whit
 class Metal:
     """low, high  Hz of where it shines; ring  seconds of its lower part, the highest falls three times as fast
     lines  how many tones stand out of the noise, 0 for none, and `noise` the level of the noise between
-    swell  seconds until it is loudest: 0.001 for a stroke; choked  seconds after which a hand stops it, or 0
+    swell  seconds until it is loudest: 0.001 for a stroke
     """
 
     low: float
