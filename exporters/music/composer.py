@@ -1,12 +1,8 @@
-"""A rule-based composer: the same seed and conditions, the same piece; its conditions are the labels of training.
-
-python -m cadenza.exporters.music.composer --seed 7 --style tense
-"""
+"""A rule-based composer: the same seed and conditions, the same piece; its conditions are the labels of training."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -31,7 +27,7 @@ from ...runtime.music.tokens import (
 from .harmony import changes, comp, weighted
 from .lines import arpeggiate, lead
 from .rhythm import bass, drum, fill_figure
-from .styles import STYLES, Style
+from .styles import STYLES
 
 BARS: dict[str, dict[int, float]] = {
     "loop": {8: 6, 4: 2, 16: 1, 2: 0.5, 12: 0.3, 6: 0.3},
@@ -182,11 +178,3 @@ def piece(seed: int) -> tuple[Conditions, Tokens]:
     rng = np.random.default_rng(seed)
     conditions = invent(rng)
     return conditions, compose(conditions, rng)
-
-
-def variant(conditions: Conditions, seed: int, **changed: float) -> Tokens:
-    """The piece of these conditions with some of them changed, by the same draws."""
-    return compose(replace(conditions, **changed), np.random.default_rng(seed))  # type: ignore[arg-type]
-
-
-__all__ = ["Style", "compose", "invent", "piece", "variant"]

@@ -5,7 +5,7 @@ A loop is rolled by whole bars, its places in bar and phrase with it: so the mod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,12 +26,10 @@ FRAMES = 128
 STEPS = FRAMES + max(DELAYS)
 SPINE = (CHORDS, LEAD)
 """What stays when intensity changes: the model is also taught to make these alone, deaf to intensity."""
-SPINE_DEAF = ("intensity",)
 PARTIAL = ("style", "section", "scale", "beats")
 """What double guidance's middle evaluation hears."""
 FEWEST = 3
 """Chords of a real piece, at least: a model that hears many pieces that stand still does so itself."""
-SIZES_ = torch.tensor(SIZES)
 
 
 @dataclass(frozen=True)
@@ -167,12 +165,11 @@ def delayed(tokens: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def _cut(pool: Pool, row: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Where a run begins and how long it is: a loop from any bar, once round at most; other pieces from their start."""
+    """Where a run begins and how long it is, in whole bars: a loop goes round once at most, other pieces not past their end."""
     frames, bar = int(pool.frames[row]), 4 * int(pool.beats[row])
     count = min(frames, FRAMES // bar * bar)
     if pool.loop[row]:
-        begin: Callable[[], int] = lambda: int(rng.integers(frames // bar)) * bar  # noqa: E731
-        return (0 if rng.random() < 0.3 else begin()), count
+        return (0 if rng.random() < 0.3 else int(rng.integers(frames // bar)) * bar), count
     return int(rng.integers((frames - count) // bar + 1)) * bar, count
 
 

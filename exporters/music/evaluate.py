@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,25 +21,10 @@ from ...runtime.bundles import EMBEDDED
 from ...runtime.engine.engine import Engine
 from ...runtime.engine.tokens.job import NOT_YET
 from ...runtime.engine.tokens.network import NEVER, ROWS_PER_CALL, TokenNetwork
-from ...runtime.music.conditions import STYLES as ALL_STYLES
 from ...runtime.music.conditions import Conditions, places, vector
 from ...runtime.music.opened import open_tokens, token_job
 from ...runtime.music.resolve import MusicResolved, resolve
-from ...runtime.music.tokens import (
-    ARPEGGIO,
-    BASS,
-    CHORDS,
-    DELAYS,
-    DRUM,
-    FIRST,
-    LEAD,
-    LOWEST,
-    SHAPES,
-    SIZES,
-    Tokens,
-    harmony,
-)
-from . import composer as composed
+from ...runtime.music.tokens import DELAYS, DRUM, FIRST, SIZES, Tokens
 
 STYLES = ("exploration", "tense", "combat", "town")
 
@@ -92,51 +76,6 @@ def seam(network: TokenNetwork, loops: int, bars: int) -> dict[str, float]:
         "first bar": surprise[0],
         "others": surprise[1:].mean(),
     }
-
-
-def variety(network: TokenNetwork | None, seeds: int, bars: int = 8, **dials: Any) -> dict[str, float]:
-    """Over so many pieces of each style: chords by piece, and the entropies of pitch classes (of at most 7 degrees, bits) and of
-    places in the bar where something is struck; without a network the same of the composer's pieces."""
-    wanted = [
-        {"styles": [style], "seed": seed, "bars": bars, "signature": "4/4", **dials}
-        for style in ALL_STYLES
-        for seed in range(seeds)
-    ]
-    if network is None:
-        drawn = (composed.piece(seed) for seed in range(5_000_000, 6_000_000))
-        alike = (tokens for c, tokens in drawn if (c.section, c.bars, c.beats) == ("loop", bars, 4))
-        said = list(islice(alike, len(wanted)))
-    else:
-        said = [tokens for _, tokens in made(network, wanted)]
-    degrees = [len({(word - FIRST) // len(SHAPES) for word in t[CHORDS].tolist() if word >= FIRST}) for t in said]
-    return {
-        "two chords at most": float(np.mean(np.array(degrees) <= 2)),
-        "chords": float(np.mean(degrees)),
-        "pitch class entropy": float(np.mean([_entropy(_degrees(t)) for t in said])),
-        "groove entropy": float(np.mean([_entropy(_places(t)) for t in said])),
-    }
-
-
-def _degrees(tokens: Tokens) -> NDArray[np.int64]:
-    """(7,): how often each degree of the scale begins in bass, arpeggio and lead."""
-    governing = (harmony(tokens) - FIRST) // len(SHAPES)
-    found = np.zeros(7, np.int64)
-    for stream in (BASS, ARPEGGIO, LEAD):
-        at = np.nonzero(tokens[stream] >= FIRST)[0]
-        steps = (tokens[stream, at] - FIRST) // 2 + LOWEST[stream] + (governing[at] if stream != LEAD else 0)
-        np.add.at(found, steps % 7, 1)
-    return found
-
-
-def _places(tokens: Tokens) -> NDArray[np.int64]:
-    """(16,): how many streams strike at each sixteenth of a bar of 4/4."""
-    struck = np.where(np.arange(len(tokens))[:, None] == DRUM, tokens > 0, tokens >= FIRST)
-    return np.asarray(struck.sum(0).reshape(-1, 16).sum(0))
-
-
-def _entropy(counts: NDArray[np.int64]) -> float:
-    share = counts[counts > 0] / max(1, counts.sum())
-    return float(-(share * np.log2(share)).sum())
 
 
 def nats(network: TokenNetwork, conditions: Conditions, tokens: Tokens, bars: Sequence[int]) -> NDArray[np.float64]:
@@ -191,7 +130,6 @@ def main(
     bars: Annotated[int, typer.Option(help="bars of a piece")] = 4,
 ) -> None:
     network = open_tokens(load_bundle(bundle), "auto", 1, default_folder() / "proofs")
-    print(json.dumps({"variety": variety(network, seeds), "of the composer": variety(None, 4 * seeds)}), flush=True)
     print(json.dumps({"intensity": hears_intensity(network, levels, seeds, bars)}), flush=True)
     print(json.dumps({"seam": {name: float(each) for name, each in seam(network, loops, 2 * bars).items()}}))
 
