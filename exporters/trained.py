@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ..assets.bundle import Bundle, add_files, write_bundle
+from ..assets.bundle import Bundle, add_files, load_bundle, write_bundle
 from ..assets.manifest import Manifest, Words, grain_shape, input_shapes
 from ..assets.refusal import Refusal
+from .folders import replacing
 from .graph import trace
 from .loop import wrap_step
 from .report import report_files
@@ -32,7 +33,7 @@ def export_bundle(
     sides: tuple[int, int],
     axes: Mapping[int, str],
 ) -> Bundle:
-    """Exports, verifies and seals a bundle; one that fails its own check is refused and gets no manifest.
+    """Exports, verifies and seals a bundle, in place of one that is there; one that fails its own check leaves that as it was.
 
     manifest  with GRAPHS, without files
     denoiser  raw (B, C, h, w) from latent (B, C, h, w), time (B,), condition (B, K) and what the manifest says that "step"
@@ -63,16 +64,17 @@ def export_bundle(
         "decode": _parity("decode", decoder, decode, decoded),
     }
     stage("write")
-    with GraphFiles(folder) as graphs:
-        graphs.add("step", step)
-        graphs.add("loop", wrap_step(step))
-        graphs.add("decode", decode)
-    texts = {name: text.encode() for name, text in notices.items()}
-    bundle = write_bundle(folder, manifest, texts, graphs.names)
-    stage("verify")
-    bundle = add_files(bundle, report_files(check_bundle(bundle, {"torch": parity})))
+    with replacing(folder) as part:
+        with GraphFiles(part) as graphs:
+            graphs.add("step", step)
+            graphs.add("loop", wrap_step(step))
+            graphs.add("decode", decode)
+        texts = {name: text.encode() for name, text in notices.items()}
+        bundle = write_bundle(part, manifest, texts, graphs.names)
+        stage("verify")
+        add_files(bundle, report_files(check_bundle(bundle, {"torch": parity})))
     stages.close()
-    return bundle
+    return load_bundle(folder)
 
 
 def _examples(manifest: Manifest, sides: tuple[int, int], words: int) -> dict[str, Tensor]:

@@ -17,11 +17,12 @@ import torch
 import typer
 from torch import Tensor
 
-from ...assets.bundle import Bundle, seal
+from ...assets.bundle import Bundle, load_bundle, seal
 from ...assets.music.manifest import Cache, MusicManifest, Recommended
 from ...assets.refusal import Refusal
 from ...runtime.bundles import EMBEDDED
 from ...runtime.music.tokens import DELAYS, SIZES
+from ..folders import replacing
 from ..graph import trace
 from ..weights import GraphFiles, rounded
 from .network import Decoder
@@ -36,15 +37,18 @@ RECOMMENDED = Recommended(temperature=0.95, top_k=24, guidance=2.0)
 
 
 def export(model: Decoder, folder: Path, pieces: int) -> Bundle:
-    """Writes and seals the bundle; one whose graph differs from torch is refused and gets no manifest. `pieces`: heard in training."""
+    """Writes and seals the bundle, in place of one that is there; one whose graph differs from torch is refused. `pieces`: heard in
+    training."""
     inputs = examples(model)
     step = trace(model, inputs, OUTPUTS, {name: {0: "batch"} for name in inputs})
     report = parity(model, step, inputs)
-    with GraphFiles(folder) as graphs:
-        graphs.add("step", step)
-    (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    (folder / NOTICE).write_text(notice(), encoding="utf-8")
-    return seal(folder, manifest(model, pieces), [*graphs.names, REPORT, NOTICE])  # type: ignore[arg-type]
+    with replacing(folder) as part:
+        with GraphFiles(part) as graphs:
+            graphs.add("step", step)
+        (part / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        (part / NOTICE).write_text(notice(), encoding="utf-8")
+        seal(part, manifest(model, pieces), [*graphs.names, REPORT, NOTICE])  # type: ignore[arg-type]
+    return load_bundle(folder)
 
 
 def notice() -> str:

@@ -1,6 +1,8 @@
 """The exporter's core on small networks: same bytes twice, sizes and batches free, torch's numbers, a check that can fail."""
 
+import copy
 import json
+import shutil
 import subprocess
 import sys
 
@@ -15,6 +17,7 @@ from onnx import numpy_helper
 from cadenza.assets.bundle import load_bundle, write_bundle
 from cadenza.assets.manifest import Channel, Flow, Grain, Latent, Recommended, Words
 from cadenza.assets.refusal import Refusal
+from cadenza.exporters import trained
 from cadenza.exporters.embedded.networks import (
     GRAIN,
     GRAIN_FACTOR,
@@ -72,6 +75,22 @@ def test_exporting_twice_gives_identical_bytes(bundle, networks, tmp_path):
     again = export(tmp_path, networks)
     assert again.manifest.files == bundle.manifest.files
     assert again.digest == bundle.digest
+
+
+def test_an_export_that_fails_its_check_leaves_the_bundle_that_was_there(bundle, networks, tmp_path, monkeypatch):
+    folder = shutil.copytree(bundle.folder, tmp_path / "texture")
+    other = copy.deepcopy(networks[0])
+    with torch.no_grad():
+        other.leave.weight.mul_(1.5)
+
+    def fails(bundle, more):
+        raise Refusal("diverged", "step", "differs", "report it")
+
+    monkeypatch.setattr(trained, "check_bundle", fails)
+    with pytest.raises(Refusal, match="differs"):
+        export(folder, (other, networks[1]))
+    assert load_bundle(folder).digest == bundle.digest
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_the_runtime_serves_an_exported_bundle(bundle, tmp_path, monkeypatch):
