@@ -67,8 +67,11 @@ class MPConv(nn.Module):
         if self.kernel == 0:
             return F.linear(x, weight, self.bias)
         if self.kernel > 1:
-            x = wrap(x, self.kernel // 2 * self.dilation)
+            x = self.wrap(x, self.kernel // 2 * self.dilation)
         return F.conv2d(x, weight, self.bias, dilation=self.dilation)
+
+    def wrap(self, x: Tensor, by: int) -> Tensor:
+        return wrap(x, by)
 
     def normal(self) -> Tensor:
         dims = tuple(range(1, self.weight.ndim))
@@ -355,10 +358,10 @@ def renormalise(model: nn.Module) -> None:
             module.renormalise()
 
 
-def fold(model: nn.Module) -> nn.Module:
+def fold(model: nn.Module, denoiser: type[nn.Module] = Denoiser) -> nn.Module:
     """The model with its weights as they act, in place; for export. Parameters keep their names in the graph."""
     gains = {id(m.modulate): m.strength for m in model.modules() if isinstance(m, Block)}
-    gains |= {id(m.leave): m.gain for m in model.modules() if isinstance(m, Denoiser)}
+    gains |= {id(m.leave): m.gain for m in model.modules() if isinstance(m, denoiser)}
     for module in model.modules():
         if isinstance(module, MPConv) and not module.folded:
             module.fold(gains.get(id(module), 1.0))

@@ -37,9 +37,10 @@ def clean_estimate(model: Denoiser, x: Tensor, time: Tensor, condition: Tensor) 
     return estimate
 
 
-def draw_times(count: int, on_grid: float) -> Tensor:
-    grid = torch.randint(1, GRID + 1, (count,)) / GRID
-    return torch.where(torch.rand(count) < on_grid, grid, torch.rand(count).clamp(min=0.02))
+def draw_times(count: int, on_grid: float, grid: int) -> Tensor:
+    """Times (count,), a share of them k / grid."""
+    even = torch.randint(1, grid + 1, (count,)) / grid
+    return torch.where(torch.rand(count) < on_grid, even, torch.rand(count).clamp(min=0.02))
 
 
 class Distillation:
@@ -76,7 +77,7 @@ def train(folder: Path, teacher: Denoiser, data: Latents, minutes: float, batch:
     distillation = Distillation(student, run.averages["denoiser"], teacher, data.latents[0].size)
     for note, (clean, condition) in zip(run.steps(), data.batches(batch, run.images), strict=False):
         condition = condition * (torch.rand(batch, 1) >= UNCONDITIONAL / 2)
-        loss = distillation.consistency(clean, draw_times(batch, 0.3), torch.randn_like(clean), condition)
+        loss = distillation.consistency(clean, draw_times(batch, 0.3, GRID), torch.randn_like(clean), condition)
         run.update("denoiser", loss)
         note({"loss": float(loss.detach())})
 

@@ -24,11 +24,6 @@ from .vocabulary import LOOPS, SHOTS, WORDS
 LATENT = 112
 
 
-def wrapped(x: Tensor, by: int) -> Tensor:
-    """The ring of (B, C, 1, L) cut open, with `by` cells of the other side at each end."""
-    return torch.cat([x[..., -by:], x, x[..., :by]], 3)
-
-
 class Conv(MPConv):
     """A circular convolution along the ring, of weights of unit norm an output; with `constant` it has a bias."""
 
@@ -37,15 +32,9 @@ class Conv(MPConv):
         self.kernel = kernel
         self.weight = nn.Parameter(torch.randn(outputs, inputs + constant, 1, kernel))
 
-    def forward(self, x: Tensor, gain: Tensor | float = 1.0) -> Tensor:
-        weight = self.weight
-        if not self.folded:
-            weight = (self.normal() * gain).to(x.dtype)
-            if self.constant:
-                x = torch.cat([x, torch.ones_like(x[:, :1])], 1)
-        if self.kernel > 1:
-            x = wrapped(x, self.kernel // 2 * self.dilation)
-        return F.conv2d(x, weight, self.bias, dilation=(1, self.dilation))
+    def wrap(self, x: Tensor, by: int) -> Tensor:
+        """The ring of (B, C, 1, L) cut open, with `by` cells of the other side at each end."""
+        return torch.cat([x[..., -by:], x, x[..., :by]], 3)
 
 
 class Block(embedded.Block):
@@ -239,10 +228,4 @@ def doubled(x: Tensor) -> Tensor:
 
 
 def fold(model: nn.Module) -> nn.Module:
-    """The model with its weights as they act, in place; for export. Parameters keep their names in the graph."""
-    gains = {id(m.modulate): m.strength for m in model.modules() if isinstance(m, Block)}
-    gains |= {id(m.leave): m.gain for m in model.modules() if isinstance(m, Denoiser)}
-    for module in model.modules():
-        if isinstance(module, MPConv) and not module.folded:
-            module.fold(gains.get(id(module), 1.0))
-    return model.eval()
+    return embedded.fold(model, Denoiser)

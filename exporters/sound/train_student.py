@@ -17,6 +17,7 @@ import torch
 import typer
 from torch import Tensor, nn
 
+from ..embedded.train_student import draw_times
 from ..embedded.train_teacher import UNCONDITIONAL, noised
 from ..embedded.training import Run, averaged
 from .dataset import Example, batches
@@ -29,11 +30,6 @@ STRIDE = 1 / 16
 """How far along the teacher's path the student's target lies, in time."""
 GRID = 8
 """The student is used at times k / GRID; a share of the training looks at just these."""
-
-
-def draw_times(count: int, on_grid: float = 0.4) -> Tensor:
-    grid = torch.randint(1, GRID + 1, (count,)) / GRID
-    return torch.where(torch.rand(count) < on_grid, grid, torch.rand(count).clamp(min=0.02))
 
 
 def clean_estimate(model: nn.Module, x: Tensor, time: Tensor, condition: Tensor, held: Tensor) -> Tensor:
@@ -67,7 +63,7 @@ def train(folder: Path, teacher: Denoiser, data: list[Example], minutes: float, 
     target = run.averages["denoiser"]
     for note, (clean, condition) in zip(run.steps(), batches(data, CELLS, run.images), strict=False):
         condition = condition * (torch.rand(len(clean), 1) >= UNCONDITIONAL / 2)
-        loss = consistency(student, target, teacher, clean, condition, draw_times(len(clean)))
+        loss = consistency(student, target, teacher, clean, condition, draw_times(len(clean), 0.4, GRID))
         run.update("denoiser", loss)
         note({"loss": float(loss.detach())})
 
