@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..signal import Wave, fade_in, hertz, levelled, size_for, top, white
+from ..signal import Frequencies, Response, Wave, fade_in, hertz, levelled, shaped, size_for, top, white
 from .base import Voice
 
 
@@ -49,7 +49,8 @@ def plucked(string: String, release: float = 0.12, rings: bool = False) -> Voice
 def _pluck(string: String, pitch: int, layer: int, frames: int, rate: int) -> Wave:
     frequency = hertz(pitch)
     period = rate / frequency
-    size = size_for(frames + int(period))
+    more = frames + rate // 20  # the colour looks ahead
+    size = size_for(more + int(period))
     outside = 10 ** (4 / size)  # what overlaps is 80 dB down
     grid = np.arange(size // 2 + 1) * (2 * math.pi / size)
     ring = string.ring * min(2.0, (220 / frequency) ** 0.5)
@@ -57,21 +58,33 @@ def _pluck(string: String, pitch: int, layer: int, frames: int, rate: int) -> Wa
     loop = np.exp(-6.9 / (ring * frequency) * (1 + (at / string.damp) ** 2))
     delay = _delayed(period, outside, size)
     comb = 1 - _delayed(string.pick * period, outside, size)
-    tone = string.tone * (0.4, 0.65, 1.0)[layer]
-    colour = 1 / (1 + (at / tone) ** 4) * _below_top(size, rate) * (at > 20)
-    for centre, width, gain in string.body:
-        colour = colour * (1 + gain / (1 + ((at - centre) / width) ** 2))
-    transfer = comb * colour / (1 - delay * loop)
+    transfer = comb / (1 - delay * loop)
     weights = np.exp(np.arange(size) * -math.log(outside))
     burst = max(2, int(period))
     middle, *sides = (white(0x57A1 + 3 * pitch + k, burst).astype(np.float64) for k in range(3))
-    out = np.empty((2, frames), np.float32)
+    out = np.empty((2, more), np.float32)
     for side in (0, 1):
         strike = middle + string.width * sides[side]
         strike -= strike.mean()
         spectrum = np.fft.rfft(strike * weights[:burst], size)
-        out[side] = (np.fft.irfft(spectrum * transfer, size)[:frames]) / weights[:frames]
+        out[side] = (np.fft.irfft(spectrum * transfer, size)[:more]) / weights[:more]
+    out = shaped(out, rate, _colour(string, layer, rate))[:, :frames]
     return levelled(fade_in(out, int(0.001 * rate)), rate)
+
+
+@lru_cache(maxsize=32)
+def _colour(string: String, layer: int, rate: int) -> Response:
+    """The pluck and the body. Without shift of phase, so what rings before a sound lies at the transform's end, where on the
+    string's circle it would be raised by 80 dB."""
+
+    def gain(at: Frequencies) -> NDArray[np.float64]:
+        tone = string.tone * (0.4, 0.65, 1.0)[layer]
+        total = 1 / (1 + (at / tone) ** 4) / (1 + (at / (0.95 * top(rate))) ** 24) * (at > 20)
+        for centre, width, height in string.body:
+            total = total * (1 + height / (1 + ((at - centre) / width) ** 2))
+        return np.asarray(total)
+
+    return gain
 
 
 def _delayed(samples: float, outside: float, size: int) -> NDArray[np.complex128]:
@@ -81,9 +94,3 @@ def _delayed(samples: float, outside: float, size: int) -> NDArray[np.complex128
     fine = np.exp(turn * np.arange(512))
     coarse = np.exp(turn * 512 * np.arange(size // 1024 + 1)) * outside**-samples
     return np.asarray(np.multiply.outer(coarse, fine).ravel()[: size // 2 + 1])
-
-
-@lru_cache(maxsize=4)
-def _below_top(size: int, rate: int) -> NDArray[np.float64]:
-    at = np.arange(size // 2 + 1) * (rate / size)
-    return np.asarray(1 / (1 + (at / (0.95 * top(rate))) ** 24))
