@@ -2,6 +2,7 @@
 
     python -m cadenza.exporters.embedded.build                     # about four hours on two cores
     python -m cadenza.exporters.embedded.build --minutes 30        # a rough one
+    python -m cadenza.exporters.embedded.build --begin 5           # after a stop in the fifth training
 
 Each training goes on from its last checkpoint in `--out`, and from the weights in the repository where there is none.
 """
@@ -39,16 +40,18 @@ def main(
     out: Annotated[Path, typer.Option(help="where sets and checkpoints are kept")] = Path("training"),
     bundle: Annotated[Path, typer.Option(help="folder of the bundle")] = EMBEDDED / "texture",
     fresh: Annotated[bool, typer.Option(help="start from random weights, not from the repository's")] = False,
+    begin: Annotated[int, typer.Option(min=1, max=len(STAGES), help="number of the training to begin with")] = 1,
 ) -> None:
     where = ["--out", str(out)]
     if not fresh:
         stage("keep", "--restore", *where)
-    for name, share, options in STAGES:
+    for number, (name, share, options) in enumerate(STAGES[begin - 1 :], begin):
+        print(f"training {number} of {len(STAGES)}", flush=True)
         stage(name, "--minutes", str(minutes * share), *options, *where)
     stage("sharpness", *where)
     stage("keep", *where)
     stage("bundle", "--training", str(out), "--out", str(bundle))
-    stage("quality", "--training", str(out), "--bundle", str(bundle), "--write")
+    stage("quality", "--training", str(out), "--bundle", str(bundle), "--out", str(out), "--write")
 
 
 def stage(module: str, *arguments: str) -> None:

@@ -45,7 +45,9 @@ class Autoencoder:
         return Decoder(outward, centre).eval().requires_grad_(False)
 
     def save(self, folder: Path) -> None:
-        np.savez(folder / FILE, inward=self.inward, outward=self.outward, centre=self.centre, louder=self.louder)
+        part = folder / f"part.{FILE}"
+        np.savez(part, inward=self.inward, outward=self.outward, centre=self.centre, louder=self.louder)
+        part.replace(folder / FILE)
 
 
 def load(folder: Path) -> Autoencoder:

@@ -6,7 +6,7 @@ likeness  distance of a made sound to the nearest held-out one, over that of hel
 variety   distance of made sounds to each other, over that of held-out ones
 named     share of sounds that an independent classifier names as asked
 seam      largest step, and change of slope, across the wrap over the 99th percentile inside: ambiences only
-attack    milliseconds to the loudest: one-shots only
+attack    milliseconds from a tenth of the loudest to six tenths: one-shots only
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def main(
     bundle: Annotated[Path, typer.Option(help="the bundle that is judged")] = EMBEDDED / "sound",
     out: Annotated[Path, typer.Option(help="where the figures and sheets go")] = Path("training/sound"),
     steps: Annotated[list[int], typer.Option(help="numbers of steps")] = [8, 4],  # noqa: B006
-    count: Annotated[int, typer.Option(help="sounds a class")] = 6,
+    count: Annotated[int, typer.Option(min=2, help="sounds a class")] = 6,
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cadenza.assets.refusal import Refusal
-from cadenza.exporters.embedded import train_decoder
+from cadenza.exporters.embedded import build, train_decoder
 from cadenza.exporters.embedded.dataset import Dataset
 from cadenza.exporters.embedded.networks import Autoencoder, AutoencoderShape, MPConv
 from cadenza.exporters.embedded.training import Run, averaged, store
@@ -50,6 +50,18 @@ def test_who_is_stopped_while_writing_has_the_checkpoint_before(tmp_path, monkey
     with pytest.raises(KeyboardInterrupt):
         store({"images": 2}, tmp_path / "state.pt")
     assert torch.load(tmp_path / "state.pt", weights_only=True) == {"images": 1}
+
+
+@pytest.mark.parametrize("begin", [1, 11])
+def test_a_short_build_gives_every_training_some_time_and_writes_where_it_is_told(tmp_path, monkeypatch, begin):
+    calls = []
+    monkeypatch.setattr(build, "stage", lambda *arguments: calls.append(arguments))
+    build.main(1.0, tmp_path / "out", tmp_path / "bundle", begin=begin)
+    minutes = [float(call[call.index("--minutes") + 1]) for call in calls if "--minutes" in call]
+    assert len(minutes) == len(build.STAGES) - begin + 1
+    assert min(minutes) > 0
+    assert sum(share for _, share, _ in build.STAGES) == pytest.approx(1)
+    assert all(str(tmp_path / "out") in call for call in calls)
 
 
 def test_a_training_of_the_decoder_leaves_the_encoder_that_latents_came_from(tmp_path, monkeypatch):
