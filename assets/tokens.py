@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from .manifest import Text
 from .refusal import Refusal
 
-HIGHEST_EXACT = 1 << 24
-"""Token numbers travel as float32, like every array of a graph; up to here they are exact."""
-
 
 def parse(text: str, conditioning: Text, folder: Path) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """(tokens of all tokenizers one after another, float32 (T,); the text that no longer fits into the longest)."""
+    """(tokens of all tokenizers one after another, float32 (T,); the text that no longer fits into the longest).
+
+    Token numbers travel as float32, like every array of a graph; up to 2^24 they are exact.
+    """
     tokens: list[int] = []
     left: list[str] = []
     for tokenizer in conditioning.tokenizers:

@@ -106,9 +106,6 @@ def engine(draw: Draw, samples: int, dials: Dials) -> Wave:
     return made + (0.35 + 0.15 * dials.density) * casing
 
 
-SCALE = np.array([0, 2, 3, 5, 7, 8, 10])
-
-
 def drone(draw: Draw, samples: int, dials: Dials) -> Wave:
     """A root, its fifth and octave, beating slowly, under dark air."""
     root = 440 * 2 ** ((draw.integers(-36, -22)) / 12) * dials.pitch

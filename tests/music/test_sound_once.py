@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from riff import chunks
 from sound_scores import score
-from test_files import chunks
 
 from cadenza.assets.music.adaptive import KINDS, transition
 from cadenza.assets.music.files import encode, facts, save
