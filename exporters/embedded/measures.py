@@ -79,7 +79,7 @@ def spectrum(maps: Array) -> Array:
 
 
 def baked_light(maps: Array) -> float:
-    """The largest correlation, over four directions, of albedo luminance with the slope of the height towards the light."""
+    """The largest correlation, over four directions of one light for all textures, of albedo luminance with the height's slope towards it."""
     luminance, height = maps[:, :3].mean(1), maps[:, 3]
     dx, dy = (np.roll(height, -1, axis) - np.roll(height, 1, axis) for axis in (2, 1))
     grey = luminance - luminance.mean((1, 2), keepdims=True)

@@ -63,6 +63,18 @@ def test_edges_agree_where_colour_follows_height(rng):
     assert abs(measures.edges_agree(apart)) < 0.2
 
 
+@pytest.mark.parametrize(("down", "across"), [(0, 1), (1, 0), (1, 1), (1, -1)])
+def test_light_that_lies_in_the_colours_is_seen_from_every_side(rng, down, across):
+    fair = soft_noise(rng, 6)
+    lit, height = fair.copy(), fair[:, 3]
+    slope = down * (np.roll(height, -1, 1) - np.roll(height, 1, 1)) + across * (
+        np.roll(height, -1, 2) - np.roll(height, 1, 2)
+    )
+    lit[:, :3] = 0.5 + 0.1 * slope[:, None]
+    assert measures.baked_light(lit) > 0.99
+    assert measures.baked_light(fair) < 0.1
+
+
 def test_a_metal_that_is_none_is_not_physical(rng):
     data = soft_noise(rng, 8)
     groups = np.repeat([0, 1], 4)
