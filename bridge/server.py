@@ -8,13 +8,13 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import zmq
 
 from ..assets.refusal import Refusal
+from ..runtime.worker import Worker
 from .desk import Desk
 from .messages import Limits
 from .protocol import LIMITS, MAX_FRAME_BYTES
@@ -135,8 +135,8 @@ class _Loop:
         self.inner, self.outer = socket.socketpair()
         self.inner.setblocking(False)
         self.outer.setblocking(False)
-        self.admitters = ThreadPoolExecutor(ADMITTERS, "cadenza-admit")
-        self.encoders = ThreadPoolExecutor(1, "cadenza-encode")
+        self.admitters = Worker("cadenza-admit", ADMITTERS)
+        self.encoders = Worker("cadenza-encode")
         admit, encode = partial(self.elsewhere, self.admitters), partial(self.elsewhere, self.encoders)
         self.desk = Desk(runtime, self.hand_over, admit, encode, limits, f"cadenza {__version__}")
 
@@ -146,9 +146,9 @@ class _Loop:
     def __exit__(self, *_: object) -> None:
         for session in list(self.desk.sessions.values()):
             self.desk.drop(session)
-        self.admitters.shutdown(cancel_futures=True)
+        self.admitters.close(drop=True)
         self._run_events()  # cancels what was accepted for clients that have just been let go
-        self.encoders.shutdown(wait=False, cancel_futures=True)
+        self.encoders.close(drop=True, wait=False)
         self.inner.close()
         self.outer.close()
 
@@ -157,7 +157,7 @@ class _Loop:
         with contextlib.suppress(OSError):  # full: the loop is awake already; closed: it is gone
             self.outer.send(b"!")
 
-    def elsewhere(self, pool: ThreadPoolExecutor, make: Callable[[], Any], done: Callable[[Any], None]) -> None:
+    def elsewhere(self, pool: Worker, make: Callable[[], Any], done: Callable[[Any], None]) -> None:
         def run() -> None:
             made: Any
             try:
@@ -166,7 +166,7 @@ class _Loop:
                 made = error
             self.hand_over(lambda: done(made))
 
-        pool.submit(run)
+        pool.do(run)
 
     def end(self) -> None:
         self.running = False

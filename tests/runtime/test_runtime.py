@@ -190,3 +190,38 @@ def test_a_game_that_ends_without_closing_ends_as_it_meant_to(backend):
         [sys.executable, "-c", LEAVING, backend, "its own words"], capture_output=True, encoding="utf-8", check=False
     )
     assert (done.returncode, done.stderr.strip()) == (1, "its own words"), "a model torn down while it ran aborts all"
+
+
+STAYING = """
+import sys, threading
+import cadenza
+from cadenza.bridge.server import serve
+
+def stay():
+    threading.main_thread().join()
+    with cadenza.connect("inproc", backend=sys.argv[1]) as game:
+        for seed in range(6):
+            game.texture("mossy stone", seed=seed, size=64)
+        game.music("combat", bars=1)
+        addresses, ready, stop = [], threading.Event(), threading.Event()
+        serving = dict(ready=lambda address: (addresses.append(address), ready.set()), stop=stop)
+        server = threading.Thread(target=serve, args=(game.runtime, "tcp://127.0.0.1:*"), kwargs=serving)
+        server.start()
+        ready.wait(5)
+        with cadenza.connect(addresses[0]) as remote:
+            remote.submit({"prompt": "brick", "size": 64, "guidance": 2.0}, encoding="png").result(20)
+        stop.set()
+        server.join()
+    print("all was made")
+
+threading.Thread(target=stay).start()
+"""
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_thread_that_goes_on_when_the_main_one_has_ended_is_served(backend):
+    pytest.importorskip(backend)
+    done = subprocess.run(
+        [sys.executable, "-c", STAYING, backend], capture_output=True, encoding="utf-8", check=False, timeout=60
+    )
+    assert (done.stdout.strip(), done.stderr) == ("all was made", "")

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,8 @@ class OpenVinoGraph:
             self._calls[shapes] += 1
             if self._calls[shapes] == FIXED_AFTER:
                 kept = {name: array.copy() for name, array in inputs.items()}
-                self._fixed[shapes] = _compiling.submit(self._fix, kept)
+                with suppress(RuntimeError):  # the main thread has ended, and the program is about to
+                    self._fixed[shapes] = _compiling.submit(self._fix, kept)
         return outputs
 
     def settle(self) -> None:
