@@ -13,7 +13,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, cast
@@ -197,13 +197,13 @@ class Runtime:
     def _join(self, work: Work, resolved: AnyResolved) -> None:
         flight = self._flights.get(work.recipe.canonical)
         if flight is None:
-            flight = Flight(resolved, self.networks[resolved.bundle.digest], [work])
+            flight = Flight(resolved, self.networks[resolved.bundle.digest])
             self._flights[work.recipe.canonical] = flight
             begin = self._take_off
         else:
-            flight.works.append(work)
             self._counts["joined"] += 1
             begin = self._hurry
+        flight.join(work)
         self._unfinished += 1
         self._backlog.file(flight)
         self._commands.put(partial(begin, flight))  # last: the engine's thread wakes, and can go on when this one waits
@@ -350,7 +350,7 @@ class Runtime:
         for work in self._land(flight, "failed"):
             work.end("failed", error=refusal)
 
-    def _land(self, flight: Flight, how: str) -> list[Work]:
+    def _land(self, flight: Flight, how: str) -> Iterable[Work]:
         """Takes the flight out of the air; from here on an identical request is a new flight."""
         with self._lock:
             self._flights.pop(flight.resolved.recipe.canonical, None)
@@ -365,7 +365,7 @@ class Runtime:
             flight = self._flights.get(work.recipe.canonical)
             if flight is None or work not in flight.works:
                 return
-            flight.works.remove(work)
+            flight.leave(work)
             self._unfinished -= 1
             self._counts["cancelled"] += 1
             if flight.works:
