@@ -168,18 +168,16 @@ class Runtime:
         }
 
     def close(self) -> None:
-        """Cancels what is left and stops the engine's thread; calling it again does nothing."""
+        """Cancels what is left and stops the engine's thread; again it does nothing, or what is left of one that was interrupted."""
         with self._lock:
-            if not self._open:
-                return
             self._open = False
-        atexit.unregister(self.close)
         self._commands.put(self._cancel_all)
         self._thread.join()
         self._hall.shut()
         self._player.close(drop=True)
         self._drawer.close()
         self._writer.close()
+        atexit.unregister(self.close)
 
     def _in_time(
         self, candidates: Sequence[AnyResolved], backlog_ms: float, deadline_ms: float | None, late: str

@@ -72,7 +72,7 @@ class Work:
         """Calls `on_event`; what it raises is logged and ends nothing, as others share its thread."""
         try:
             self.on_event(self)
-        except Exception:
+        except BaseException:  # sys.exit too, which would end the engine's thread without a word
             logging.getLogger("cadenza").exception("on_event of request %s raised", self.id)
 
 

@@ -327,7 +327,7 @@ class LiveStream:
     def _tell(self, event: Event) -> None:
         try:
             self._on_event(event)
-        except Exception:
+        except BaseException:  # sys.exit too, which would end the players' thread without a word
             logging.getLogger("cadenza").exception("on_event of a stream raised")
 
 

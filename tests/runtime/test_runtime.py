@@ -138,6 +138,44 @@ def test_a_disk_that_is_full_and_a_caller_that_raises_end_nothing(bundle, tmp_pa
     assert "No space left" in caplog.text
 
 
+def test_a_caller_that_ends_its_thread_ends_nobody_elses(bundle, caplog):
+    with Runtime([bundle.folder], "null") as runtime:
+        leaving = runtime.submit({"prompt": "stone", "seed": 1}, on_event=lambda work: sys.exit("its own end"))
+        assert leaving.wait(20).digest
+        assert runtime.submit({"prompt": "stone", "seed": 2}).wait(20).digest
+    assert "its own end" in caplog.text
+
+
+def test_a_close_that_was_interrupted_is_gone_on_with(bundle, tmp_path):
+    class Slow(Store):
+        def put(self, record, maps):
+            begun.set()
+            gate.wait(20)
+            super().put(record, maps)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    begun, gate = threading.Event(), threading.Event()
+    runtime = Runtime([bundle.folder], "null", store=Slow(tmp_path))
+    made = [runtime.submit({"prompt": "stone", "seed": seed, "size": 64}) for seed in range(3)]
+    for work in made:
+        work.wait(20)
+    begun.wait(20)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime._thread, "join", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            runtime.close()
+    with pytest.raises(Refusal, match="closed"):
+        runtime.submit({"prompt": "stone"})
+    gate.set()
+    runtime.close()
+    runtime.close()
+    assert not runtime._thread.is_alive()
+    for work in made:
+        assert Store(tmp_path).record(work.result.id)
+
+
 def test_words_that_are_not_known_come_back(runtime):
     texture = runtime.submit({"prompt": "zorgly wet rock, moss 0.5", "seed": 1}).wait(20)
     assert texture.ignored == ("zorgly",)
