@@ -26,6 +26,7 @@ class Later(Generic[T]):
             self._made = self._make(*self._arguments)
         except BaseException as error:
             self._error = error
+        del self._make, self._arguments  # who asks may be part of them, and would be kept by what it holds
         self._under_way.release()
 
     def result(self) -> T:
