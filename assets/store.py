@@ -70,7 +70,7 @@ class Store:
         try:
             record: dict[str, Any] = json.loads(found[0].read_text(encoding="utf-8"))
             record["recipe"], record["digest"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise Corrupt(
                 "recipe", f"{found[0]} is no record ({error})", "delete it and make the asset again"
             ) from error
@@ -81,5 +81,9 @@ class Store:
         path = self.folder / f"{id}.npz"
         if not path.is_file():
             raise Refusal("unknown", "recipe", f"no maps of {id[:12]} are kept", "make it again")
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+                return dict(arrays)
+        except Exception as error:  # numpy stumbles over damaged files in many ways
+            sentence = f"{path} holds no maps, or is damaged ({error})"
+            raise Corrupt("recipe", sentence, "delete it and make the asset again") from error

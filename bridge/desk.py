@@ -287,7 +287,12 @@ class Desk:
                 return [encode(header), *payload]
 
             if encoding == "raw":
-                self._end(session, entry, make())
+                frames: Any
+                try:
+                    frames = make()
+                except Exception as error:  # everybody shares this thread: it ends for nobody's error
+                    frames = error
+                self._encoded(session, entry, frames)
             else:
                 self.encode(make, lambda made: self._encoded(session, entry, made))
         elif state == "cancelled":

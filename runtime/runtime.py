@@ -335,7 +335,7 @@ class Runtime:
         assert self.store is not None
         try:
             self.store.put(texture.record, dict(texture.maps()))
-        except OSError:
+        except Exception:  # want of memory, too
             self._counts["not_stored"] += 1
             logging.getLogger("cadenza").exception("a result was not stored")
         finally:

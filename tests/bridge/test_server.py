@@ -14,6 +14,7 @@ import zmq
 from fakes import FakeRuntime
 
 from cadenza.assets.refusal import Refusal
+from cadenza.assets.texture import Texture
 from cadenza.bridge import connect
 from cadenza.bridge import messages as m
 from cadenza.bridge.protocol import VERSION, decode_server, encode
@@ -147,6 +148,18 @@ def test_the_engines_own_bug_is_told_and_the_next_request_served(address):
         with pytest.raises(Refusal, match="ZeroDivisionError") as refused:
             game.submit({"prompt": "stone", "explode": True}).result(5)
         assert refused.value.code == "internal"
+        assert game.texture("stone", size=64).id
+
+
+def test_a_result_that_cannot_be_told_ends_its_request_and_not_the_server(address, monkeypatch):
+    def broken(texture, names=()):
+        raise MemoryError("no room for the maps")
+
+    with connect(address) as game:
+        with monkeypatch.context() as patch:
+            patch.setattr(Texture, "maps", broken)
+            with pytest.raises(Refusal, match="no room for the maps"):
+                game.submit({"prompt": "stone", "size": 64}).result(5)
         assert game.texture("stone", size=64).id
 
 
