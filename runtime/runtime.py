@@ -31,7 +31,7 @@ from .engine.live import job_for
 from .engine.tokens.job import TokenJob
 from .finish import finish
 from .flight import Backlog, Flight, candidates_of, cells, shape
-from .inputs import given
+from .inputs import given, read_by
 from .kinds import AnyResolved
 from .music.live import Hall, LiveStream
 from .music.piece import Piece
@@ -239,24 +239,22 @@ class Runtime:
         try:
             plan, latent = resolved.plan, shape(resolved)
             draw = flight.draws(resolved, self._drawer)
-            condition = flight.network.conditions(resolved.condition)
-            more = given(resolved, flight.network, source)
             flight.job = job_for(
                 plan,
                 network=flight.network,
                 shape=latent,
-                begin=lambda: start(plan, draw.initial(), more["image"], draw),
-                condition=condition,
+                begin=partial(_begin, flight, resolved, draw, source),
+                condition=resolved.condition,
                 draw=draw,
                 prepare=draw.prepare,
-                **more,
+                given=dict.fromkeys(read_by(resolved)),
                 priority=flight.priority,
                 deadline=flight.deadline,
                 on_row=on_row,
                 on_done=on_done,
                 on_error=partial(self._failed, flight),
             )
-        except Exception as error:  # of the text encoder's backend, or for want of memory
+        except Exception as error:  # for want of memory
             self._failed(flight, None, error)
             return
         if flight.works:  # else cancelled before it began
@@ -385,6 +383,15 @@ class Runtime:
     def _describe(self, digest: str) -> dict[str, Any]:
         bundle, network = self.bundles[digest], self.networks[digest]
         return {**kinds.describe(bundle), "made_by": network.made_by, "batch": network.strategy}
+
+
+def _begin(flight: Flight, resolved: Resolved, draw: StepDraws, source: Latent | None) -> list[Latent]:
+    """Has texts and pictures encoded when the job of a recipe is chosen: those of who waits would hold up who is urgent."""
+    job, network = cast(Job, flight.job), flight.network
+    job.condition = network.conditions(resolved.condition)
+    more = given(resolved, network, source)
+    job.image, job.mask, job.given = more["image"], more["mask"], more["given"]
+    return start(resolved.plan, draw.initial(), job.image, draw)
 
 
 def _quiet(job: Job) -> None:

@@ -174,6 +174,28 @@ def test_a_model_that_fails_ends_the_jobs_of_its_call_and_no_others(world):
     assert not world.engine.jobs
 
 
+@pytest.mark.parametrize("fault", ["begin", "inputs", "advance"])
+def test_a_job_that_fails_by_itself_ends_alone_and_its_neighbours_have_their_bits(world, fault):
+    plain = [world.job(i, steps=3, shape=SMALL) for i in range(3)]
+    world.run()
+    alone = [job.latent for job in plain]
+    world.calls.clear(), world.ended.clear()
+
+    def failing(*_):
+        raise ZeroDivisionError("its own")
+
+    jobs = [world.job(i, steps=3, shape=SMALL) for i in range(3)]
+    setattr(jobs[1], fault, failing)
+    world.run()
+    assert world.failed == [jobs[1]]
+    assert [job for _, job in world.ended] == [jobs[0], jobs[2]]
+    assert world.engine.account.failed == 1
+    for job, latent in zip(jobs, alone, strict=True):
+        assert job is jobs[1] or np.array_equal(job.latent, latent)
+        assert job is jobs[1] or [j for _, j in world.calls].count(job) == 3
+    assert not world.engine.jobs
+
+
 def test_guided_rows_are_evaluated_twice_and_others_once(world):
     world.job("plain", steps=4)
     world.job("guided", steps=4, guidance=3.0)

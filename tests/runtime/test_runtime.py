@@ -176,6 +176,24 @@ def test_a_close_that_was_interrupted_is_gone_on_with(bundle, tmp_path):
         assert Store(tmp_path).record(work.result.id)
 
 
+def test_texts_of_those_who_wait_are_not_encoded_before_an_urgent_one_is_done(bundle):
+    gate, encoded = threading.Event(), []
+    with Runtime([bundle.folder], "null") as runtime:
+        network = runtime.networks[bundle.digest]
+        conditions = network.conditions
+        network.conditions = lambda parsed: encoded.append(parsed) or conditions(parsed)
+        runtime.submit({"prompt": "sand"}, on_event=lambda work: gate.wait(5))
+        waiting = [runtime.submit({"prompt": "sand", "seed": seed, "size": 256}) for seed in range(1, 30)]
+        urgent = runtime.submit({"prompt": "brick"}, priority=5, on_event=lambda work: told.append(len(encoded)))
+        told = []
+        gate.set()
+        urgent.wait(20)
+        assert told[-1] <= 2  # the one that was running, and its own
+        for work in waiting:
+            work.wait(20)
+        assert len(encoded) == 31
+
+
 def test_words_that_are_not_known_come_back(runtime):
     texture = runtime.submit({"prompt": "zorgly wet rock, moss 0.5", "seed": 1}).wait(20)
     assert texture.ignored == ("zorgly",)
