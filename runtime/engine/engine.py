@@ -70,18 +70,23 @@ class Engine:
             return True
         try:
             self._run(batch)
+        except Faults as faults:
+            batch = self._without(batch, faults.of)
         except Exception as error:  # whatever a backend raises ends these jobs, not the engine
-            failed = error.of if isinstance(error, Faults) else dict.fromkeys(batch, error)
-            batch = [job for job in batch if job not in failed]
-            for job, own in failed.items():
-                self.jobs.remove(job)
-                self.account.failed += 1
-                job.on_error(job, own)
+            batch = self._without(batch, dict.fromkeys(batch, error))
         for job in batch:
             if job.finished and len(self.jobs) > 1:  # one alone goes next, and before its equals that come later
                 self.jobs.place(job, self.clock())
             job.on_row(job)
         return True
+
+    def _without(self, batch: list[Any], failed: dict[Any, Exception]) -> list[Any]:
+        """Ends those that failed, and gives the others."""
+        for job, error in failed.items():
+            self.jobs.remove(job)
+            self.account.failed += 1
+            job.on_error(job, error)
+        return [job for job in batch if job not in failed]
 
     def _run(self, batch: list[Any]) -> None:
         step = TokenJob.run if isinstance(batch[0], TokenJob) else run_rows
@@ -98,7 +103,7 @@ def run_rows(batch: list[Job], clock: Callable[[], float]) -> tuple[int, float]:
         try:
             inputs.append(job.inputs()[None])
         except Exception as error:  # of what it begins with: the others go without it
-            faults[job] = error
+            faults[job] = error.with_traceback(None)  # which knows this dict
     if faults:
         batch = [job for job in batch if job not in faults]
         if not batch:
@@ -123,7 +128,7 @@ def run_rows(batch: list[Job], clock: Callable[[], float]) -> tuple[int, float]:
         try:
             job.advance(raw[at], unconditional.get(at))
         except Exception as error:
-            faults[job] = error
+            faults[job] = error.with_traceback(None)
         job.model_seconds += seconds / len(batch)
     if faults:
         raise Faults(faults)

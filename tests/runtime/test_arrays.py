@@ -103,7 +103,7 @@ def test_a_damaged_file_on_the_shelf_is_refused_by_its_path(tmp_path, data):
 
 def test_an_array_that_finds_no_room_on_the_disk_is_kept_in_memory(tmp_path, caplog):
     taken = tmp_path / "a file, where a folder should be"
-    taken.write_text("")
+    taken.write_bytes(b"")
     shelf = Shelf(taken)
     assert np.array_equal(shelf.get(shelf.keep(PICTURE)), PICTURE)
     assert "an array is not stored" in caplog.text

@@ -1,6 +1,8 @@
 """The scheduler's promises, on models that only take time: a clock of the tests' own, CALL seconds a model call."""
 
+import gc
 import random
+import weakref
 
 import numpy as np
 import pytest
@@ -194,6 +196,25 @@ def test_a_job_that_fails_by_itself_ends_alone_and_its_neighbours_have_their_bit
         assert job is jobs[1] or np.array_equal(job.latent, latent)
         assert job is jobs[1] or [j for _, j in world.calls].count(job) == 3
     assert not world.engine.jobs
+
+
+@pytest.mark.parametrize("fault", ["begin", "advance", "network"])
+def test_a_job_that_failed_is_given_back_at_once(world, fault):
+    def failing(*_):
+        raise ZeroDivisionError("its own")
+
+    job = world.job("failing", shape=SMALL)
+    setattr(*((world.network, "evaluate") if fault == "network" else (job, fault)), failing)
+    gc.disable()
+    try:
+        world.run()
+        assert world.failed == [job]
+        world.failed.clear(), world.calls.clear()
+        alive = weakref.ref(job)
+        del job
+        assert alive() is None
+    finally:
+        gc.enable()
 
 
 def test_guided_rows_are_evaluated_twice_and_others_once(world):
