@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import queue
 import signal
 import socket
@@ -59,6 +61,7 @@ def serve(
     keys   CURVE (public, secret) of this server, Z85 bytes
     """
     check_bind(bind, insecure_public or keys is not None)
+    _check_free(bind)
     context = zmq.Context()
     router = context.socket(zmq.ROUTER)
     try:
@@ -67,7 +70,7 @@ def serve(
         try:
             router.bind(bind)
         except zmq.ZMQError as error:
-            raise Refusal("address", "bind", f"{bind} cannot be bound: {error.strerror}", "choose another") from error
+            raise _unbound(bind, error.strerror) from error
         address = router.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
         with _Loop(runtime, router, limits, stop) as loop, _signals(loop.end, loop.outer):
             if ready is not None:
@@ -76,6 +79,23 @@ def serve(
     finally:
         router.close(linger=0)
         context.destroy(linger=0)
+
+
+def _check_free(bind: str) -> None:
+    """Refuses a path that somebody serves on: libzmq would take it away from them without a word."""
+    path = bind.removeprefix("ipc://")
+    if path == bind or not hasattr(socket, "AF_UNIX"):
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:  # nobody is there, or has been left behind
+            return
+    raise _unbound(bind, os.strerror(errno.EADDRINUSE))
+
+
+def _unbound(bind: str, why: str) -> Refusal:
+    return Refusal("address", "bind", f"{bind} cannot be bound: {why}", "choose another")
 
 
 def check_bind(bind: str, allowed: bool) -> None:

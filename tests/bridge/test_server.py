@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -361,6 +362,20 @@ def test_only_this_machine_unless_allowed(runtime):
 def test_an_address_in_use_is_one_sentence(address, runtime):
     with pytest.raises(Refusal, match="cannot be bound"):
         serve(runtime, address)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no sockets of files")
+def test_a_path_in_use_is_one_sentence_and_one_that_was_left_behind_is_taken(runtime, serving, tmp_path):
+    bind = f"ipc://{tmp_path}/s"
+    with serving(runtime, bind) as address, connect(address) as game:
+        with pytest.raises(Refusal, match="in use") as refused:
+            serve(runtime, bind)
+        assert refused.value.field == "bind"
+        assert game.texture("stone", size=64).id
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(f"{tmp_path}/left")
+    with serving(runtime, f"ipc://{tmp_path}/left") as address, connect(address) as game:
+        assert game.texture("stone", size=64).id
 
 
 def test_keys_protect_a_server(runtime, serving):
