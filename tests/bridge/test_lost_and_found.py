@@ -118,6 +118,26 @@ def test_a_result_waits_for_credit_for_as_long_as_its_client_is_there_and_does_n
         table.desk.expire()
 
 
+def test_room_for_arrays_is_looked_for_among_those_that_brought_some_and_a_client_that_goes_leaves_it():
+    array = np.zeros((8, 8, 3), np.uint8)
+    parts, frames = pack_arrays({digest_of(array): array})
+    table = Table(FakeRuntime(hold=True), m.Limits(arrays_bytes=array.nbytes))
+    table.greet()
+    for number in range(20):
+        table.say(submit(f"plain-{number}"))
+    shown = m.Submit(request="shown", recipe={"prompt": "stone", "image": digest_of(array)}, payload=parts)
+    table.say(shown, payload=frames)
+    assert kinds(table.hear()) == ["Accepted"] * 21
+    assert [entry.submit.request for entry in table.desk.bringing] == ["shown"]
+    table.greet("another-client", b"second")
+    table.say(shown, b"second", frames)
+    assert [told.code for told in table.hear(b"second")] == ["busy"]
+    table.say(m.Bye())
+    table.runtime.works.clear()
+    table.say(shown, b"second", frames)
+    assert kinds(table.hear(b"second")) == ["Accepted"]
+
+
 def test_a_request_that_the_server_does_not_know_has_ended_and_the_end_of_one_that_has_is_no_news(talk):
     lost, done = talk.submit({"prompt": "stone"}), talk.submit({"prompt": "moss"})
     heard(talk, m.Cancelled(request=done.message.request))
