@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, cast
+from weakref import WeakSet
 
 from ..assets.refusal import Refusal
 from ..assets.sound import Sound
@@ -91,6 +92,7 @@ class Runtime:
         self._open = True
         self._thread = threading.Thread(target=self._loop, name="cadenza-engine", daemon=True)
         self._thread.start()
+        _running.add(self)
         atexit.register(self.close)  # who does not close may end while a model runs, and the process would abort
 
     def __enter__(self) -> Self:
@@ -383,6 +385,18 @@ class Runtime:
     def _describe(self, digest: str) -> dict[str, Any]:
         bundle, network = self.bundles[digest], self.networks[digest]
         return {**kinds.describe(bundle), "made_by": network.made_by, "batch": network.strategy}
+
+
+def _forked() -> None:
+    """In a child process, which has none of its parent's threads: who asks there is refused, and does not wait for ever."""
+    for runtime in list(_running):
+        runtime._open, runtime._lock = False, threading.RLock()  # a thread that is not here may have held it
+        runtime._hall.leave()
+
+
+_running: WeakSet[Runtime] = WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def _begin(flight: Flight, resolved: Resolved, draw: StepDraws, source: Latent | None) -> list[Latent]:

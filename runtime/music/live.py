@@ -362,6 +362,10 @@ class Hall:
         with self._lock:
             self._open.discard(stream)
 
+    def leave(self) -> None:
+        """In a child process: takes no more, and knows none of its parent's streams."""
+        self._closed, self._open, self._lock = True, set(), threading.Lock()
+
     def shut(self) -> None:
         """Takes no more and ends all of them; the engine's thread has ended already, the players' does with the last."""
         with self._lock:

@@ -1,5 +1,6 @@
 """The runtime on a small real bundle: same bits in any company, joining, cancelling, deadlines, refusals."""
 
+import os
 import random
 import subprocess
 import sys
@@ -281,3 +282,32 @@ def test_a_thread_that_goes_on_when_the_main_one_has_ended_is_served(backend):
         [sys.executable, "-c", STAYING, backend], capture_output=True, encoding="utf-8", check=False, timeout=60
     )
     assert (done.stdout.strip(), done.stderr) == ("all was made", "")
+
+
+FORKING = """
+import os, sys
+from cadenza.assets.refusal import Refusal
+from cadenza.runtime.bundles import EMBEDDED
+from cadenza.runtime.runtime import Runtime
+
+runtime = Runtime([EMBEDDED / "texture"], "null")
+before = runtime.submit({"prompt": "stone", "size": 64}).wait(20)
+with runtime._lock:
+    child = os.fork()
+if child == 0:
+    try:
+        runtime.submit({"prompt": "stone", "size": 64})
+    except Refusal as refusal:
+        print("child:", refusal.code, flush=True)
+    sys.exit(7)
+print("exit", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+assert runtime.submit({"prompt": "stone", "size": 64}).wait(20).digest == before.digest
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_of_a_process_with_a_runtime_is_refused_and_ends():
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKING], capture_output=True, encoding="utf-8", check=False, timeout=30
+    )
+    assert (done.stdout.split("\n"), done.stderr) == (["child: closed", "exit 7", ""], "")
