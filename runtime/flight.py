@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from ..assets.manifest import grain_shape
 from ..assets.refusal import Refusal
 from .draws import StepDraws, grain
-from .engine.job import Job, table_of
+from .engine.job import Job, Latent, start, table_of
 from .engine.tokens.job import TokenJob
+from .inputs import given
 from .kinds import AnyResolved, fewer_steps
 from .music.resolve import TokensResolved
 from .resolve import Resolved
@@ -72,6 +73,15 @@ class Flight:
         latent = shape(resolved)
         grained = grain_shape(resolved.bundle.manifest, *latent[1:]) if resolved is self.resolved else None
         return StepDraws(resolved.recipe, resolved.plan, latent, ahead, grained)
+
+    def begin(self, resolved: Resolved, draw: StepDraws, source: Latent | None) -> list[Latent]:
+        """The slots of its job, and what is encoded for it: when it is chosen, as texts and pictures of those that wait would
+        hold up who is urgent."""
+        job = cast(Job, self.job)
+        job.condition = self.network.conditions(resolved.condition)
+        more = given(resolved, self.network, source)
+        job.image, job.mask, job.given = more["image"], more["mask"], more["given"]
+        return start(resolved.plan, draw.initial(), job.image, draw)
 
 
 class Backlog:

@@ -27,12 +27,12 @@ from . import kinds
 from .bundles import load_bundles
 from .draws import StepDraws
 from .engine.engine import Engine
-from .engine.job import Job, Latent, start
+from .engine.job import Job, Latent
 from .engine.live import job_for
 from .engine.tokens.job import TokenJob
 from .finish import finish
 from .flight import Backlog, Flight, candidates_of, cells, shape
-from .inputs import given, read_by
+from .inputs import read_by
 from .kinds import AnyResolved
 from .music.live import Hall, LiveStream
 from .music.piece import Piece
@@ -154,7 +154,8 @@ class Runtime:
 
     def describe(self) -> dict[str, Any]:
         """What this runtime serves: a list of bundles with their dials and limits."""
-        return {"bundles": [self._describe(digest) for digest in self.bundles]}
+        told = ((kinds.describe(bundle), self.networks[digest]) for digest, bundle in self.bundles.items())
+        return {"bundles": [{**own, "made_by": network.made_by, "batch": network.strategy} for own, network in told]}
 
     def stats(self) -> dict[str, Any]:
         """Counts and times since the start; seconds."""
@@ -239,13 +240,12 @@ class Runtime:
 
     def _enter(self, flight: Flight, resolved: Resolved, source: Latent | None, on_row: OnRow, on_done: OnRow) -> None:
         try:
-            plan, latent = resolved.plan, shape(resolved)
             draw = flight.draws(resolved, self._drawer)
             flight.job = job_for(
-                plan,
+                resolved.plan,
                 network=flight.network,
-                shape=latent,
-                begin=partial(_begin, flight, resolved, draw, source),
+                shape=shape(resolved),
+                begin=partial(flight.begin, resolved, draw, source),
                 condition=resolved.condition,
                 draw=draw,
                 prepare=draw.prepare,
@@ -382,10 +382,6 @@ class Runtime:
             for work in list(flight.works):
                 self._cancel(work)
 
-    def _describe(self, digest: str) -> dict[str, Any]:
-        bundle, network = self.bundles[digest], self.networks[digest]
-        return {**kinds.describe(bundle), "made_by": network.made_by, "batch": network.strategy}
-
 
 def _forked() -> None:
     """In a child process, which has none of its parent's threads: who asks there is refused, and does not wait for ever."""
@@ -397,15 +393,6 @@ def _forked() -> None:
 _running: WeakSet[Runtime] = WeakSet()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
-
-
-def _begin(flight: Flight, resolved: Resolved, draw: StepDraws, source: Latent | None) -> list[Latent]:
-    """Has texts and pictures encoded when the job of a recipe is chosen: those of who waits would hold up who is urgent."""
-    job, network = cast(Job, flight.job), flight.network
-    job.condition = network.conditions(resolved.condition)
-    more = given(resolved, network, source)
-    job.image, job.mask, job.given = more["image"], more["mask"], more["given"]
-    return start(resolved.plan, draw.initial(), job.image, draw)
 
 
 def _quiet(job: Job) -> None:
