@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import queue
 import signal
@@ -215,7 +216,10 @@ class _Loop:
 
     def _run_events(self) -> None:
         while not self.events.empty():
-            self.events.get()()
+            try:
+                self.events.get()()
+            except Exception:  # everybody shares this thread: it ends for nobody's error
+                logging.getLogger("cadenza").exception("an event of the server's loop raised")
 
     def _take_in(self) -> None:
         for _ in range(TURN):

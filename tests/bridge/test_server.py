@@ -18,6 +18,7 @@ from cadenza.assets.refusal import Refusal
 from cadenza.assets.texture import Texture
 from cadenza.bridge import connect
 from cadenza.bridge import messages as m
+from cadenza.bridge.desk import Desk
 from cadenza.bridge.protocol import VERSION, decode_server, encode
 from cadenza.bridge.server import check_bind, serve
 
@@ -162,6 +163,20 @@ def test_a_result_that_cannot_be_told_ends_its_request_and_not_the_server(addres
             with pytest.raises(Refusal, match="no room for the maps"):
                 game.submit({"prompt": "stone", "size": 64}).result(5)
         assert game.texture("stone", size=64).id
+
+
+def test_an_event_that_raises_is_logged_and_the_server_goes_on(address, monkeypatch, caplog):
+    def broken(*_):
+        raise ZeroDivisionError("the desk's own bug")
+
+    with connect(address) as game:
+        with monkeypatch.context() as patch:
+            patch.setattr(Desk, "_event", broken)
+            ticket = game.submit({"prompt": "stone", "size": 64})
+            with pytest.raises(TimeoutError):
+                ticket.result(0.3)
+        assert game.texture("stone", size=64).id
+    assert "the desk's own bug" in caplog.text
 
 
 def test_a_client_that_never_reads_does_not_hold_up_others_and_gets_no_more_than_its_credit(address):
