@@ -63,7 +63,8 @@ class Store:
             raise Refusal(
                 "type", "recipe", f"{id!r} is no recipe id", "give 8 to 64 hexadecimal digits, a file, or JSON"
             )
-        found = sorted(self.folder.glob(f"{id}*.json"))
+        whole = self.folder / f"{id}.json"  # else all that is kept is looked at
+        found = [whole] if whole.is_file() else sorted(self.folder.glob(f"{id}*.json"))
         if len(found) != 1:
             what = "fits several records" if found else "is not in the store"
             raise Refusal("unknown", "recipe", f"{id[:12]} {what} of {self.folder}", "give the file that make wrote")

@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+from pathlib import Path
 
 import kinds as small
 import numpy as np
@@ -244,3 +245,11 @@ def test_maps_and_records_that_were_damaged_on_the_disk_are_refused_by_their_pat
         with pytest.raises(Refusal, match=str(path)) as refused:
             ask(id)
         assert refused.value.code == "corrupt"
+
+
+def test_a_record_of_a_whole_id_is_found_without_looking_at_all_that_is_kept(tmp_path, monkeypatch):
+    record = {"id": "c" * 64, "recipe": {}, "digest": "x"}
+    Store(tmp_path).put(record, None)
+    assert Store(tmp_path).record("c" * 8) == record
+    monkeypatch.setattr(Path, "glob", None)
+    assert Store(tmp_path).record("c" * 64) == record
