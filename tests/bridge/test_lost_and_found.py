@@ -12,11 +12,12 @@ from fakes import FakeRuntime
 from cadenza.assets.refusal import Refusal
 from cadenza.bridge import aio, connect
 from cadenza.bridge import messages as m
-from cadenza.bridge.conversation import PATIENCE_S, PING_S, Conversation
+from cadenza.bridge.conversation import PATIENCE_S, PING_S, Conversation, Pending
 from cadenza.bridge.inproc import InprocGame
 from cadenza.bridge.payload import pack_arrays
 from cadenza.bridge.protocol import LIMITS, VERSION, encode
 from cadenza.runtime.pictures import digest_of
+from cadenza.runtime.work import Work
 
 WELCOME = m.Welcome(version=VERSION, server="tests", limits=LIMITS, encodings=["raw"], bundles=[])
 TEXTURE_BYTES = 64 * 64 * 10
@@ -340,3 +341,21 @@ def test_what_was_silent_while_nothing_was_asked_ends_nothing(talk, clock):
     talk.tick()
     talk.check_alive()
     assert not pending.done
+
+
+@pytest.mark.parametrize("ask", [Pending.value, Work.wait])
+def test_who_asks_again_and_again_how_it_ended_is_told_the_same(ask):
+    """A refusal that is raised keeps the frames it went through."""
+    refusal, lengths = Refusal("diverged", "sampler", "the model's output is not finite", "take another"), []
+    if ask is Pending.value:
+        asked = Pending(None)
+        asked.end(refusal)
+    else:
+        asked = Work("w1", None, (), 1, 0, 0.0, lambda work: None)
+        asked.end("failed", error=refusal)
+    for _ in range(5):
+        with pytest.raises(Refusal) as raised:
+            ask(asked)
+        lengths.append(len(raised.traceback))
+        assert raised.value is refusal
+    assert len(set(lengths)) == 1
