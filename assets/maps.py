@@ -130,6 +130,8 @@ def occlusion_of(height: Field) -> Bytes:
 def _wrapped(field: Field, by: int) -> Field:
     """The field (H, W) with `by` places of its other end on each side, (H + 2 by, W + 2 by)."""
     high, wide = field.shape
+    if min(high, wide) < by:  # it comes more than once on a side
+        return field[np.ix_(np.arange(-by, high + by) % high, np.arange(-by, wide + by) % wide)]
     around = np.empty((high + 2 * by, wide + 2 * by), np.float32)
     inside = around[:, by:-by]
     inside[by:-by], inside[:by], inside[-by:] = field, field[-by:], field[:by]

@@ -63,14 +63,15 @@ class Store:
             raise Refusal(
                 "type", "recipe", f"{id!r} is no recipe id", "give 8 to 64 hexadecimal digits, a file, or JSON"
             )
-        found = sorted(self.folder.glob(f"{id}*.json"))
+        whole = self.folder / f"{id}.json"  # else all that is kept is looked at
+        found = [whole] if whole.is_file() else sorted(self.folder.glob(f"{id}*.json"))
         if len(found) != 1:
             what = "fits several records" if found else "is not in the store"
             raise Refusal("unknown", "recipe", f"{id[:12]} {what} of {self.folder}", "give the file that make wrote")
         try:
             record: dict[str, Any] = json.loads(found[0].read_text(encoding="utf-8"))
             record["recipe"], record["digest"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise Corrupt(
                 "recipe", f"{found[0]} is no record ({error})", "delete it and make the asset again"
             ) from error
@@ -81,5 +82,9 @@ class Store:
         path = self.folder / f"{id}.npz"
         if not path.is_file():
             raise Refusal("unknown", "recipe", f"no maps of {id[:12]} are kept", "make it again")
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+                return dict(arrays)
+        except Exception as error:  # numpy stumbles over damaged files in many ways
+            sentence = f"{path} holds no maps, or is damaged ({error})"
+            raise Corrupt("recipe", sentence, "delete it and make the asset again") from error

@@ -52,7 +52,7 @@ class Pending:
 
     def value(self) -> Any:
         if isinstance(self.outcome, Exception):
-            raise self.outcome
+            raise self.outcome.with_traceback(None)  # else it grows with every call
         return self.outcome
 
 

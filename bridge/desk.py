@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 from ..assets.refusal import Refusal
 from ..runtime import kinds
@@ -49,6 +50,7 @@ class Desk:
         self.streams = StreamDesk(self)
         self.sessions: dict[str, Session] = {}
         self.routes: dict[bytes, Session] = {}
+        self.bringing: WeakSet[Entry] = WeakSet()  # what came with arrays, as long as it is known
         self.begun = 0  # submits that the runtime took on
         self.strays: deque[tuple[bytes, Frames]] = deque(maxlen=256)  # answers to whoever has not said hello
 
@@ -165,6 +167,8 @@ class Desk:
             self.line_up(session, Arrival(request, lambda: answer, partial(self._say, session), quick=True))
             return
         entry = session.requests[request] = Entry(submit, payload)
+        if submit.payload:
+            self.bringing.add(entry)
         make, enter = partial(self._hand_in, session, entry), partial(self._enter, session, entry)
         self.line_up(session, Arrival(request, make, enter, quick(submit.recipe)))
 
@@ -176,7 +180,7 @@ class Desk:
             sentence = f"{self.limits.requests} requests of this client are unfinished or unacknowledged"
             raise Refusal("busy", "request", sentence, "wait for some of them or cancel them")
         if submit.payload:
-            check_room(submit, [e for s in self.sessions.values() for e in s.requests.values()], self.limits)
+            check_room(submit, self.bringing, self.limits)
         check_encoding(submit.encoding, self.encodings)
         kind = kind_of(submit.recipe, self.kinds)
         kinds.check_parts(kind, submit.maps)
@@ -287,7 +291,12 @@ class Desk:
                 return [encode(header), *payload]
 
             if encoding == "raw":
-                self._end(session, entry, make())
+                frames: Any
+                try:
+                    frames = make()
+                except Exception as error:  # everybody shares this thread: it ends for nobody's error
+                    frames = error
+                self._encoded(session, entry, frames)
             else:
                 self.encode(make, lambda made: self._encoded(session, entry, made))
         elif state == "cancelled":

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import logging
+import os
 import queue
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import zmq
 
 from ..assets.refusal import Refusal
+from ..runtime.worker import Worker
 from .desk import Desk
 from .messages import Limits
 from .protocol import LIMITS, MAX_FRAME_BYTES
@@ -59,6 +62,7 @@ def serve(
     keys   CURVE (public, secret) of this server, Z85 bytes
     """
     check_bind(bind, insecure_public or keys is not None)
+    _check_free(bind)
     context = zmq.Context()
     router = context.socket(zmq.ROUTER)
     try:
@@ -67,7 +71,7 @@ def serve(
         try:
             router.bind(bind)
         except zmq.ZMQError as error:
-            raise Refusal("address", "bind", f"{bind} cannot be bound: {error.strerror}", "choose another") from error
+            raise _unbound(bind, error.strerror) from error
         address = router.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
         with _Loop(runtime, router, limits, stop) as loop, _signals(loop.end, loop.outer):
             if ready is not None:
@@ -76,6 +80,23 @@ def serve(
     finally:
         router.close(linger=0)
         context.destroy(linger=0)
+
+
+def _check_free(bind: str) -> None:
+    """Refuses a path that somebody serves on: libzmq would take it away from them without a word."""
+    path = bind.removeprefix("ipc://")
+    if path == bind or not hasattr(socket, "AF_UNIX"):
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:  # nobody is there, or has been left behind
+            return
+    raise _unbound(bind, os.strerror(errno.EADDRINUSE))
+
+
+def _unbound(bind: str, why: str) -> Refusal:
+    return Refusal("address", "bind", f"{bind} cannot be bound: {why}", "choose another")
 
 
 def check_bind(bind: str, allowed: bool) -> None:
@@ -135,8 +156,8 @@ class _Loop:
         self.inner, self.outer = socket.socketpair()
         self.inner.setblocking(False)
         self.outer.setblocking(False)
-        self.admitters = ThreadPoolExecutor(ADMITTERS, "cadenza-admit")
-        self.encoders = ThreadPoolExecutor(1, "cadenza-encode")
+        self.admitters = Worker("cadenza-admit", ADMITTERS)
+        self.encoders = Worker("cadenza-encode")
         admit, encode = partial(self.elsewhere, self.admitters), partial(self.elsewhere, self.encoders)
         self.desk = Desk(runtime, self.hand_over, admit, encode, limits, f"cadenza {__version__}")
 
@@ -146,9 +167,9 @@ class _Loop:
     def __exit__(self, *_: object) -> None:
         for session in list(self.desk.sessions.values()):
             self.desk.drop(session)
-        self.admitters.shutdown(cancel_futures=True)
+        self.admitters.close(drop=True)
         self._run_events()  # cancels what was accepted for clients that have just been let go
-        self.encoders.shutdown(wait=False, cancel_futures=True)
+        self.encoders.close(drop=True, wait=False)
         self.inner.close()
         self.outer.close()
 
@@ -157,7 +178,7 @@ class _Loop:
         with contextlib.suppress(OSError):  # full: the loop is awake already; closed: it is gone
             self.outer.send(b"!")
 
-    def elsewhere(self, pool: ThreadPoolExecutor, make: Callable[[], Any], done: Callable[[Any], None]) -> None:
+    def elsewhere(self, pool: Worker, make: Callable[[], Any], done: Callable[[Any], None]) -> None:
         def run() -> None:
             made: Any
             try:
@@ -166,7 +187,7 @@ class _Loop:
                 made = error
             self.hand_over(lambda: done(made))
 
-        pool.submit(run)
+        pool.do(run)
 
     def end(self) -> None:
         self.running = False
@@ -195,7 +216,10 @@ class _Loop:
 
     def _run_events(self) -> None:
         while not self.events.empty():
-            self.events.get()()
+            try:
+                self.events.get()()
+            except Exception:  # everybody shares this thread: it ends for nobody's error
+                logging.getLogger("cadenza").exception("an event of the server's loop raised")
 
     def _take_in(self) -> None:
         for _ in range(TURN):

@@ -278,7 +278,7 @@ class MusicStream:
         pending = self._pending
         if not pending.bars:
             if pending.done and isinstance(pending.outcome, Exception):
-                raise pending.outcome
+                raise pending.outcome.with_traceback(None)
             return None
         bar = pending.bars.popleft()
         if not bar.last and not pending.done:

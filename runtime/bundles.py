@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from ..assets.refusal import Refusal
 from .engine.backends import Graph, chosen, open_backend
 from .engine.network import Network
 from .engine.proof import LENGTHS, SIZES, Sizes, prove, strictest
+from .worker import Worker
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "embedded"
 
@@ -52,9 +53,9 @@ def open_network(bundle: Bundle, backend: str, threads: int, cache: Path) -> Net
     load, path = open_backend(backend), partial(bundle.path, backend=chosen(backend)[0])
 
     def with_decoder(step: str, threads: int) -> tuple[Graph, Graph]:
-        with ThreadPoolExecutor(2, "cadenza-load") as both:  # loading one leaves a core free
-            first, second = both.map(load, map(path, (step, "decode")), (threads, threads))
-        return first, second
+        with closing(Worker("cadenza-load")) as beside:  # loading one leaves a core free
+            decode = beside.make(load, path("decode"), threads)
+            return load(path(step), threads), decode.result()
 
     step, decode = with_decoder("step", threads)
     steps = {name: step if name == "step" else load(path(name), threads) for name in bundle.steps.values()}

@@ -3,11 +3,12 @@ of them still need."""
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 from ..assets.manifest import grain_shape
 from ..assets.refusal import Refusal
 from .draws import StepDraws, grain
-from .engine.job import Job, table_of
+from .engine.job import Job, Latent, start, table_of
 from .engine.tokens.job import TokenJob
+from .inputs import given
 from .kinds import AnyResolved, fewer_steps
 from .music.resolve import TokensResolved
 from .resolve import Resolved
@@ -27,21 +29,36 @@ from .worker import Worker
 
 @dataclass(eq=False)
 class Flight:
-    """Identical requests in flight are made once. `works` is guarded by the runtime's lock."""
+    """Identical requests in flight are made once. Its works are guarded by the runtime's lock."""
 
     resolved: AnyResolved
     network: Any  # AnyNetwork; the job of each kind knows which
-    works: list[Work] = field(default_factory=list)
+    works: dict[Work, None] = field(default_factory=dict)  # in the order in which they came
     job: Job | TokenJob | None = None  # None until the engine's thread has taken it up
     filed: tuple[int, float] | None = None  # priority and milliseconds as the backlog has them
 
+    _priorities: list[int] = field(default_factory=list)  # of its works, sorted: thousands may join, and leave
+    _deadlines: list[float] = field(default_factory=list)
+
+    def join(self, work: Work) -> None:
+        self.works[work] = None
+        insort(self._priorities, work.priority)
+        insort(self._deadlines, work.deadline)
+
+    def leave(self, work: Work) -> None:
+        del self.works[work]
+        del self._priorities[bisect_left(self._priorities, work.priority)]
+        del self._deadlines[bisect_left(self._deadlines, work.deadline)]
+
     @property
     def priority(self) -> int:
-        return max((work.priority for work in self.works), default=0)
+        """The highest of its works."""
+        return self._priorities[-1] if self._priorities else 0
 
     @property
     def deadline(self) -> float:
-        return min((work.deadline for work in self.works), default=float("inf"))
+        """The earliest of its works."""
+        return self._deadlines[0] if self._deadlines else float("inf")
 
     @property
     def expected_ms(self) -> float:
@@ -56,6 +73,15 @@ class Flight:
         latent = shape(resolved)
         grained = grain_shape(resolved.bundle.manifest, *latent[1:]) if resolved is self.resolved else None
         return StepDraws(resolved.recipe, resolved.plan, latent, ahead, grained)
+
+    def begin(self, resolved: Resolved, draw: StepDraws, source: Latent | None) -> list[Latent]:
+        """The slots of its job, and what is encoded for it: when it is chosen, as texts and pictures of those that wait would
+        hold up who is urgent."""
+        job = cast(Job, self.job)
+        job.condition = self.network.conditions(resolved.condition)
+        more = given(resolved, self.network, source)
+        job.image, job.mask, job.given = more["image"], more["mask"], more["given"]
+        return start(resolved.plan, draw.initial(), job.image, draw)
 
 
 class Backlog:

@@ -104,6 +104,11 @@ def _check_sides(array: Array, field: str) -> None:
         raise OutOfRange(field, f"{width} x {height} pixels", valid, "cut out what is to be seen")
 
 
+def read_by(resolved: Resolved) -> list[str]:
+    """Names of what the recipe's step graph reads beside latent, time and condition."""
+    return _read_with(resolved.recipe.inputs, resolved.bundle) if resolved.bundle.manifest.inputs else []
+
+
 def given(resolved: Resolved, network: Network, source: Floats | None) -> dict[str, Any]:
     """What a job is given beside its plan, noise and condition; `source` is the latent of the recipe's image, if it is one.
 
@@ -118,7 +123,7 @@ def given(resolved: Resolved, network: Network, source: Floats | None) -> dict[s
     if isinstance(recipe.image, str):
         pixels = _planes(resolved.arrays[recipe.image], 3)
         start = network.encoded("encode_image", {"image": pixels[None]})["latent"][0]
-    names = _read_with(recipe.inputs, resolved.bundle)
+    names = read_by(resolved)
     told = any(isinstance(known[name], Anew) for name in names)
     mask = None if told or recipe.mask is None else _cells(resolved)
     filling = {name: FILL[type(known[name])](name, known[name], resolved, network, start) for name in names}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ..assets.refusal import Corrupt, OutOfRange, Refusal, WrongType
-from ..assets.store import Store
+from ..assets.store import Store, write_whole
 from .masks import sent_as
 
 Array = NDArray[Any]
@@ -130,10 +130,11 @@ class Shelf:
             return
         packed = io.BytesIO()
         np.save(packed, array, allow_pickle=False)
-        folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f".{digest}.{os.getpid()}.{threading.get_ident()}.part"
-        part.write_bytes(packed.getvalue())
-        os.replace(part, folder / f"{digest}.npy")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(folder / f"{digest}.npy", packed.getvalue())
+        except OSError as error:  # it is in memory, and who asks for it after a restart is told that it is missing
+            logging.getLogger("cadenza").warning("an array is not stored: %s", error)
 
 
 def shelf_beside(store: Store | None) -> Shelf:

@@ -13,10 +13,11 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, cast
+from weakref import WeakSet
 
 from ..assets.refusal import Refusal
 from ..assets.sound import Sound
@@ -26,12 +27,12 @@ from . import kinds
 from .bundles import load_bundles
 from .draws import StepDraws
 from .engine.engine import Engine
-from .engine.job import Job, Latent, start
+from .engine.job import Job, Latent
 from .engine.live import job_for
 from .engine.tokens.job import TokenJob
 from .finish import finish
 from .flight import Backlog, Flight, candidates_of, cells, shape
-from .inputs import given
+from .inputs import read_by
 from .kinds import AnyResolved
 from .music.live import Hall, LiveStream
 from .music.piece import Piece
@@ -91,6 +92,7 @@ class Runtime:
         self._open = True
         self._thread = threading.Thread(target=self._loop, name="cadenza-engine", daemon=True)
         self._thread.start()
+        _running.add(self)
         atexit.register(self.close)  # who does not close may end while a model runs, and the process would abort
 
     def __enter__(self) -> Self:
@@ -152,7 +154,8 @@ class Runtime:
 
     def describe(self) -> dict[str, Any]:
         """What this runtime serves: a list of bundles with their dials and limits."""
-        return {"bundles": [self._describe(digest) for digest in self.bundles]}
+        told = ((kinds.describe(bundle), self.networks[digest]) for digest, bundle in self.bundles.items())
+        return {"bundles": [{**own, "made_by": network.made_by, "batch": network.strategy} for own, network in told]}
 
     def stats(self) -> dict[str, Any]:
         """Counts and times since the start; seconds."""
@@ -168,18 +171,16 @@ class Runtime:
         }
 
     def close(self) -> None:
-        """Cancels what is left and stops the engine's thread; calling it again does nothing."""
+        """Cancels what is left and stops the engine's thread; again it does nothing, or what is left of one that was interrupted."""
         with self._lock:
-            if not self._open:
-                return
             self._open = False
-        atexit.unregister(self.close)
         self._commands.put(self._cancel_all)
         self._thread.join()
         self._hall.shut()
         self._player.close(drop=True)
         self._drawer.close()
         self._writer.close()
+        atexit.unregister(self.close)
 
     def _in_time(
         self, candidates: Sequence[AnyResolved], backlog_ms: float, deadline_ms: float | None, late: str
@@ -197,13 +198,13 @@ class Runtime:
     def _join(self, work: Work, resolved: AnyResolved) -> None:
         flight = self._flights.get(work.recipe.canonical)
         if flight is None:
-            flight = Flight(resolved, self.networks[resolved.bundle.digest], [work])
+            flight = Flight(resolved, self.networks[resolved.bundle.digest])
             self._flights[work.recipe.canonical] = flight
             begin = self._take_off
         else:
-            flight.works.append(work)
             self._counts["joined"] += 1
             begin = self._hurry
+        flight.join(work)
         self._unfinished += 1
         self._backlog.file(flight)
         self._commands.put(partial(begin, flight))  # last: the engine's thread wakes, and can go on when this one waits
@@ -239,26 +240,23 @@ class Runtime:
 
     def _enter(self, flight: Flight, resolved: Resolved, source: Latent | None, on_row: OnRow, on_done: OnRow) -> None:
         try:
-            plan, latent = resolved.plan, shape(resolved)
             draw = flight.draws(resolved, self._drawer)
-            condition = flight.network.conditions(resolved.condition)
-            more = given(resolved, flight.network, source)
             flight.job = job_for(
-                plan,
+                resolved.plan,
                 network=flight.network,
-                shape=latent,
-                begin=lambda: start(plan, draw.initial(), more["image"], draw),
-                condition=condition,
+                shape=shape(resolved),
+                begin=partial(flight.begin, resolved, draw, source),
+                condition=resolved.condition,
                 draw=draw,
                 prepare=draw.prepare,
-                **more,
+                given=dict.fromkeys(read_by(resolved)),
                 priority=flight.priority,
                 deadline=flight.deadline,
                 on_row=on_row,
                 on_done=on_done,
                 on_error=partial(self._failed, flight),
             )
-        except Exception as error:  # of the text encoder's backend, or for want of memory
+        except Exception as error:  # for want of memory
             self._failed(flight, None, error)
             return
         if flight.works:  # else cancelled before it began
@@ -337,7 +335,7 @@ class Runtime:
         assert self.store is not None
         try:
             self.store.put(texture.record, dict(texture.maps()))
-        except OSError:
+        except Exception:  # want of memory, too
             self._counts["not_stored"] += 1
             logging.getLogger("cadenza").exception("a result was not stored")
         finally:
@@ -350,7 +348,7 @@ class Runtime:
         for work in self._land(flight, "failed"):
             work.end("failed", error=refusal)
 
-    def _land(self, flight: Flight, how: str) -> list[Work]:
+    def _land(self, flight: Flight, how: str) -> Iterable[Work]:
         """Takes the flight out of the air; from here on an identical request is a new flight."""
         with self._lock:
             self._flights.pop(flight.resolved.recipe.canonical, None)
@@ -365,7 +363,7 @@ class Runtime:
             flight = self._flights.get(work.recipe.canonical)
             if flight is None or work not in flight.works:
                 return
-            flight.works.remove(work)
+            flight.leave(work)
             self._unfinished -= 1
             self._counts["cancelled"] += 1
             if flight.works:
@@ -384,9 +382,17 @@ class Runtime:
             for work in list(flight.works):
                 self._cancel(work)
 
-    def _describe(self, digest: str) -> dict[str, Any]:
-        bundle, network = self.bundles[digest], self.networks[digest]
-        return {**kinds.describe(bundle), "made_by": network.made_by, "batch": network.strategy}
+
+def _forked() -> None:
+    """In a child process, which has none of its parent's threads: who asks there is refused, and does not wait for ever."""
+    for runtime in list(_running):
+        runtime._open, runtime._lock = False, threading.RLock()  # a thread that is not here may have held it
+        runtime._hall.leave()
+
+
+_running: WeakSet[Runtime] = WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def _quiet(job: Job) -> None:

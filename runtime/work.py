@@ -58,7 +58,7 @@ class Work:
             raise TimeoutError(f"request {self.id} is not done after {timeout} s; it goes on, wait again or cancel it")
         self._going.release()
         if self.error is not None:
-            raise self.error
+            raise self.error.with_traceback(None)  # else it grows with every call, and keeps the callers' frames
         assert self.result is not None
         return self.result
 
@@ -72,7 +72,7 @@ class Work:
         """Calls `on_event`; what it raises is logged and ends nothing, as others share its thread."""
         try:
             self.on_event(self)
-        except Exception:
+        except BaseException:  # sys.exit too, which would end the engine's thread without a word
             logging.getLogger("cadenza").exception("on_event of request %s raised", self.id)
 
 

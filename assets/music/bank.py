@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache
 from typing import TypeVar
 
@@ -86,7 +87,10 @@ class Bank:
                 found[place] = ask()
 
         self._asked = time.monotonic()
-        helpers = [_hands().submit(work) for _ in range(min(HANDS, len(asks)) - 1)]
+        helpers = []
+        with suppress(RuntimeError):  # the main thread has ended: no more are to be had, and this one makes all
+            for _ in range(min(HANDS, len(asks)) - 1):
+                helpers.append(_hands().submit(work))
         work()
         for helper in helpers:
             helper.result()

@@ -94,9 +94,8 @@ def with_arrays(asked: Mapping[str, Any]) -> Mapping[str, Any]:
     if not named:
         return asked
     shelf = shelf_beside(Store(default_folder() / "store"))
-    with contextlib.suppress(OSError):
-        for array in arrays.values():
-            shelf.keep(array)
+    for array in arrays.values():
+        shelf.keep(array)
     for digest in named:
         with contextlib.suppress(Refusal):  # then the server may have it
             arrays.setdefault(digest, shelf.get(digest))

@@ -15,6 +15,14 @@ from .queue import AnyJob, Queue
 from .tokens.job import TokenJob
 
 
+class Faults(Exception):
+    """Of some jobs of a call alone, such as a sampler's that is given no numbers: the others have had their row."""
+
+    def __init__(self, of: dict[Job, Exception]) -> None:
+        super().__init__(of)
+        self.of = of
+
+
 @dataclass
 class Account:
     """What the engine has done since it started; seconds are wall time on the engine's thread."""
@@ -62,17 +70,23 @@ class Engine:
             return True
         try:
             self._run(batch)
+        except Faults as faults:
+            batch = self._without(batch, faults.of)
         except Exception as error:  # whatever a backend raises ends these jobs, not the engine
-            for job in batch:
-                self.jobs.remove(job)
-                self.account.failed += 1
-                job.on_error(job, error)
-            return True
+            batch = self._without(batch, dict.fromkeys(batch, error))
         for job in batch:
             if job.finished and len(self.jobs) > 1:  # one alone goes next, and before its equals that come later
                 self.jobs.place(job, self.clock())
             job.on_row(job)
         return True
+
+    def _without(self, batch: list[Any], failed: dict[Any, Exception]) -> list[Any]:
+        """Ends those that failed, and gives the others."""
+        for job, error in failed.items():
+            self.jobs.remove(job)
+            self.account.failed += 1
+            job.on_error(job, error)
+        return [job for job in batch if job not in failed]
 
     def _run(self, batch: list[Any]) -> None:
         step = TokenJob.run if isinstance(batch[0], TokenJob) else run_rows
@@ -83,10 +97,20 @@ class Engine:
 
 def run_rows(batch: list[Job], clock: Callable[[], float]) -> tuple[int, float]:
     """One row of each latent; gives the model evaluations and the seconds of the model call."""
+    faults: dict[Job, Exception] = {}
+    inputs = []
+    for job in batch:
+        try:
+            inputs.append(job.inputs()[None])
+        except Exception as error:  # of what it begins with: the others go without it
+            faults[job] = error.with_traceback(None)  # which knows this dict
+    if faults:
+        batch = [job for job in batch if job not in faults]
+        if not batch:
+            raise Faults(faults)
     guided = [at for at, job in enumerate(batch) if job.table.guided[job.row]]
     without = [batch[at] for at in guided]
     samples = [*batch, *without]
-    inputs = [job.inputs()[None] for job in batch]
     latents = _together(inputs + [inputs[at] for at in guided])
     times = _together([job.time for job in samples])
     conditions = _together([job.condition[:1] for job in batch] + [job.condition[1:] for job in without])
@@ -101,8 +125,13 @@ def run_rows(batch: list[Job], clock: Callable[[], float]) -> tuple[int, float]:
     seconds = clock() - began
     unconditional = dict(zip(guided, raw[len(batch) :], strict=True)) if guided else {}
     for at, job in enumerate(batch):
-        job.advance(raw[at], unconditional.get(at))
+        try:
+            job.advance(raw[at], unconditional.get(at))
+        except Exception as error:
+            faults[job] = error.with_traceback(None)
         job.model_seconds += seconds / len(batch)
+    if faults:
+        raise Faults(faults)
     return len(samples), seconds
 
 

@@ -25,7 +25,8 @@ def _nothing(*_: object) -> None: ...
 class Job:
     """The state of one latent of `shape` (channels, height, width); `row` is the next row of the plan.
 
-    `begin` makes the slots, each of `shape`, when the job is first chosen, so that a job that waits costs nothing.
+    `begin` makes the slots, each of `shape`, when the job is first chosen, so that a job that waits costs nothing; it may set
+    what else is encoded for it then: condition, image, mask and the arrays under the names of `given`.
     """
 
     network: Network

@@ -15,6 +15,7 @@ from ...assets.bundle import Bundle
 from ...assets.manifest import Words
 from ...assets.refusal import Refusal
 from .backends import Graph
+from .pace import Pace
 from .proof import Proof
 from .tiles import decode_tiled
 
@@ -37,8 +38,8 @@ class Network:
     proof: Proof
     encode_text: Graph | None = None
     more: Mapping[str, Graph] = field(default_factory=dict)
-    seconds_per_cell: float = 0.0  # of model evaluation, one sample; a moving average
-    decode_seconds_per_cell: float = 0.0
+    cell: Pace = field(default_factory=Pace)  # of model evaluation, one sample
+    decoded_cell: Pace = field(default_factory=Pace)
     _warm: set[tuple[int, ...]] = field(default_factory=set)
 
     @cached_property
@@ -88,9 +89,9 @@ class Network:
             parts = [slice(at, at + fixed) for at in range(0, len(latents), fixed)]
             cut = ({name: array[at] for name, array in given.items()} for at in parts)
             raw = np.concatenate([_padded(step, part, fixed) for part in cut])
-        seconds = (time.perf_counter() - began) / (latents.size // latents.shape[1])
         if latents.shape in self._warm:  # the first call at a shape includes its compilation
-            self.seconds_per_cell = _moving(self.seconds_per_cell, seconds)
+            now = time.perf_counter()
+            self.cell.note((now - began) / (latents.size // latents.shape[1]), now)
         self._warm.add(latents.shape)
         return raw
 
@@ -120,8 +121,8 @@ class Network:
         maps = self._decoded(latent, grain) if tiles is None else decode_tiled(self._decoded, latent, grain, tiles)
         if "finish" in self.more:
             maps = self.more["finish"].run({"colours": maps[None]})["maps"][0]
-        seconds = (time.perf_counter() - began) / latent[0].size
-        self.decode_seconds_per_cell = _moving(self.decode_seconds_per_cell, seconds)
+        now = time.perf_counter()
+        self.decoded_cell.note((now - began) / latent[0].size, now)
         return maps
 
     def _decoded(self, latent: Array, grain: Array | None) -> Array:
@@ -130,7 +131,7 @@ class Network:
 
     def expected_seconds(self, cells: int, evaluations: float) -> float:
         """Model and decoder time of one latent when it has the engine for itself; 0.0 before anything was measured."""
-        return cells * (self.seconds_per_cell * evaluations + self.decode_seconds_per_cell)
+        return cells * (self.cell.expected() * evaluations + self.decoded_cell.expected())
 
 
 def decode_inputs(latent: Array, grain: Array | None) -> dict[str, Array]:
@@ -142,7 +143,3 @@ def _padded(step: Graph, given: Mapping[str, Array], batch: int) -> Array:
     count = len(given["latent"])
     index = np.minimum(np.arange(batch), count - 1)
     return step.run({name: array[index] for name, array in given.items()})["raw"][:count]
-
-
-def _moving(average: float, value: float) -> float:
-    return value if average == 0.0 else 0.8 * average + 0.2 * value

@@ -11,7 +11,7 @@ import json
 import logging
 import platform
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import numpy as np
 from ...assets.bundle import Bundle
 from ...assets.manifest import grain_shape, input_shapes
 from ...assets.store import write_whole
+from ..worker import Worker
 from .backends import Array, Graph
 
 Graphs = tuple[Graph, Graph]
@@ -76,8 +77,8 @@ def prove(
     if is_batch(fixed_batch, BATCH) and isinstance(any_threads, bool):
         return Proof(fixed_batch, any_threads)
     samples = [_samples(bundle, size, name) for size in sizes]
-    with ThreadPoolExecutor(1, "cadenza-proof") as beside:  # loading leaves a core free, and first starts wait for this
-        one_thread = beside.submit(lambda: _alone(single(), samples)) if threads > 1 else None
+    with closing(Worker("cadenza-proof")) as beside:  # loading leaves a core free, and first starts wait for this
+        one_thread = beside.make(lambda: _alone(single(), samples)) if threads > 1 else None
         fixed_batch = _fixed_batch(step, samples)
         proof = Proof(fixed_batch, one_thread is None or _equal(_alone(graphs, samples), one_thread.result()))
     keep(path, {"fixed_batch": proof.fixed_batch, "any_threads": proof.any_threads})

@@ -14,6 +14,8 @@ Rank = tuple[int, float, bool, float]
 
 AGEING_SECONDS = 10.0
 """Waiting this long counts as one step of priority, so that nothing starves."""
+LOOKS = 128
+"""Jobs of one level that a tick looks at for such as share its call; a lone size among thousands of another finds none."""
 AGED_EVERY = 0.25
 """Seconds between two looks at who has aged: to rank thousands at every tick takes as long as the tick."""
 
@@ -63,7 +65,7 @@ class Queue:
         if first.finished:
             return [first]
         batch, room = [first], first.network.batch_for(first.shape[1:]) - first.samples
-        for rank, _, job in islice(self._line, 1, None):
+        for rank, _, job in islice(self._line, 1, LOOKS):
             if room <= 0 or rank[0] != level:
                 break
             if shares_call(first, job):

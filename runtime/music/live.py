@@ -183,7 +183,7 @@ class LiveStream:
             return event
         self._heard.put(event)  # whoever asks again is told again
         if event.refusal is not None:
-            raise event.refusal
+            raise event.refusal.with_traceback(None)
         raise StopIteration
 
     # On the engine's thread.
@@ -327,7 +327,7 @@ class LiveStream:
     def _tell(self, event: Event) -> None:
         try:
             self._on_event(event)
-        except Exception:
+        except BaseException:  # sys.exit too, which would end the players' thread without a word
             logging.getLogger("cadenza").exception("on_event of a stream raised")
 
 
@@ -361,6 +361,10 @@ class Hall:
     def forget(self, stream: LiveStream) -> None:
         with self._lock:
             self._open.discard(stream)
+
+    def leave(self) -> None:
+        """In a child process: takes no more, and knows none of its parent's streams."""
+        self._closed, self._open, self._lock = True, set(), threading.Lock()
 
     def shut(self) -> None:
         """Takes no more and ends all of them; the engine's thread has ended already, the players' does with the last."""

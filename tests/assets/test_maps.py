@@ -59,3 +59,11 @@ def test_maps_cannot_be_changed_as_several_may_hold_them():
         with pytest.raises(ValueError, match="read-only"):
             each[0] = 1
         assert each.flags.c_contiguous, name
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (4, 4), (2, 16), (16, 5), (6, 6)])
+def test_a_height_smaller_than_its_horizons_is_one_that_repeats(shape):
+    height = np.random.default_rng(shape).random(shape, np.float32)
+    repeated = np.tile(height, (16, 16))
+    for follows in (occlusion_of, normals_of):
+        assert np.array_equal(np.tile(follows(height), (16, 16, 1)[: follows(height).ndim]), follows(repeated))

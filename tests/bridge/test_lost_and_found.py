@@ -12,11 +12,12 @@ from fakes import FakeRuntime
 from cadenza.assets.refusal import Refusal
 from cadenza.bridge import aio, connect
 from cadenza.bridge import messages as m
-from cadenza.bridge.conversation import PATIENCE_S, PING_S, Conversation
+from cadenza.bridge.conversation import PATIENCE_S, PING_S, Conversation, Pending
 from cadenza.bridge.inproc import InprocGame
 from cadenza.bridge.payload import pack_arrays
 from cadenza.bridge.protocol import LIMITS, VERSION, encode
 from cadenza.runtime.pictures import digest_of
+from cadenza.runtime.work import Work
 
 WELCOME = m.Welcome(version=VERSION, server="tests", limits=LIMITS, encodings=["raw"], bundles=[])
 TEXTURE_BYTES = 64 * 64 * 10
@@ -116,6 +117,26 @@ def test_a_result_waits_for_credit_for_as_long_as_its_client_is_there_and_does_n
         assert ("r2" in session.requests) == (table.now <= 2250)
         table.say(m.Ping(request="p"), b"second")
         table.desk.expire()
+
+
+def test_room_for_arrays_is_looked_for_among_those_that_brought_some_and_a_client_that_goes_leaves_it():
+    array = np.zeros((8, 8, 3), np.uint8)
+    parts, frames = pack_arrays({digest_of(array): array})
+    table = Table(FakeRuntime(hold=True), m.Limits(arrays_bytes=array.nbytes))
+    table.greet()
+    for number in range(20):
+        table.say(submit(f"plain-{number}"))
+    shown = m.Submit(request="shown", recipe={"prompt": "stone", "image": digest_of(array)}, payload=parts)
+    table.say(shown, payload=frames)
+    assert kinds(table.hear()) == ["Accepted"] * 21
+    assert [entry.submit.request for entry in table.desk.bringing] == ["shown"]
+    table.greet("another-client", b"second")
+    table.say(shown, b"second", frames)
+    assert [told.code for told in table.hear(b"second")] == ["busy"]
+    table.say(m.Bye())
+    table.runtime.works.clear()
+    table.say(shown, b"second", frames)
+    assert kinds(table.hear(b"second")) == ["Accepted"]
 
 
 def test_a_request_that_the_server_does_not_know_has_ended_and_the_end_of_one_that_has_is_no_news(talk):
@@ -320,3 +341,21 @@ def test_what_was_silent_while_nothing_was_asked_ends_nothing(talk, clock):
     talk.tick()
     talk.check_alive()
     assert not pending.done
+
+
+@pytest.mark.parametrize("ask", [Pending.value, Work.wait])
+def test_who_asks_again_and_again_how_it_ended_is_told_the_same(ask):
+    """A refusal that is raised keeps the frames it went through."""
+    refusal, lengths = Refusal("diverged", "sampler", "the model's output is not finite", "take another"), []
+    if ask is Pending.value:
+        asked = Pending(None)
+        asked.end(refusal)
+    else:
+        asked = Work("w1", None, (), 1, 0, 0.0, lambda work: None)
+        asked.end("failed", error=refusal)
+    for _ in range(5):
+        with pytest.raises(Refusal) as raised:
+            ask(asked)
+        lengths.append(len(raised.traceback))
+        assert raised.value is refusal
+    assert len(set(lengths)) == 1

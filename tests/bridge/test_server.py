@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,8 +15,10 @@ import zmq
 from fakes import FakeRuntime
 
 from cadenza.assets.refusal import Refusal
+from cadenza.assets.texture import Texture
 from cadenza.bridge import connect
 from cadenza.bridge import messages as m
+from cadenza.bridge.desk import Desk
 from cadenza.bridge.protocol import VERSION, decode_server, encode
 from cadenza.bridge.server import check_bind, serve
 
@@ -148,6 +151,32 @@ def test_the_engines_own_bug_is_told_and_the_next_request_served(address):
             game.submit({"prompt": "stone", "explode": True}).result(5)
         assert refused.value.code == "internal"
         assert game.texture("stone", size=64).id
+
+
+def test_a_result_that_cannot_be_told_ends_its_request_and_not_the_server(address, monkeypatch):
+    def broken(texture, names=()):
+        raise MemoryError("no room for the maps")
+
+    with connect(address) as game:
+        with monkeypatch.context() as patch:
+            patch.setattr(Texture, "maps", broken)
+            with pytest.raises(Refusal, match="no room for the maps"):
+                game.submit({"prompt": "stone", "size": 64}).result(5)
+        assert game.texture("stone", size=64).id
+
+
+def test_an_event_that_raises_is_logged_and_the_server_goes_on(address, monkeypatch, caplog):
+    def broken(*_):
+        raise ZeroDivisionError("the desk's own bug")
+
+    with connect(address) as game:
+        with monkeypatch.context() as patch:
+            patch.setattr(Desk, "_event", broken)
+            ticket = game.submit({"prompt": "stone", "size": 64})
+            with pytest.raises(TimeoutError):
+                ticket.result(0.3)
+        assert game.texture("stone", size=64).id
+    assert "the desk's own bug" in caplog.text
 
 
 def test_a_client_that_never_reads_does_not_hold_up_others_and_gets_no_more_than_its_credit(address):
@@ -348,6 +377,20 @@ def test_only_this_machine_unless_allowed(runtime):
 def test_an_address_in_use_is_one_sentence(address, runtime):
     with pytest.raises(Refusal, match="cannot be bound"):
         serve(runtime, address)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no sockets of files")
+def test_a_path_in_use_is_one_sentence_and_one_that_was_left_behind_is_taken(runtime, serving, tmp_path):
+    bind = f"ipc://{tmp_path}/s"
+    with serving(runtime, bind) as address, connect(address) as game:
+        with pytest.raises(Refusal, match="in use") as refused:
+            serve(runtime, bind)
+        assert refused.value.field == "bind"
+        assert game.texture("stone", size=64).id
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(f"{tmp_path}/left")
+    with serving(runtime, f"ipc://{tmp_path}/left") as address, connect(address) as game:
+        assert game.texture("stone", size=64).id
 
 
 def test_keys_protect_a_server(runtime, serving):

@@ -101,6 +101,14 @@ def test_a_damaged_file_on_the_shelf_is_refused_by_its_path(tmp_path, data):
     assert "send the array itself" in str(refused.value)
 
 
+def test_an_array_that_finds_no_room_on_the_disk_is_kept_in_memory(tmp_path, caplog):
+    taken = tmp_path / "a file, where a folder should be"
+    taken.write_bytes(b"")
+    shelf = Shelf(taken)
+    assert np.array_equal(shelf.get(shelf.keep(PICTURE)), PICTURE)
+    assert "an array is not stored" in caplog.text
+
+
 @pytest.mark.parametrize("shape", [(1, 20000, 3), (20000, 1), (33, 1)])
 def test_a_picture_that_would_take_gigabytes_to_enlarge_is_refused_and_a_long_one_is_not(tmp_path, monkeypatch, shape):
     monkeypatch.setenv("CADENZA_HOME", str(tmp_path / "home"))

@@ -1,6 +1,8 @@
 """Backends: one contract for all, the reference against mathematics, names and devices that are not there."""
 
 import sys
+import threading
+import weakref
 from pathlib import Path
 
 import msgspec
@@ -114,6 +116,20 @@ def test_a_size_in_use_gets_a_graph_of_its_own_and_bits_stay(bundle, patient):
         first, second = step.run(_given(*size))["raw"], step.run(_given(*size))["raw"]
         np.testing.assert_array_equal(first, before[size])
         assert not np.shares_memory(first, second)
+
+
+def test_a_graph_that_is_let_go_is_not_kept_until_one_of_its_own_could_be_compiled(bundle, patient):
+    gate = threading.Event()
+    busy = ov._compiling.submit(gate.wait, 20)
+    step = open_backend("openvino")(bundle.path("step"), 1)
+    for _ in range(ov.FIXED_AFTER):
+        step.run(_given(1, 8, 8))
+    (fixed,), alive = step._fixed.values(), weakref.ref(step)
+    del step
+    assert alive() is None
+    gate.set()
+    assert busy.result()
+    assert fixed.result(20) is None
 
 
 def _mul_add():

@@ -1,6 +1,8 @@
 """The scheduler's promises, on models that only take time: a clock of the tests' own, CALL seconds a model call."""
 
+import gc
 import random
+import weakref
 
 import numpy as np
 import pytest
@@ -172,6 +174,47 @@ def test_a_model_that_fails_ends_the_jobs_of_its_call_and_no_others(world):
     assert world.failed == large
     assert [job for _, job in world.ended] == small
     assert not world.engine.jobs
+
+
+@pytest.mark.parametrize("fault", ["begin", "inputs", "advance"])
+def test_a_job_that_fails_by_itself_ends_alone_and_its_neighbours_have_their_bits(world, fault):
+    plain = [world.job(i, steps=3, shape=SMALL) for i in range(3)]
+    world.run()
+    alone = [job.latent for job in plain]
+    world.calls.clear(), world.ended.clear()
+
+    def failing(*_):
+        raise ZeroDivisionError("its own")
+
+    jobs = [world.job(i, steps=3, shape=SMALL) for i in range(3)]
+    setattr(jobs[1], fault, failing)
+    world.run()
+    assert world.failed == [jobs[1]]
+    assert [job for _, job in world.ended] == [jobs[0], jobs[2]]
+    assert world.engine.account.failed == 1
+    for job, latent in zip(jobs, alone, strict=True):
+        assert job is jobs[1] or np.array_equal(job.latent, latent)
+        assert job is jobs[1] or [j for _, j in world.calls].count(job) == 3
+    assert not world.engine.jobs
+
+
+@pytest.mark.parametrize("fault", ["begin", "advance", "network"])
+def test_a_job_that_failed_is_given_back_at_once(world, fault):
+    def failing(*_):
+        raise ZeroDivisionError("its own")
+
+    job = world.job("failing", shape=SMALL)
+    setattr(*((world.network, "evaluate") if fault == "network" else (job, fault)), failing)
+    gc.disable()
+    try:
+        world.run()
+        assert world.failed == [job]
+        world.failed.clear(), world.calls.clear()
+        alive = weakref.ref(job)
+        del job
+        assert alive() is None
+    finally:
+        gc.enable()
 
 
 def test_guided_rows_are_evaluated_twice_and_others_once(world):

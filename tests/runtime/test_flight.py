@@ -1,11 +1,12 @@
-"""What the backlog says is ahead of a request equals a count made anew, whatever came and went."""
+"""What the backlog says is ahead of a request, and what a flight says of its works, equals a count made anew, whatever came
+and went."""
 
 import random
 from types import SimpleNamespace
 
 import pytest
 
-from cadenza.runtime.flight import Backlog
+from cadenza.runtime.flight import Backlog, Flight
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -31,3 +32,41 @@ def test_what_is_ahead_equals_a_count_made_anew(seed):
         backlog.strike(flight)
         backlog.strike(flight)  # once more changes nothing
     assert backlog.ahead(-100) == (0, 0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_flight_is_as_urgent_as_the_most_urgent_of_its_works(seed):
+    draw, flight, works = random.Random(seed), Flight(None, None), []
+    assert (flight.priority, flight.deadline) == (0, float("inf"))
+    for _ in range(200):
+        if draw.random() < 0.6 or not works:
+            deadline = draw.choice([float("inf"), draw.randint(0, 9)])
+            works.append(Asking(draw.randint(-3, 3), deadline))
+            flight.join(works[-1])
+        else:
+            flight.leave(works.pop(draw.randrange(len(works))))
+        assert list(flight.works) == works
+        assert flight.priority == max((work.priority for work in works), default=0)
+        assert flight.deadline == min((work.deadline for work in works), default=float("inf"))
+
+
+def test_who_joins_or_leaves_thousands_is_the_only_one_looked_at():
+    flight, works = Flight(None, None), [Asking(0, float(number)) for number in range(1000)]
+    for change in (flight.join, flight.leave):
+        for work in works:
+            change(work)
+            assert flight.priority == 0
+            assert flight.deadline >= 0
+    assert max(work.asked for work in works) == 2
+
+
+class Asking:
+    """A work that counts how often it is asked for its priority."""
+
+    def __init__(self, priority, deadline):
+        self._priority, self.deadline, self.asked = priority, deadline, 0
+
+    @property
+    def priority(self):
+        self.asked += 1
+        return self._priority

@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+from pathlib import Path
 
 import kinds as small
 import numpy as np
@@ -231,3 +232,24 @@ def test_no_draw_is_changed_by_how_the_coldest_are_made():
     for temperature in (0.1, 0.7, 1.0, 10.0):
         logits, gumbel = rng.normal(0, 5, 50), rng.gumbel(size=50)
         assert choose(logits, gumbel, Sampling(temperature, 0)) == np.argmax(logits / temperature + gumbel)
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"no maps at all", b"\x80\x05N."])
+def test_maps_and_records_that_were_damaged_on_the_disk_are_refused_by_their_path(tmp_path, data):
+    id = "b" * 64
+    for ask, path in (
+        (Store(tmp_path).maps, tmp_path / f"{id}.npz"),
+        (Store(tmp_path).record, tmp_path / f"{id}.json"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(Refusal, match=str(path)) as refused:
+            ask(id)
+        assert refused.value.code == "corrupt"
+
+
+def test_a_record_of_a_whole_id_is_found_without_looking_at_all_that_is_kept(tmp_path, monkeypatch):
+    record = {"id": "c" * 64, "recipe": {}, "digest": "x"}
+    Store(tmp_path).put(record, None)
+    assert Store(tmp_path).record("c" * 8) == record
+    monkeypatch.setattr(Path, "glob", None)
+    assert Store(tmp_path).record("c" * 64) == record

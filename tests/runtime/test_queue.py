@@ -88,6 +88,17 @@ def test_a_tick_among_thousands_ranks_none_of_them(monkeypatch):
     assert not ranked
 
 
+def test_a_lone_size_among_thousands_of_another_looks_at_few_of_them(monkeypatch):
+    line, looked = Queue(), []
+    alone = Waiting(-1, NETWORKS[0], (1, 16, 16), 1, 0, float("inf"), 0.0)
+    line.place(alone, 0.0)
+    for number in range(4000):
+        line.place(Waiting(number, NETWORKS[0], (1, 8, 8), 1, 0, float("inf"), 1.0), 1.0)
+    monkeypatch.setattr(queue, "shares_call", lambda one, other: looked.append(other) or shares_call(one, other))
+    assert line.choose(1.0) == [alone]
+    assert len(looked) < queue.LOOKS
+
+
 def test_who_has_waited_long_enough_goes_first_though_nothing_else_happens():
     line = Queue()
     old = Waiting(0, NETWORKS[0], (1, 8, 8), 1, 0, float("inf"), 0.0)

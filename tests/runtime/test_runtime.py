@@ -1,5 +1,6 @@
 """The runtime on a small real bundle: same bits in any company, joining, cancelling, deadlines, refusals."""
 
+import os
 import random
 import subprocess
 import sys
@@ -138,6 +139,62 @@ def test_a_disk_that_is_full_and_a_caller_that_raises_end_nothing(bundle, tmp_pa
     assert "No space left" in caplog.text
 
 
+def test_a_caller_that_ends_its_thread_ends_nobody_elses(bundle, caplog):
+    with Runtime([bundle.folder], "null") as runtime:
+        leaving = runtime.submit({"prompt": "stone", "seed": 1}, on_event=lambda work: sys.exit("its own end"))
+        assert leaving.wait(20).digest
+        assert runtime.submit({"prompt": "stone", "seed": 2}).wait(20).digest
+    assert "its own end" in caplog.text
+
+
+def test_a_close_that_was_interrupted_is_gone_on_with(bundle, tmp_path):
+    class Slow(Store):
+        def put(self, record, maps):
+            begun.set()
+            gate.wait(20)
+            super().put(record, maps)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    begun, gate = threading.Event(), threading.Event()
+    runtime = Runtime([bundle.folder], "null", store=Slow(tmp_path))
+    made = [runtime.submit({"prompt": "stone", "seed": seed, "size": 64}) for seed in range(3)]
+    for work in made:
+        work.wait(20)
+    begun.wait(20)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime._thread, "join", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            runtime.close()
+    with pytest.raises(Refusal, match="closed"):
+        runtime.submit({"prompt": "stone"})
+    gate.set()
+    runtime.close()
+    runtime.close()
+    assert not runtime._thread.is_alive()
+    for work in made:
+        assert Store(tmp_path).record(work.result.id)
+
+
+def test_texts_of_those_who_wait_are_not_encoded_before_an_urgent_one_is_done(bundle):
+    gate, encoded = threading.Event(), []
+    with Runtime([bundle.folder], "null") as runtime:
+        network = runtime.networks[bundle.digest]
+        conditions = network.conditions
+        network.conditions = lambda parsed: encoded.append(parsed) or conditions(parsed)
+        runtime.submit({"prompt": "sand"}, on_event=lambda work: gate.wait(5))
+        waiting = [runtime.submit({"prompt": "sand", "seed": seed, "size": 256}) for seed in range(1, 30)]
+        urgent = runtime.submit({"prompt": "brick"}, priority=5, on_event=lambda work: told.append(len(encoded)))
+        told = []
+        gate.set()
+        urgent.wait(20)
+        assert told[-1] <= 2  # the one that was running, and its own
+        for work in waiting:
+            work.wait(20)
+        assert len(encoded) == 31
+
+
 def test_words_that_are_not_known_come_back(runtime):
     texture = runtime.submit({"prompt": "zorgly wet rock, moss 0.5", "seed": 1}).wait(20)
     assert texture.ignored == ("zorgly",)
@@ -190,3 +247,67 @@ def test_a_game_that_ends_without_closing_ends_as_it_meant_to(backend):
         [sys.executable, "-c", LEAVING, backend, "its own words"], capture_output=True, encoding="utf-8", check=False
     )
     assert (done.returncode, done.stderr.strip()) == (1, "its own words"), "a model torn down while it ran aborts all"
+
+
+STAYING = """
+import sys, threading
+import cadenza
+from cadenza.bridge.server import serve
+
+def stay():
+    threading.main_thread().join()
+    with cadenza.connect("inproc", backend=sys.argv[1]) as game:
+        for seed in range(6):
+            game.texture("mossy stone", seed=seed, size=64)
+        game.music("combat", bars=1)
+        addresses, ready, stop = [], threading.Event(), threading.Event()
+        serving = dict(ready=lambda address: (addresses.append(address), ready.set()), stop=stop)
+        server = threading.Thread(target=serve, args=(game.runtime, "tcp://127.0.0.1:*"), kwargs=serving)
+        server.start()
+        ready.wait(5)
+        with cadenza.connect(addresses[0]) as remote:
+            remote.submit({"prompt": "brick", "size": 64, "guidance": 2.0}, encoding="png").result(20)
+        stop.set()
+        server.join()
+    print("all was made")
+
+threading.Thread(target=stay).start()
+"""
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_thread_that_goes_on_when_the_main_one_has_ended_is_served(backend):
+    pytest.importorskip(backend)
+    done = subprocess.run(
+        [sys.executable, "-c", STAYING, backend], capture_output=True, encoding="utf-8", check=False, timeout=60
+    )
+    assert (done.stdout.strip(), done.stderr) == ("all was made", "")
+
+
+FORKING = """
+import os, sys
+from cadenza.assets.refusal import Refusal
+from cadenza.runtime.bundles import EMBEDDED
+from cadenza.runtime.runtime import Runtime
+
+runtime = Runtime([EMBEDDED / "texture"], "null")
+before = runtime.submit({"prompt": "stone", "size": 64}).wait(20)
+with runtime._lock:
+    child = os.fork()
+if child == 0:
+    try:
+        runtime.submit({"prompt": "stone", "size": 64})
+    except Refusal as refusal:
+        print("child:", refusal.code, flush=True)
+    sys.exit(7)
+print("exit", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+assert runtime.submit({"prompt": "stone", "size": 64}).wait(20).digest == before.digest
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_of_a_process_with_a_runtime_is_refused_and_ends():
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKING], capture_output=True, encoding="utf-8", check=False, timeout=30
+    )
+    assert (done.stdout.split("\n"), done.stderr) == (["child: closed", "exit 7", ""], "")

@@ -1,5 +1,6 @@
 """What a worker makes is what would be made at once, in order; what goes wrong is raised where it is wanted."""
 
+import gc
 import threading
 import weakref
 from functools import partial
@@ -85,3 +86,39 @@ def test_nothing_of_a_task_that_is_done_is_kept_while_the_next_is_waited_for(wor
     del held
     worker.make(len, "").result()
     assert alive() is None
+
+
+def test_who_had_something_made_and_never_asked_for_it_is_not_kept_by_it(worker):
+    class Asking:
+        def make(self): ...
+
+    asking = Asking()
+    alive = weakref.ref(asking)
+    asking.later = worker.make(asking.make)
+    worker.make(len, "").result()
+    gc.disable()
+    try:
+        del asking
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
+def test_several_threads_share_the_tasks_of_one_worker_and_all_of_them_end():
+    worker, both = Worker("pair", 2), threading.Barrier(2)
+    first, second = worker.make(both.wait, 5), worker.make(both.wait, 5)
+    assert {first.result(), second.result()} == {0, 1}
+    worker.close()
+    assert not any(thread.is_alive() for thread in worker._threads)
+
+
+def test_who_does_not_wait_for_the_end_goes_on_and_the_thread_ends_by_itself():
+    worker, gate, begun = Worker("left"), threading.Event(), threading.Event()
+    worker.do(lambda: (begun.set(), gate.wait(5)))
+    begun.wait()
+    worker.close(drop=True, wait=False)
+    (thread,) = worker._threads
+    assert thread.is_alive()
+    gate.set()
+    thread.join(5)
+    assert not thread.is_alive()

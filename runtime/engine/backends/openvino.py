@@ -14,10 +14,11 @@ import logging
 import platform
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,8 @@ class OpenVinoGraph:
             self._calls[shapes] += 1
             if self._calls[shapes] == FIXED_AFTER:
                 kept = {name: array.copy() for name, array in inputs.items()}
-                self._fixed[shapes] = _compiling.submit(self._fix, kept)
+                with suppress(RuntimeError):  # the main thread has ended, and the program is about to
+                    self._fixed[shapes] = _compiling.submit(_fixed, weakref.ref(self), kept)
         return outputs
 
     def settle(self) -> None:
@@ -93,7 +95,7 @@ class OpenVinoGraph:
             fixed.result()
 
     def _fix(self, inputs: dict[str, Array]) -> _Request | None:
-        """On the compiling thread: a graph for the sizes of these inputs, or None where it does not give the same bits."""
+        """A graph for the sizes of these inputs, or None where it does not give the same bits."""
         try:
             exact = {**self._settings, "INFERENCE_PRECISION_HINT": "f32"}
             if self._settings != exact:
@@ -110,6 +112,12 @@ class OpenVinoGraph:
         model = self._core.read_model(str(self._path))
         model.reshape({name: list(array.shape) for name, array in inputs.items()})
         return self._core.compile_model(model, "CPU", settings)
+
+
+def _fixed(graph: weakref.ref[OpenVinoGraph], inputs: dict[str, Array]) -> _Request | None:
+    """On the compiling thread, which may lag behind: nothing of a graph that was closed meanwhile."""
+    open_still = graph()
+    return None if open_still is None else open_still._fix(inputs)
 
 
 def _kept(path: Path) -> dict[str, str]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ....assets.bundle import Bundle
 from ..backends import Graph
+from ..pace import Pace
 from ..proof import is_batch, keep, kept
 
 Array = NDArray[np.float32]
@@ -51,7 +52,7 @@ class TokenNetwork:
     step: Graph
     cache: Cache
     fixed: int | None
-    seconds_per_row: float = 0.0  # a moving average
+    row: Pace = field(default_factory=Pace)
     _warm: set[int] = field(default_factory=set)
 
     @property
@@ -75,9 +76,9 @@ class TokenNetwork:
         count, size = len(tokens), self.fixed or len(tokens)
         parts = [self._call(inputs, at, min(at + size, count), size) for at in range(0, count, size)]
         found = parts[0] if len(parts) == 1 else {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
-        seconds = (time.perf_counter() - began) / count
         if count in self._warm:
-            self.seconds_per_row = 0.8 * self.seconds_per_row + 0.2 * seconds if self.seconds_per_row else seconds
+            now = time.perf_counter()
+            self.row.note((now - began) / count, now)
         self._warm.add(count)
         return found["logits"], found["key"], found["value"]
 
@@ -92,7 +93,7 @@ class TokenNetwork:
 
     def expected_seconds(self, cells: int, evaluations: float) -> float:
         """Model time of so many rows when they have the engine for themselves; 0.0 before anything was measured."""
-        return self.seconds_per_row * evaluations
+        return self.row.expected() * evaluations
 
 
 def prove(step: Graph, cache: Cache, streams: int, condition: int, digest: str, folder: Path) -> int | None:
