@@ -29,6 +29,6 @@ def write(record: Path, file: Path, told: Mapping[str, Any]) -> Path:
 def _is_record(path: Path) -> bool:
     try:
         loaded = json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(loaded, dict) and "recipe" in loaded

@@ -141,8 +141,9 @@ def parse_options(texts: Sequence[str]) -> dict[str, Any]:
     """Each option once."""
     options: dict[str, Any] = {}
     for name, value in map(parse_option, texts):
-        if options.setdefault(name, value) != value:
+        if name in options and options[name] != value:
             raise Refusal("contradiction", f"option {name}", f"is {options[name]} and {value}", "say it once")
+        options[name] = value
     return options
 
 
@@ -152,5 +153,5 @@ def parse_option(text: str) -> tuple[str, Any]:
         raise Refusal("type", "option", f"{text!r} is no NAME=VALUE", "write it such as --option s_churn=5")
     try:
         return name, json.loads(value)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         return name, value

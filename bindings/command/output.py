@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json as json_format
+import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -59,6 +60,13 @@ def writable(folder: Path, field: str) -> Path:
         sentence = f"{str(folder)!r} cannot be a folder to write to ({error.strerror})"
         raise Refusal("unwritable", field, sentence, "choose another") from error
     return folder
+
+
+def place(out: str | None) -> Path | None:
+    """What --out names: a file, or a folder, which is made where the text ends as those of folders do."""
+    if out is None:
+        return None
+    return writable(Path(out), "out") if out.endswith(("/", os.sep)) else Path(out)
 
 
 def remember(texture: Texture | Piece | Sound) -> None:

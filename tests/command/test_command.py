@@ -137,6 +137,7 @@ WRONG = {
     "an unknown format": (["make", "texture", "stone", "--format", "gif"], "format: 'gif' .* png, dds, ktx2"),
     "an ending of no format": (["make", "texture", "stone", "--out", "x.gif"], "format: 'gif'"),
     "two formats": (["make", "texture", "stone", "--out", "x.png", "--format", "dds"], "format: 'dds' .*x.png.*; give"),
+    "an ending of another kind": (["make", "texture", "stone", "--out", "x.jpg", "--format", "png"], "'png' .*x.jpg"),
     "a packing that is none": (["make", "texture", "stone", "--pack", "rgb"], "pack: 'rgb' .* orm"),
     "an option without value": (["make", "texture", "stone", "--option", "x"], "option: 'x' .* NAME=VALUE"),
     "a file for a folder": (["make", "texture", "stone", "--out", f"{__file__}/x.png"], "out: .*; choose another"),
@@ -150,6 +151,10 @@ WRONG = {
     "no recipe": (["replay", "zzz"], "recipe: 'zzz' .* file"),
     "an unknown recipe": (["replay", "0" * 64], "recipe: .* file that make wrote"),
     "no record": (["replay", __file__], "is no JSON .*; give a file"),
+    "a folder for a record": (["replay", "."], "recipe: '.' .* a file"),
+    "a folder for an image": (["make", "texture", "stone", "--image", "/"], "image: '/' .* a file"),
+    "a thousand brackets": (["replay", '{"a":' * 5000], "recipe: is no JSON .*; give a file"),
+    "a walk through music": (["travel", "music", "tense"], "kind: 'music' .*; say texture"),
     "half a recipe": (["replay", "{}"], "recipe: .*; give"),
     "an address for the world": (["serve", "--bind", "tcp://0.0.0.0:1"], "bind: .*; bind to 127.0.0.1"),
     "a store that cannot be": (["serve", "--store", __file__], "store: .*; choose another"),
@@ -264,6 +269,22 @@ def test_a_file_is_not_replayed_from_the_record_of_another(home, make, run, tmp_
     assert status == 0
 
 
+def test_every_file_of_a_making_stands_for_its_record(home, make, run, tmp_path):
+    replay = ("--bundle", home / "toy", "--backend", "onnxruntime", "--json")
+    made = make("stone", "--size", "64", "--out", tmp_path / "c.dds", "--pack", "orm", "--preview")
+    for file in made["files"]:
+        status, out, err = run("replay", file, *replay)
+        assert (status, json.loads(out or "{}").get("digest")) == (0, made["digest"]), (file, err)
+    make("stone", "--size", "64", "--seed", "2", "--out", tmp_path / "c.png")
+    status, _, err = run("replay", tmp_path / "c_orm.dds", *replay)
+    assert (status, "c.json is that of c.png now" in err) == (2, True)
+
+
+def test_out_that_ends_as_folders_do_is_one(make, tmp_path):
+    made = make("wet stone", "--size", "64", "--out", f"{tmp_path / 'new' / 'walls'}/")
+    assert Path(made["files"][0]) == tmp_path / "new" / "walls" / "wet-stone-0.png"
+
+
 def test_a_file_that_is_no_record_is_not_written_over(home, run, tmp_path):
     (tmp_path / "package.json").write_text('{"mine": 1}', encoding="utf-8")
     words = ("make", "texture", "stone", "--size", "64", "--bundle", home / "toy", "--backend", "onnxruntime")
@@ -278,6 +299,7 @@ def test_a_file_that_is_no_record_is_not_written_over(home, run, tmp_path):
     [
         (("--option", "steps=3"), "options.steps: is no option"),
         (("--option", "s_churn=1", "--option", "s_churn=2"), "option s_churn: is 1 and 2"),
+        (("--sampler", "euler", "--option", "s_churn=NaN"), "s_churn: nan is out of range"),
         (("--guidance-interval", "nan,1"), "guidance_interval"),
         (("--size", "9" * 5000), "size"),
         (("--mask", "0.5,0,32,32"), "mask: '0.5,0,32,32' is no list of whole numbers"),
@@ -302,6 +324,16 @@ def test_a_fault_of_its_own_has_a_status_of_its_own(run, monkeypatch):
     monkeypatch.setitem(app.COMMANDS, "bundles", lambda: 1 / 0)
     status, _, err = run("bundles")
     assert (status, "ZeroDivisionError" in err, "report it" in err) == (3, True, True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows' pipes end otherwise")
+def test_a_reader_that_goes_is_no_check_that_failed(home):
+    """`cadenza replay x | head -1` must not say that bytes differ."""
+    with command(home, "samplers") as listing:
+        listing.stdout.close()
+        listing.stdout = None
+        _, err = listing.communicate(timeout=60)
+    assert (listing.returncode, err) == (141, "")
 
 
 def test_letters_that_a_console_has_not_are_escaped(home, tmp_path):
