@@ -77,7 +77,11 @@ class Sound:
         gain_db  louder or, below 0, softer in the file; nothing is clipped: a peak above 1 fits into float only, others refuse
         """
         path = Path(path)
-        if isinstance(gain_db, bool) or not isinstance(gain_db, int | float) or not abs(gain_db) <= GAIN_LIMIT:
+        if (
+            isinstance(gain_db, bool)
+            or not isinstance(gain_db, int | float | np.floating | np.integer)
+            or not abs(gain_db) <= GAIN_LIMIT
+        ):
             raise OutOfRange("gain_db", gain_db, f"a number of decibels from {-GAIN_LIMIT} to {GAIN_LIMIT}")
         wave = self.audio if gain_db == 0.0 else self.audio * np.float32(10 ** (gain_db / 20))
         try:
@@ -90,7 +94,7 @@ class Sound:
             raise Refusal(refusal.code, "gain_db", refusal.sentence, remedy) from None
         record = beside(path)
         path.write_bytes(data)
-        told = {**self.record, "rate_hz": self.rate, "seconds": self.seconds, "gain_db": gain_db}
+        told = {**self.record, "rate_hz": self.rate, "seconds": self.seconds, "gain_db": float(gain_db)}
         return [path, write(record, path, told)]
 
 

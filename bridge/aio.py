@@ -18,6 +18,7 @@ from ..assets.refusal import Refusal
 from . import messages as m
 from .client import Keys, check_timeout, nobody, open_socket
 from .conversation import PING_S, Conversation, Pending
+from .game import closed
 from .stream import StreamPending
 from .stream_aio import AsyncMusicStream
 
@@ -25,13 +26,11 @@ BYE_S = 0.1
 """How long closing waits until the bye is with the socket."""
 
 
-def closed() -> Refusal:
-    return Refusal("closed", "game", "the connection is closed", "connect again")
-
-
 async def connect(address: str, timeout: float = 3.0, keys: Keys | None = None) -> AsyncGame:
     """A connection, or a Refusal where nobody answers within `timeout` seconds."""
     check_timeout(timeout)
+    if address == "inproc":
+        raise Refusal("unsupported", "address", "'inproc' has no asyncio client", "serve, or use cadenza.connect")
     game = AsyncGame(address, keys)
     try:
         await asyncio.wait_for(game.greet(), timeout)

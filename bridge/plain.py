@@ -1,13 +1,30 @@
-"""What a request brings in process, as it would come over the wire."""
+"""What a request brings from Python, as it would come over the wire."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from ..assets.refusal import WrongType
+
 _PLAIN = frozenset((str, int, float, bool, type(None)))
+
+
+def check_recipe(recipe: object) -> None:
+    if not isinstance(recipe, Mapping):
+        raise WrongType("recipe", recipe, 'a mapping such as {"prompt": "mossy stone"}')
+
+
+def names_of(maps: object) -> list[str]:
+    """The maps that a request names, each read once; a single text would be one map a letter."""
+    if maps is None:
+        return []
+    names: list[Any] = list(maps) if isinstance(maps, Iterable) and not isinstance(maps, str | bytes) else [None]
+    if not all(isinstance(name, str) for name in names):
+        raise WrongType("maps", maps, 'a list of names such as ["albedo", "orm"]')
+    return names
 
 
 def pythons(value: Any) -> Any:
