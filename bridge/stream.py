@@ -163,6 +163,13 @@ class Port(ABC):
     def close(self, tail: bool, bars: int | None) -> None: ...
 
 
+def ended() -> Pending:
+    """A turn of a stream that has ended."""
+    pending = Pending(None)
+    pending.end(Refusal("closed", "stream", "has ended", "open another one"))
+    return pending
+
+
 class MusicStream:
     """Use it on the thread that opened it. A bar is taken, and credit for one more given, when it is handed out."""
 
@@ -256,6 +263,8 @@ class MusicStream:
         """
         from .game import Ticket
 
+        if self._pending.done:
+            return Ticket(self._game, ended())
         asked = {**({"prompt": prompt} if prompt else {}), **changes}
         return Ticket(self._game, self._port.steer(asked, bar))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..runtime.music.terms import check_close
 from . import messages as m
-from .stream import StreamBar, StreamPending
+from .stream import StreamBar, StreamPending, ended
 
 if TYPE_CHECKING:
     from .aio import AsyncGame, AsyncTicket
@@ -64,6 +64,8 @@ class AsyncMusicStream:
         """As MusicStream.steer; await the ticket for the bar from which on it is heard."""
         from .aio import AsyncTicket
 
+        if self._pending.done:
+            return AsyncTicket(self._game, ended())
         asked = {**({"prompt": prompt} if prompt else {}), **changes}
         ticket = AsyncTicket(self._game, self._game.talk.steer(self._pending, asked, bar))
         await self._game.send()

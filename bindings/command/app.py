@@ -11,9 +11,14 @@ from typing import NoReturn
 
 import click
 import typer
+import typer.core
 
 from ...assets.refusal import Refusal
 from . import bench, compare, demo, fit, listing, make, replay, serve, travel
+
+typer.core.HAS_RICH = (
+    False  # with it the library writes its help's brackets with backslashes before them, plain help too
+)
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,

@@ -314,6 +314,13 @@ def test_dials_that_cannot_be_are_one_sentence(home, run, words, said):
     assert (status, out, said in err, err.count("\n")) == (2, "", True, 1), err
 
 
+def test_help_is_plain_text(run):
+    for word in app.COMMANDS:
+        status, out, _ = run(word, "--help")
+        assert (status, "\\" in out) == (0, False), out
+    assert "[default: 128]" in " ".join(run("make", "--help")[1].split())
+
+
 def test_nothing_is_no_recipe(run):
     status, _, err = run("replay", "")
     assert (status, "recipe: is empty" in err) == (2, True)

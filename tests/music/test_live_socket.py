@@ -115,6 +115,27 @@ def test_whoever_joins_late_hears_what_the_others_hear(played, address):
             assert bar.audio.tobytes() == expected.audio.tobytes()
 
 
+def test_a_turn_after_the_end_is_refused_alike_wherever_it_is_played(played, address):
+    async def afterwards():
+        async with await aio.connect(address) as game, await game.stream("menu", **WANTED) as music:
+            await music.close(bars=1)
+            async for _ in music:
+                pass
+            return await (await music.steer("boss"))
+
+    told = []
+    with connect(address) as far, connect("inproc", bundles=BUNDLE, backend="onnxruntime", threads=1) as near:
+        streams = [game.replay(played[0]) for game in (far, near)]
+        for ask in (
+            *(lambda music=music: music.steer("boss").result(5) for music in streams),
+            lambda: asyncio.run(afterwards()),
+        ):
+            with pytest.raises(Refusal) as refused:
+                ask()
+            told.append((refused.value.code, str(refused.value)))
+    assert set(told) == {("closed", "stream: has ended; open another one")}
+
+
 def test_a_stream_that_is_told_its_length_has_it_whatever_was_made_when_it_was_told(address):
     digests = set()
     with connect(address) as game:
