@@ -18,6 +18,7 @@ from .manifest import Manifest
 from .music.files import encode
 from .refusal import Corrupt, OutOfRange, Refusal, Unknown
 from .sidecar import beside, write
+from .store import write_whole
 
 PARTS = ("audio", "facts")
 """What a sound consists of: samples, and the facts (JSON) that say how to play them."""
@@ -93,7 +94,7 @@ class Sound:
             remedy = f"write a WAV of 32 bits, or set gain_db to {fits:.1f}"
             raise Refusal(refusal.code, "gain_db", refusal.sentence, remedy) from None
         record = beside(path)
-        path.write_bytes(data)
+        write_whole(path, data)
         told = {**self.record, "rate_hz": self.rate, "seconds": self.seconds, "gain_db": float(gain_db)}
         return [path, write(record, path, told)]
 

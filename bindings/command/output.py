@@ -20,7 +20,7 @@ from ...assets.preview import PREVIEWS, png
 from ...assets.refusal import Refusal, Unknown
 from ...assets.sidecar import beside, write
 from ...assets.sound import Sound
-from ...assets.store import Store, default_folder
+from ...assets.store import Store, default_folder, write_whole
 from ...assets.texture import MAPS, PACKINGS, Texture
 from ...runtime.music.piece import Piece
 
@@ -41,7 +41,7 @@ def _lines(name: str, value: Any) -> list[str]:
     if isinstance(value, list):
         texts = [_text(name, each) for each in value]
         return [", ".join(texts)] if texts and all(len(text) < 30 for text in texts) and name != "files" else texts
-    return [] if value is None or value == "" else [_text(name, value)]
+    return [] if value in (None, "", {}) else [_text(name, value)]
 
 
 def _text(name: str, value: Any) -> str:
@@ -95,7 +95,7 @@ def write_texture(texture: Texture, out: Path, format: str, maps: Sequence[str] 
     files, record = [], beside(out)
     for name in waited(maps, "map"):
         path = out if name == "albedo" else out.with_name(f"{out.stem}_{name}.{format}")
-        path.write_bytes(encode(name, texture.map(name), format))
+        write_whole(path, encode(name, texture.map(name), format))
         files.append(path)
     return [*files, write(record, out, texture.record)]
 
@@ -106,11 +106,11 @@ def write_previews(texture: Texture, out: Path) -> list[Path]:
     shown = texture
     if isinstance(texture, Flipbook):
         shown, path = texture.frame(0), out.with_name(f"{out.stem}-playing.png")
-        path.write_bytes(texture.animation("apng"))
+        write_whole(path, texture.animation("apng"))
         files.append(path)
     for name in waited(PREVIEWS, "picture"):
         path = out.with_name(f"{out.stem}-{name}.png")
-        path.write_bytes(png(PREVIEWS[name](shown)))
+        write_whole(path, png(PREVIEWS[name](shown)))
         files.append(path)
     return files
 

@@ -11,6 +11,7 @@ from ...assets.files import encode
 from ...assets.manifest import SOUND
 from ...assets.preview import png, sheet
 from ...assets.refusal import Refusal
+from ...assets.store import write_whole
 from ...runtime.kinds import MUSIC
 from ...runtime.travel import travel as requests_of
 from . import dials
@@ -48,11 +49,11 @@ def travel(
         for number, request in enumerate(waited(requests, "frame")):
             texture = watched(game, request)
             files.append(out / f"frame-{number:03}.png")
-            files[-1].write_bytes(encode("albedo", texture.albedo, "png"))
+            write_whole(files[-1], encode("albedo", texture.albedo, "png"))
             at = f"{request['seed']}" + (
                 f" + {request['variation_strength']:.2f}" if "variation_seed" in request else ""
             )
             pictures.append((at, texture.albedo))
     files.append(out / "sheet.png")
-    files[-1].write_bytes(png(sheet(pictures, min(8, frames), 128)))
+    write_whole(files[-1], png(sheet(pictures, min(8, frames), 128)))
     show({"files": [str(path) for path in files]}, json)

@@ -1,5 +1,6 @@
 """The command line on a small real bundle: files, pictures, replay, refusals, a server, the demo."""
 
+import errno
 import json
 import os
 import re
@@ -294,6 +295,22 @@ def test_a_file_that_is_no_record_is_not_written_over(home, run, tmp_path):
     assert (tmp_path / "package.json").read_text(encoding="utf-8") == '{"mine": 1}'
 
 
+def test_a_full_disk_leaves_the_files_that_were_there(home, make, run, tmp_path, monkeypatch):
+    make("stone", "--size", "64", "--out", tmp_path / "c.png")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    whole = Path.write_bytes
+
+    def full(path, data):
+        whole(path, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    words = ("make", "texture", "stone", "--size", "64", "--seed", "2", "--bundle", home / "toy")
+    status, _, err = run(*words, "--backend", "onnxruntime", "--out", tmp_path / "c.png")
+    assert (status, "c.png: No space left" in err) == (2, True), err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -318,6 +335,7 @@ def test_help_is_plain_text(run):
     for word in app.COMMANDS:
         status, out, _ = run(word, "--help")
         assert (status, "\\" in out) == (0, False), out
+    assert all(line == line.rstrip() for line in run("names", "lcm")[1].splitlines()), "a field without content"
     assert "[default: 128]" in " ".join(run("make", "--help")[1].split())
 
 
