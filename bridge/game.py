@@ -11,7 +11,7 @@ from typing import Any, Self
 from ..assets.refusal import Refusal, WrongType
 from ..runtime.music.terms import KIND
 from .conversation import Pending
-from .plain import check_recipe
+from .plain import check_recipe, stems_of
 from .stream import MusicStream, Port, StreamPending, replayed
 
 SEEN_LIMIT = 4096
@@ -150,7 +150,7 @@ class Game(ABC):
             {"kind": "music", "prompt": prompt, "seed": seed, **dials},
             ahead=ahead,
             first=first,
-            stems=list(stems or ()),
+            stems=stems_of(stems),
             steering=list(steering or ()),
         )
 

@@ -17,14 +17,18 @@ def check_recipe(recipe: object) -> None:
         raise WrongType("recipe", recipe, 'a mapping such as {"prompt": "mossy stone"}')
 
 
-def names_of(maps: object) -> list[str]:
-    """The maps that a request names, each read once; a single text would be one map a letter."""
-    if maps is None:
+def names_of(given: object, field: str = "maps", such: str = '["albedo", "orm"]') -> list[str]:
+    """The maps or stems that a request names, each read once; a single text would be one name a letter."""
+    if given is None:
         return []
-    names: list[Any] = list(maps) if isinstance(maps, Iterable) and not isinstance(maps, str | bytes) else [None]
+    names: list[Any] = list(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes) else [None]
     if not all(isinstance(name, str) for name in names):
-        raise WrongType("maps", maps, 'a list of names such as ["albedo", "orm"]')
+        raise WrongType(field, given, f"a list of names such as {such}")
     return names
+
+
+def stems_of(given: object) -> list[str]:
+    return names_of(given, "stems", '["drums", "bass"]')
 
 
 def pythons(value: Any) -> Any:

@@ -26,6 +26,7 @@ from ..assets.refusal import Corrupt, Refusal
 from ..runtime.music.terms import check_close
 from . import messages as m
 from .conversation import Pending
+from .plain import pythons
 
 if TYPE_CHECKING:
     from .game import Game, Ticket
@@ -270,6 +271,7 @@ class MusicStream:
 
     def close(self, tail: bool = False, bars: int | None = None) -> None:
         """Asks for its end, after the bars that are begun or so many in all; they, and with `tail` what rings on, still come."""
+        tail, bars = pythons((tail, bars))
         check_close(tail, bars)
         if not self._pending.done:
             self._port.close(tail, bars)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..runtime.music.terms import check_close
 from . import messages as m
+from .plain import pythons
 from .stream import StreamBar, StreamPending, ended
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class AsyncMusicStream:
 
     async def close(self, tail: bool = False, bars: int | None = None) -> None:
         """As MusicStream.close."""
+        tail, bars = pythons((tail, bars))
         check_close(tail, bars)
         if not self._pending.done:
             await self._say(self._pending.close(tail, bars))

@@ -141,7 +141,7 @@ def test_a_stream_that_is_told_its_length_has_it_whatever_was_made_when_it_was_t
     with connect(address) as game:
         for ahead in (1, 5):
             with game.stream("menu", ahead=ahead, **WANTED) as music:
-                music.close(tail=True, bars=6)
+                music.close(tail=np.True_, bars=np.int64(6))
                 numbers = [bar.number for bar in music]
             assert numbers == list(range(7))  # and the tail
             digests.add(music.digest)
@@ -216,6 +216,7 @@ def test_stems_add_up_to_the_mix(address):
         (dict(bpm=300), "bpm"),
         (dict(ahead=0), "ahead"),
         (dict(stems=["violin"]), "stems"),
+        (dict(stems=5), "stems"),
         (dict(steering=[{"bar": -1, "changes": {}}]), "bar"),
         (dict(steering=[{"changes": {}}]), "steering"),
         (dict(steering=[{"bar": 2, "changes": {"seed": 3}}]), "seed"),
