@@ -49,7 +49,7 @@ Preview = Annotated[bool, typer.Option("--preview", help="Also pictures: 3 x 3 t
 
 
 def make(
-    kind: Annotated[str, typer.Argument(help="texture, music; with a bundle of its kind sound, flipbook, heightmap")],
+    kind: Annotated[str, typer.Argument(help="texture, music, sound; with a bundle of its kind flipbook, heightmap")],
     prompt: dials.Prompt,
     seed: dials.Seed = 0,
     size: dials.Size = SIZE,
