@@ -108,21 +108,30 @@ class AsyncGame:
         return ticket
 
     async def texture(self, prompt: str, *, seed: int = 0, size: int = 128, **dials: Any) -> Any:
-        return await (await self.submit({"kind": "texture", "prompt": prompt, "seed": seed, "size": size, **dials}))
+        return await self._made({"kind": "texture", "prompt": prompt, "seed": seed, "size": size, **dials})
 
     async def music(self, prompt: str, *, seed: int = 0, stems: bool = False, **dials: Any) -> Any:
         """As Game.music."""
         parts = () if stems else ("audio", "score")
-        wanted = {"kind": "music", "prompt": prompt, "seed": seed, **dials}
-        return await (await self.submit(wanted, maps=parts))
+        return await self._made({"kind": "music", "prompt": prompt, "seed": seed, **dials}, parts)
 
     async def sound(self, prompt: str, *, seed: int = 0, seconds: float | None = None, **dials: Any) -> Any:
         """As Game.sound."""
-        return await (await self.submit({"kind": "sound", "prompt": prompt, "seed": seed, "seconds": seconds, **dials}))
+        return await self._made({"kind": "sound", "prompt": prompt, "seed": seed, "seconds": seconds, **dials})
 
     async def flipbook(self, prompt: str, *, seed: int = 0, size: int = 128, **dials: Any) -> Any:
         """As Game.flipbook."""
-        return await (await self.submit({"kind": "flipbook", "prompt": prompt, "seed": seed, "size": size, **dials}))
+        return await self._made({"kind": "flipbook", "prompt": prompt, "seed": seed, "size": size, **dials})
+
+    async def _made(self, recipe: Mapping[str, Any], maps: Sequence[str] = ()) -> Any:
+        """Its result; whoever gives up waiting has no ticket to cancel it by, so it is cancelled."""
+        ticket = await self.submit(recipe, maps=maps)
+        try:
+            return await ticket
+        except asyncio.CancelledError:
+            with contextlib.suppress(Refusal):  # closed meanwhile, which cancels too
+                await ticket.cancel()
+            raise
 
     async def stream(
         self,

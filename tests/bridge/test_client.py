@@ -107,6 +107,23 @@ def test_a_cancelled_request_ends_as_a_refusal(held, serving):
         assert held.cancelled == 1
 
 
+def test_asyncio_cancels_what_nobody_has_a_ticket_of(held, serving):
+    async def session(address):
+        async with await aio.connect(address) as game:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(game.texture("stone", size=64), 0.1)
+            await game.stats()  # what was said before is done by then
+            assert held.cancelled == 1
+            ticket = await game.submit(RECIPE)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(ticket.result(), 0.1)
+            await game.stats()
+            assert held.cancelled == 1, "a ticket goes on until it is cancelled"
+
+    with serving(held) as address:
+        asyncio.run(session(address))
+
+
 def test_closing_cancels_what_is_open(held, serving):
     with serving(held) as address:
         with connect(address) as game:
