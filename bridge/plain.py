@@ -39,4 +39,9 @@ def pythons(value: Any) -> Any:
         return {key: pythons(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [pythons(each) for each in value]
-    return value.item() if isinstance(value, np.generic) else value
+    return value.item() if is_single(value) else value
+
+
+def is_single(value: object) -> bool:
+    """One number of numpy's, or an array without axes, which is as good as one."""
+    return isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0)

@@ -7,10 +7,10 @@ from pathlib import PurePath
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from ..assets.refusal import Corrupt, Refusal, Unknown
 from .messages import FromClient, FromServer, Hello, Limits, Message, Part, Submit
+from .plain import is_single
 
 VERSION = (1, 2)
 LIMITS = Limits()
@@ -30,7 +30,7 @@ def _plain(value: Any) -> Any:
     """What a description may hold beside msgpack's own types: numpy scalars, paths."""
     if isinstance(value, PurePath):
         return str(value)
-    if isinstance(value, np.generic):
+    if is_single(value):
         return value.item()
     raise TypeError(f"{type(value).__name__} {value!r:.60} is no text, number, list or map")
 
@@ -70,7 +70,8 @@ def unsendable(fields: Mapping[str, Any]) -> str:
         try:
             _encoder.encode(value)
         except (TypeError, ValueError, OverflowError):
-            return str(name)
+            inside = unsendable(value) if isinstance(value, Mapping) else "recipe"
+            return f"{name}.{inside}" if inside != "recipe" else str(name)
     return "recipe"
 
 

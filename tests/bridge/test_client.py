@@ -41,7 +41,7 @@ def test_a_texture_arrives_whole_and_the_same_every_time(game):
 
 
 def test_numpys_single_numbers_are_numbers_at_any_depth(game):
-    asked = {"prompt": "stone", "seed": np.int64(7), "size": np.int32(64), "modifiers": {"moss": [np.float32(0.5)]}}
+    asked = {"prompt": "stone", "seed": np.int64(7), "size": np.array(64), "modifiers": {"moss": [np.float32(0.5)]}}
     made = game.submit({"kind": "texture", **asked}, priority=np.int8(1)).result(5)
     assert made.recipe == {"kind": "texture", "prompt": "stone", "seed": 7, "size": 64, "modifiers": {"moss": [0.5]}}
     assert {type(made.recipe[name]) for name in ("seed", "size")} == {int}
@@ -169,6 +169,7 @@ def test_what_msgpack_cannot_say_is_refused_in_words(address):
         ({"prompt": "stone", "seed": 2**70}, "out_of_range", "seed"),
         ({"prompt": "half \ud800"}, "type", "prompt"),
         ({"prompt": "stone", "guidance": np.ones(4)}, "type", "guidance"),
+        ({"prompt": "stone", "image": {"prompt": "stone", "seed": 2**70}}, "out_of_range", "image.seed"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_by_its_field(address, asked, code, field):
