@@ -14,6 +14,7 @@ from .manifest import Manifest, Sheet
 from .maps import derive
 from .refusal import Corrupt, Refusal
 from .sidecar import beside, write
+from .store import write_whole
 from .texture import Texture
 
 Bytes = NDArray[np.uint8]
@@ -64,7 +65,7 @@ class Flipbook(Texture):
         """Writes the animation that the suffix names (.gif, .apng) and the record NAME.json. Returns the paths."""
         path = Path(path)
         data, record = self.animation(path.suffix[1:].lower()), beside(path)
-        path.write_bytes(data)
+        write_whole(path, data)
         return [path, write(record, path, self.record)]
 
     def select(self, names: Sequence[str]) -> Texture:

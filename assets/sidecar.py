@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .refusal import Refusal
+from .store import write_whole
 
 
 def beside(file: Path) -> Path:
@@ -22,13 +23,13 @@ def beside(file: Path) -> Path:
 
 def write(record: Path, file: Path, told: Mapping[str, Any]) -> Path:
     """The record, with the name of the file that it belongs to: one of the same name with another suffix has it written over."""
-    record.write_text(json.dumps({"file": file.name, **told}, indent=1) + "\n", encoding="utf-8")
+    write_whole(record, (json.dumps({"file": file.name, **told}, indent=1) + "\n").encode())
     return record
 
 
 def _is_record(path: Path) -> bool:
     try:
         loaded = json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(loaded, dict) and "recipe" in loaded

@@ -18,6 +18,7 @@ from .manifest import Manifest
 from .music.files import encode
 from .refusal import Corrupt, OutOfRange, Refusal, Unknown
 from .sidecar import beside, write
+from .store import write_whole
 
 PARTS = ("audio", "facts")
 """What a sound consists of: samples, and the facts (JSON) that say how to play them."""
@@ -77,7 +78,11 @@ class Sound:
         gain_db  louder or, below 0, softer in the file; nothing is clipped: a peak above 1 fits into float only, others refuse
         """
         path = Path(path)
-        if isinstance(gain_db, bool) or not isinstance(gain_db, int | float) or not abs(gain_db) <= GAIN_LIMIT:
+        if (
+            isinstance(gain_db, bool)
+            or not isinstance(gain_db, int | float | np.floating | np.integer)
+            or not abs(gain_db) <= GAIN_LIMIT
+        ):
             raise OutOfRange("gain_db", gain_db, f"a number of decibels from {-GAIN_LIMIT} to {GAIN_LIMIT}")
         wave = self.audio if gain_db == 0.0 else self.audio * np.float32(10 ** (gain_db / 20))
         try:
@@ -89,8 +94,8 @@ class Sound:
             remedy = f"write a WAV of 32 bits, or set gain_db to {fits:.1f}"
             raise Refusal(refusal.code, "gain_db", refusal.sentence, remedy) from None
         record = beside(path)
-        path.write_bytes(data)
-        told = {**self.record, "rate_hz": self.rate, "seconds": self.seconds, "gain_db": gain_db}
+        write_whole(path, data)
+        told = {**self.record, "rate_hz": self.rate, "seconds": self.seconds, "gain_db": float(gain_db)}
         return [path, write(record, path, told)]
 
 

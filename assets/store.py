@@ -32,13 +32,15 @@ def default_folder() -> Path:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Writes a whole file or none. Each writer has a part of its own: several may write the same file, in threads too."""
-    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    part = path.with_name(f".{uuid4().hex}.part")
     try:
         part.write_bytes(data)
         os.replace(part, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             part.unlink()  # no later writer has this name
+        if isinstance(error, OSError):  # a full disk names no file, others the part
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 

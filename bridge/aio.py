@@ -18,6 +18,8 @@ from ..assets.refusal import Refusal
 from . import messages as m
 from .client import Keys, check_timeout, nobody, open_socket
 from .conversation import PING_S, Conversation, Pending
+from .game import closed
+from .plain import stems_of
 from .stream import StreamPending
 from .stream_aio import AsyncMusicStream
 
@@ -25,13 +27,11 @@ BYE_S = 0.1
 """How long closing waits until the bye is with the socket."""
 
 
-def closed() -> Refusal:
-    return Refusal("closed", "game", "the connection is closed", "connect again")
-
-
 async def connect(address: str, timeout: float = 3.0, keys: Keys | None = None) -> AsyncGame:
     """A connection, or a Refusal where nobody answers within `timeout` seconds."""
     check_timeout(timeout)
+    if address == "inproc":
+        raise Refusal("unsupported", "address", "'inproc' has no asyncio client", "serve, or use cadenza.connect")
     game = AsyncGame(address, keys)
     try:
         await asyncio.wait_for(game.greet(), timeout)
@@ -108,21 +108,30 @@ class AsyncGame:
         return ticket
 
     async def texture(self, prompt: str, *, seed: int = 0, size: int = 128, **dials: Any) -> Any:
-        return await (await self.submit({"kind": "texture", "prompt": prompt, "seed": seed, "size": size, **dials}))
+        return await self._made({"kind": "texture", "prompt": prompt, "seed": seed, "size": size, **dials})
 
     async def music(self, prompt: str, *, seed: int = 0, stems: bool = False, **dials: Any) -> Any:
         """As Game.music."""
         parts = () if stems else ("audio", "score")
-        wanted = {"kind": "music", "prompt": prompt, "seed": seed, **dials}
-        return await (await self.submit(wanted, maps=parts))
+        return await self._made({"kind": "music", "prompt": prompt, "seed": seed, **dials}, parts)
 
     async def sound(self, prompt: str, *, seed: int = 0, seconds: float | None = None, **dials: Any) -> Any:
         """As Game.sound."""
-        return await (await self.submit({"kind": "sound", "prompt": prompt, "seed": seed, "seconds": seconds, **dials}))
+        return await self._made({"kind": "sound", "prompt": prompt, "seed": seed, "seconds": seconds, **dials})
 
     async def flipbook(self, prompt: str, *, seed: int = 0, size: int = 128, **dials: Any) -> Any:
         """As Game.flipbook."""
-        return await (await self.submit({"kind": "flipbook", "prompt": prompt, "seed": seed, "size": size, **dials}))
+        return await self._made({"kind": "flipbook", "prompt": prompt, "seed": seed, "size": size, **dials})
+
+    async def _made(self, recipe: Mapping[str, Any], maps: Sequence[str] = ()) -> Any:
+        """Its result; whoever gives up waiting has no ticket to cancel it by, so it is cancelled."""
+        ticket = await self.submit(recipe, maps=maps)
+        try:
+            return await ticket
+        except asyncio.CancelledError:
+            with contextlib.suppress(Refusal):  # closed meanwhile, which cancels too
+                await ticket.cancel()
+            raise
 
     async def stream(
         self,
@@ -137,7 +146,7 @@ class AsyncGame:
     ) -> AsyncMusicStream:
         """As Game.stream."""
         recipe = {"kind": "music", "prompt": prompt, "seed": seed, **dials}
-        terms = dict(ahead=ahead, first=first, stems=list(stems or ()), steering=list(steering or ()))
+        terms = dict(ahead=ahead, first=first, stems=stems_of(stems), steering=list(steering or ()))
         pending = self.talk.stream(recipe=recipe, **terms)
         assert isinstance(pending, StreamPending)
         music = AsyncMusicStream(self, pending)

@@ -6,12 +6,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import zmq
 
-from ..assets.refusal import OutOfRange, Refusal
+from ..assets.refusal import OutOfRange, Refusal, WrongType
 from . import messages as m
 from .conversation import Conversation, Pending
-from .game import Game
+from .game import Game, closed
 from .sockets import CLIENT_KEYS, set_keys, speak_ipv6
 from .stream import Port, StreamPending
 
@@ -25,6 +26,8 @@ Keys = tuple[bytes, bytes, bytes]
 
 def open_socket(context: Any, address: str, keys: Keys | None) -> Any:
     """A DEALER connected to the address; nothing has been said yet."""
+    if not isinstance(address, str):
+        raise WrongType("address", address, "text such as tcp://127.0.0.1:5557")
     dealer = context.socket(zmq.DEALER)
     dealer.setsockopt(zmq.LINGER, 0)
     dealer.setsockopt(zmq.RECONNECT_IVL, 50)
@@ -42,7 +45,11 @@ def open_socket(context: Any, address: str, keys: Keys | None) -> Any:
 
 def check_timeout(timeout: object) -> None:
     """Seconds to wait for a server."""
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 <= timeout <= LONGEST_S:
+    if (
+        isinstance(timeout, bool)
+        or not isinstance(timeout, int | float | np.floating | np.integer)
+        or not 0 <= timeout <= LONGEST_S
+    ):
         raise OutOfRange("timeout", timeout, f"0 to {LONGEST_S} seconds")
 
 
@@ -95,7 +102,7 @@ class SocketGame(Game):
 
     def pump(self, timeout: float) -> None:
         if self._closed:
-            raise Refusal("closed", "game", "the connection is closed", "connect again")
+            raise closed()
         self._talk.tick()
         self._send()
         came = self._take_in()

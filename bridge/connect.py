@@ -16,7 +16,7 @@ def connect(
     timeout: float = 3.0,
     *,
     keys: Keys | None = None,
-    bundles: Sequence[Path] | None = None,
+    bundles: Sequence[Path] | Path | str | None = None,
     **engine: Any,
 ) -> Game:
     """A connection: tcp://HOST:PORT, ipc://PATH, or "inproc" for an engine in this process.

@@ -12,7 +12,8 @@ from ..assets.refusal import Refusal, Unknown
 from ..runtime.pictures import Shelf, detached, digests_in
 from . import messages as m
 from .payload import check_encoding, known_encoding, pack_arrays, unpack
-from .protocol import LIMITS, VERSION, check_payload, decode_server, encode, encode_request, version_refusal
+from .plain import check_recipe, names_of
+from .protocol import LIMITS, VERSION, check_payload, decode_server, encode, encode_request, unsendable, version_refusal
 
 PING_S = 2.0
 """After this long without a word, while something is awaited, the client asks whether the server is there."""
@@ -82,17 +83,19 @@ class Conversation:
         self.say(m.Hello(version=VERSION, client=self.client, agent="cadenza python"))
 
     def submit(self, recipe: Mapping[str, Any], encoding: str = "raw", **terms: Any) -> Pending:
+        check_recipe(recipe)
         if self.welcome is None:
             known_encoding(encoding)
         else:
             check_encoding(encoding, self.welcome.encodings)
-        terms["maps"] = list(terms.get("maps", ()))
+        terms["maps"] = names_of(terms.get("maps"))
         told, arrays = self._with_arrays(recipe) if BRINGING & recipe.keys() else (dict(recipe), {})
         parts, payload = pack_arrays(arrays)
         check_payload(parts, self.limits)
         return self._sent(
             lambda: m.Submit(request=self._next(), recipe=told, encoding=encoding, payload=parts, **terms),
             payload=payload,
+            told=told,
         )
 
     def _with_arrays(self, recipe: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -103,13 +106,21 @@ class Conversation:
         known = {digest: self.arrays.find(digest) for digest in digests_in(told)}
         return told, {digest: array for digest, array in known.items() if array is not None}
 
-    def _sent(self, message: Callable[[], Any], kind: type[Pending] = Pending, payload: Sequence[Any] = ()) -> Pending:
+    def _sent(
+        self,
+        message: Callable[[], Any],
+        kind: type[Pending] = Pending,
+        payload: Sequence[Any] = (),
+        told: Mapping[str, Any] | None = None,
+    ) -> Pending:
+        """`told` are the fields among which one that cannot be sent is looked for."""
         try:
             return self._ask(message(), kind, payload)
         except (TypeError, ValueError, OverflowError) as error:
             if isinstance(error, Refusal):
                 raise
-            raise Refusal("type", "recipe", f"cannot be sent: {error}", "use text, numbers, lists and maps") from error
+            code, field = "out_of_range" if isinstance(error, OverflowError) else "type", unsendable(told or {})
+            raise Refusal(code, field, f"cannot be sent: {error}", "use text, numbers, lists and maps") from error
 
     def ask(self, kind: type[m.Describe] | type[m.Stats]) -> Pending:
         return self._ask(kind(request=self._next()))
@@ -118,11 +129,12 @@ class Conversation:
         """Opens a live stream; its bars come to the pending."""
         from .stream import StreamPending
 
-        return self._sent(lambda: m.Open(request=self._next(), **fields), StreamPending)
+        return self._sent(lambda: m.Open(request=self._next(), **fields), StreamPending, told=fields.get("recipe"))
 
     def steer(self, stream: Pending, changes: Mapping[str, Any], bar: int | None) -> Pending:
         return self._sent(
-            lambda: m.Steer(request=self._next(), stream=stream.message.request, changes=dict(changes), bar=bar)
+            lambda: m.Steer(request=self._next(), stream=stream.message.request, changes=dict(changes), bar=bar),
+            told=changes,
         )
 
     def say(self, message: m.Message) -> None:

@@ -8,9 +8,10 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from ..assets.refusal import Refusal
+from ..assets.refusal import Refusal, WrongType
 from ..runtime.music.terms import KIND
 from .conversation import Pending
+from .plain import check_recipe, stems_of
 from .stream import MusicStream, Port, StreamPending, replayed
 
 SEEN_LIMIT = 4096
@@ -26,6 +27,10 @@ class ReplayDiffers(Refusal):
         self.texture, self.expected = texture, expected
         sentence = f"made again it has the digest {texture.digest}, recorded is {expected}"
         super().__init__("replay_differs", "digest", sentence, "compare made_by: backend, version, device")
+
+
+def closed() -> Refusal:
+    return Refusal("closed", "game", "the connection is closed", "connect again")
 
 
 class Ticket:
@@ -57,7 +62,8 @@ class Ticket:
 
     def cancel(self) -> None:
         """Asks for its end; it ends as a refusal with the code "cancelled", unless it was done first."""
-        self._game.cancel(self._pending)
+        if not self._pending.done:
+            self._game.cancel(self._pending)
 
 
 class Game(ABC):
@@ -144,12 +150,13 @@ class Game(ABC):
             {"kind": "music", "prompt": prompt, "seed": seed, **dials},
             ahead=ahead,
             first=first,
-            stems=list(stems or ()),
+            stems=stems_of(stems),
             steering=list(steering or ()),
         )
 
     def open_stream(self, recipe: Mapping[str, Any], **terms: Any) -> MusicStream:
         """A stream of a request for music, or of the recipe of an earlier stream; terms are those of `stream`."""
+        check_recipe(recipe)
         pending, port = self._stream({"recipe": dict(recipe), **terms})
         pending.on_end = lambda: self._remember_stream(pending)
         return MusicStream(self, pending, port)
@@ -196,6 +203,8 @@ class Game(ABC):
         self.pump(0)
 
     def wait(self, pending: Pending, timeout: float | None) -> None:
+        if pending.done:
+            return  # also after the connection is closed
         end = None if timeout is None else time.monotonic() + timeout
         self.pump(0)
         if not pending.done and self._unread is not None:
@@ -231,6 +240,8 @@ class Game(ABC):
             return asked.recipe, asked.digest
         if isinstance(asked, Mapping) and "recipe" in asked and "digest" in asked:
             return asked["recipe"], asked["digest"]
+        if not isinstance(asked, str | Mapping):
+            raise WrongType("recipe", asked, "a recipe, a texture, a stream, a record or a recipe id")
         from ..runtime.kinds import read_recipe
 
         while self._ended_streams:  # their ids are wanted here only, and cost the reading of a long log

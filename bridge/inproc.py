@@ -9,10 +9,10 @@ from typing import Any
 from ..assets.refusal import Refusal
 from ..runtime import kinds
 from .conversation import Pending
-from .game import Game
+from .game import Game, closed
 from .intake import kind_of, kinds_of
 from .payload import as_files, known_encoding
-from .plain import pythons
+from .plain import check_recipe, names_of, pythons
 from .stream import Port, StreamPending
 from .stream_inproc import heard, open_stream
 
@@ -28,14 +28,17 @@ class InprocGame(Game):
         self._streams: dict[int, Any] = {}
 
     def describe(self) -> dict[str, Any]:
+        self._check_open()
         told: dict[str, Any] = self.runtime.describe()
         return told
 
     def stats(self) -> dict[str, Any]:
+        self._check_open()
         told: dict[str, Any] = self.runtime.stats()
         return told
 
     def cancel(self, pending: Pending) -> None:
+        self._check_open()
         if not pending.done:
             self.runtime.cancel(self._works[id(pending)][1])
 
@@ -51,8 +54,7 @@ class InprocGame(Game):
             self.runtime.close()
 
     def pump(self, timeout: float) -> None:
-        if self._closed:
-            raise Refusal("closed", "game", "the connection is closed", "connect again")
+        self._check_open()
         if timeout > 0:
             try:
                 self._take(*self._ended.get(timeout=timeout))
@@ -61,11 +63,17 @@ class InprocGame(Game):
         while not self._ended.empty():  # this thread alone takes from it
             self._take(*self._ended.get())
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise closed()
+
     def _submit(self, recipe: Mapping[str, Any], terms: dict[str, Any]) -> Pending:
+        self._check_open()
+        check_recipe(recipe)
         encoding, preview = known_encoding(terms.pop("encoding")), terms.pop("preview")
         if preview:
             raise Refusal("unsupported", "preview", "there are no previews yet", "leave it out")
-        kind, maps = kind_of(recipe, self._kinds), terms.pop("maps")
+        kind, maps = kind_of(recipe, self._kinds), names_of(terms.pop("maps"))
         kinds.check_encoding(kind, encoding)
         pending = Pending((encoding, kinds.check_parts(kind, maps) if maps else ()))
 
@@ -80,6 +88,7 @@ class InprocGame(Game):
         return pending
 
     def _stream(self, fields: dict[str, Any]) -> tuple[StreamPending, Port]:
+        self._check_open()
         return open_stream(self.runtime, pythons(fields), self._streams, self._ended.put)
 
     def _take(self, pending: Pending, work: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -10,6 +10,7 @@ import msgspec
 
 from ..assets.refusal import Corrupt, Refusal, Unknown
 from .messages import FromClient, FromServer, Hello, Limits, Message, Part, Submit
+from .plain import is_single
 
 VERSION = (1, 2)
 LIMITS = Limits()
@@ -29,7 +30,7 @@ def _plain(value: Any) -> Any:
     """What a description may hold beside msgpack's own types: numpy scalars, paths."""
     if isinstance(value, PurePath):
         return str(value)
-    if hasattr(value, "item"):
+    if is_single(value):
         return value.item()
     raise TypeError(f"{type(value).__name__} {value!r:.60} is no text, number, list or map")
 
@@ -61,6 +62,17 @@ SERVER_TYPES = (
 
 def encode(message: Message) -> bytes:
     return _encoder.encode(message)
+
+
+def unsendable(fields: Mapping[str, Any]) -> str:
+    """The first of a recipe's fields that no message can hold, or all of it."""
+    for name, value in fields.items():
+        try:
+            _encoder.encode(value)
+        except (TypeError, ValueError, OverflowError):
+            inside = unsendable(value) if isinstance(value, Mapping) else "recipe"
+            return f"{name}.{inside}" if inside != "recipe" else str(name)
+    return "recipe"
 
 
 def encode_request(message: Message, limits: Limits = LIMITS) -> bytes:

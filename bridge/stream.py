@@ -26,6 +26,7 @@ from ..assets.refusal import Corrupt, Refusal
 from ..runtime.music.terms import check_close
 from . import messages as m
 from .conversation import Pending
+from .plain import pythons
 
 if TYPE_CHECKING:
     from .game import Game, Ticket
@@ -163,6 +164,13 @@ class Port(ABC):
     def close(self, tail: bool, bars: int | None) -> None: ...
 
 
+def ended() -> Pending:
+    """A turn of a stream that has ended."""
+    pending = Pending(None)
+    pending.end(Refusal("closed", "stream", "has ended", "open another one"))
+    return pending
+
+
 class MusicStream:
     """Use it on the thread that opened it. A bar is taken, and credit for one more given, when it is handed out."""
 
@@ -256,11 +264,14 @@ class MusicStream:
         """
         from .game import Ticket
 
+        if self._pending.done:
+            return Ticket(self._game, ended())
         asked = {**({"prompt": prompt} if prompt else {}), **changes}
         return Ticket(self._game, self._port.steer(asked, bar))
 
     def close(self, tail: bool = False, bars: int | None = None) -> None:
         """Asks for its end, after the bars that are begun or so many in all; they, and with `tail` what rings on, still come."""
+        tail, bars = pythons((tail, bars))
         check_close(tail, bars)
         if not self._pending.done:
             self._port.close(tail, bars)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..runtime.music.terms import check_close
 from . import messages as m
-from .stream import StreamBar, StreamPending
+from .plain import pythons
+from .stream import StreamBar, StreamPending, ended
 
 if TYPE_CHECKING:
     from .aio import AsyncGame, AsyncTicket
@@ -64,6 +65,8 @@ class AsyncMusicStream:
         """As MusicStream.steer; await the ticket for the bar from which on it is heard."""
         from .aio import AsyncTicket
 
+        if self._pending.done:
+            return AsyncTicket(self._game, ended())
         asked = {**({"prompt": prompt} if prompt else {}), **changes}
         ticket = AsyncTicket(self._game, self._game.talk.steer(self._pending, asked, bar))
         await self._game.send()
@@ -71,6 +74,7 @@ class AsyncMusicStream:
 
     async def close(self, tail: bool = False, bars: int | None = None) -> None:
         """As MusicStream.close."""
+        tail, bars = pythons((tail, bars))
         check_close(tail, bars)
         if not self._pending.done:
             await self._say(self._pending.close(tail, bars))

@@ -26,9 +26,9 @@ def embedded_bundles() -> list[Path]:
     return sorted(found, key=lambda folder: (folder.name != "texture", folder.name))
 
 
-def load_bundles(folders: Sequence[Path] | None) -> dict[str, Bundle]:
-    """Bundles by digest, in the order given; without folders the embedded ones."""
-    chosen = embedded_bundles() if folders is None else folders
+def load_bundles(folders: Sequence[Path] | Path | str | None) -> dict[str, Bundle]:
+    """Bundles by digest, in the order given; without folders the embedded ones. A single folder is a list of one."""
+    chosen = embedded_bundles() if folders is None else [folders] if isinstance(folders, str | Path) else folders
     if not chosen:
         raise Refusal(
             "missing", "bundle", "no bundle to serve", "give --bundle DIR, or install a build with the embedded one"

@@ -43,8 +43,15 @@ class Canonical(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         return self.id, self.fields
 
     def to_dict(self) -> dict[str, Any]:
-        built: dict[str, Any] = msgspec.to_builtins(self)
+        built: dict[str, Any] = _listed(msgspec.to_builtins(self))
         return built
+
+
+def _listed(value: Any) -> Any:
+    """Tuples as lists, as a recipe comes over a wire or from a file: it is equal to what is told in process."""
+    if isinstance(value, dict):
+        return {name: _listed(each) for name, each in value.items()}
+    return [_listed(each) for each in value] if isinstance(value, tuple | list) else value
 
 
 class Recipe(Canonical, frozen=True, forbid_unknown_fields=True, kw_only=True):

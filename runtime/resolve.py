@@ -78,13 +78,13 @@ def resolve(
     counts images of images. Arrays in a request are put on the `shelf`, from which those named by digest are taken.
     """
     shelf = Shelf() if shelf is None else shelf
-    for name in request:
-        if name not in ASKED:
-            raise Unknown(str(name), name, ASKED)
     asked = {field: value for field, value in request.items() if value is not None}
     if "eta" in request:
         asked["eta"] = request["eta"]
-    bundle = choose_bundle(asked, bundles)
+    bundle = choose_bundle(asked, bundles)  # first: what is of another kind has other fields
+    for name in request:
+        if name not in ASKED:
+            raise Unknown(str(name), name, ASKED)
     manifest = bundle.manifest
     width, height = _size(asked, manifest)
     dials = _dials(asked, manifest, width * height)

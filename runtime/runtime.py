@@ -56,7 +56,7 @@ STORE_LIMIT = 64
 class Runtime:
     """Serves bundles on one engine thread; every method may be called from any thread.
 
-    bundles  folders; None for the embedded ones
+    bundles  folders, or one; None for the embedded ones
     backend  a name of `engine.backends`, or "auto": the quickest that is installed
     threads  processor threads of the backend; None for all
     store    where results are kept by recipe id; None keeps nothing
@@ -64,7 +64,7 @@ class Runtime:
 
     def __init__(
         self,
-        bundles: Sequence[Path] | None = None,
+        bundles: Sequence[Path] | Path | str | None = None,
         backend: str = "auto",
         threads: int | None = None,
         store: Store | None = None,

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..refusal import OutOfRange, Refusal, Unknown
 from ..sidecar import beside, write
+from ..store import write_whole
 from .grid import sample_of
 from .music import Music
 from .score import STREAMS
@@ -61,7 +62,7 @@ def save(
     described = beside(path) if sidecar else None
     path.parent.mkdir(parents=True, exist_ok=True)
     for each, data in encoded.items():
-        each.write_bytes(data)
+        write_whole(each, data)
     written = list(encoded)
     if described is not None:
         names = {name: path.with_suffix(f".{name}{path.suffix}").name for name in music.stems} if stems else {}

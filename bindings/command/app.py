@@ -11,9 +11,14 @@ from typing import NoReturn
 
 import click
 import typer
+import typer.core
 
 from ...assets.refusal import Refusal
 from . import bench, compare, demo, fit, listing, make, replay, serve, travel
+
+typer.core.HAS_RICH = (
+    False  # with it the library writes its help's brackets with backslashes before them, plain help too
+)
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
@@ -63,7 +68,8 @@ def _load(registered: EntryPoint) -> Callable[..., None]:
 
 
 def main() -> NoReturn:
-    """Exit status: 0 done, 1 a check failed, 2 bad arguments or input, 3 a fault of Cadenza's own, 130 interrupted."""
+    """Exit status: 0 done, 1 a check failed, 2 bad arguments or input, 3 a fault of Cadenza's own, 130 interrupted,
+    141 nobody reads the output (`| head`)."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console of few letters shows the others escaped
             stream.reconfigure(errors="backslashreplace")
@@ -84,6 +90,8 @@ def run(arguments: list[str]) -> int:
         return _refuse(str(error))
     except OSError as error:
         return _refuse(f"{error.filename or 'system'}: {error.strerror or error}")
+    except SystemExit:  # how the library ends where a pipe is closed, with the status of a check that failed
+        return 141
     except (KeyboardInterrupt, click.Abort):
         return 130
     except Exception as error:

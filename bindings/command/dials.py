@@ -95,7 +95,7 @@ def request(kind: str, prompt: str, size: str | None, **dials: Any) -> dict[str,
             asked["guidance_interval"], "guidance_interval", "two, such as 0.3,5"
         )
     if isinstance(asked.get("mask"), str):
-        asked["mask"] = parse_wholes(asked["mask"], "mask", "four, such as 32,0,64,64")
+        asked["mask"] = parse_wholes(asked["mask"], "mask", "four, such as 32,0,64,64, or a picture's file")
     if "options" in asked:
         asked["options"] = parse_options(asked["options"])
     return asked
@@ -118,7 +118,7 @@ def parse_spacing(text: str) -> str | list[float] | dict[str, Any]:
     if name == "times":
         return {"times": parse_numbers(rest, "spacing", "times such as times:999,749,499,249")}
     if colon:
-        return {"name": name, **parse_options(rest.split(","))}
+        return {"name": name, **parse_options(rest.split(","), "spacing", "karras:rho=5")}
     return parse_numbers(text, "spacing", "noise ratios such as 14.6,5,1,0.2,0") if "," in text else text
 
 
@@ -137,20 +137,21 @@ def parse_wholes(text: str, field: str, example: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def parse_options(texts: Sequence[str]) -> dict[str, Any]:
+def parse_options(texts: Sequence[str], field: str = "option", example: str = "--option s_churn=5") -> dict[str, Any]:
     """Each option once."""
     options: dict[str, Any] = {}
-    for name, value in map(parse_option, texts):
-        if options.setdefault(name, value) != value:
-            raise Refusal("contradiction", f"option {name}", f"is {options[name]} and {value}", "say it once")
+    for name, value in (parse_option(text, field, example) for text in texts):
+        if name in options and options[name] != value:
+            raise Refusal("contradiction", f"{field} {name}", f"is {options[name]} and {value}", "say it once")
+        options[name] = value
     return options
 
 
-def parse_option(text: str) -> tuple[str, Any]:
+def parse_option(text: str, field: str, example: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise Refusal("type", "option", f"{text!r} is no NAME=VALUE", "write it such as --option s_churn=5")
+        raise Refusal("type", field, f"{text!r} is no NAME=VALUE", f"write it such as {example}")
     try:
         return name, json.loads(value)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         return name, value

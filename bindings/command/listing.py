@@ -60,7 +60,7 @@ def names(
 def _configured(path: Path) -> dict[str, Any]:
     try:
         config = json_format.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refusal("corrupt", str(path), f"is no JSON ({error})", "give a scheduler_config.json") from error
     if not isinstance(config, dict):
         raise Refusal("type", str(path), "is no JSON object", "give a scheduler_config.json")

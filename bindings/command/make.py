@@ -23,6 +23,7 @@ from .output import (
     check_format,
     choose_maps,
     patience,
+    place,
     remember,
     show,
     writable,
@@ -34,7 +35,7 @@ SIZE = "128"
 PLAYED = (*FORMATS, *ANIMATIONS)
 """Formats of a flipbook: sheets of its maps, or its colours as they play."""
 Out = Annotated[
-    Path | None, typer.Option(help="File of the colour map, or a folder; the other files are named after it.")
+    str | None, typer.Option(help="File of the colour map, or a FOLDER/; the other files are named after it.")
 ]
 Format = Annotated[
     str | None,
@@ -48,7 +49,7 @@ Preview = Annotated[bool, typer.Option("--preview", help="Also pictures: 3 x 3 t
 
 
 def make(
-    kind: Annotated[str, typer.Argument(help="texture, music; with a bundle of its kind sound, flipbook, heightmap")],
+    kind: Annotated[str, typer.Argument(help="texture, music, sound; with a bundle of its kind flipbook, heightmap")],
     prompt: dials.Prompt,
     seed: dials.Seed = 0,
     size: dials.Size = SIZE,
@@ -144,7 +145,7 @@ def make(
         dials.refuse({**pictured, **latent, "option": option}, kind, "pictures")
         dials.refuse(sounding, kind, "sounds")
         wanted = make_music.request(prompt, seed, {**played, "guidance": guidance})
-        file = make_music.target(out, prompt, seed, format)
+        file = make_music.target(place(out), prompt, seed, format)
         with open_game(server, bundle, backend) as game:
             made = watched(game, wanted, () if stems else ("audio", "score"))
         make_music.write(made, file, stems, bits, preview, json)
@@ -159,7 +160,7 @@ def make(
     if kind == SOUND:
         dials.refuse({**pictured, "preview": preview}, kind, "pictures")
         asked = dials.request(kind, prompt, None, **latent, seconds=seconds, anew=make_sound.spans(anew))
-        file = make_music.target(out, prompt, seed, format, kind)
+        file = make_music.target(place(out), prompt, seed, format, kind)
         with open_game(server, bundle, backend) as game:
             made = watched(game, asked)
         make_sound.write(made, file, bits, gain_db, json)
@@ -168,7 +169,7 @@ def make(
     asked = dials.request(
         kind, prompt, size, **latent, mask=pictures.mask(mask), inputs=pictures.inputs(input), x=x, y=y
     )
-    path, format = target(out, prompt, seed, format, PLAYED if kind == FLIPBOOK else FORMATS)
+    path, format = target(place(out), prompt, seed, format, PLAYED if kind == FLIPBOOK else FORMATS)
     if format in ANIMATIONS:
         dials.refuse({"pack": pack, "directx": directx}, format, "maps")
     writable(path.parent, "out")
@@ -197,7 +198,7 @@ def target(
         return (out or Path()) / f"{words}-{seed}.{format}", format
     ending = out.suffix.lstrip(".").lower()
     format = check_format(format or ending or "png", formats)
-    if ending in formats and ending != format:
+    if ending and ending != format:
         raise Refusal("contradiction", "format", f"{format!r} stands against {out.name!r}", "give one of them")
     return (out if ending else out.with_suffix(f".{format}")), format
 

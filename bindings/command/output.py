@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json as json_format
+import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from ...assets.preview import PREVIEWS, png
 from ...assets.refusal import Refusal, Unknown
 from ...assets.sidecar import beside, write
 from ...assets.sound import Sound
-from ...assets.store import Store, default_folder
+from ...assets.store import Store, default_folder, write_whole
 from ...assets.texture import MAPS, PACKINGS, Texture
 from ...runtime.music.piece import Piece
 
@@ -40,7 +41,7 @@ def _lines(name: str, value: Any) -> list[str]:
     if isinstance(value, list):
         texts = [_text(name, each) for each in value]
         return [", ".join(texts)] if texts and all(len(text) < 30 for text in texts) and name != "files" else texts
-    return [] if value is None or value == "" else [_text(name, value)]
+    return [] if value in (None, "", {}) else [_text(name, value)]
 
 
 def _text(name: str, value: Any) -> str:
@@ -59,6 +60,13 @@ def writable(folder: Path, field: str) -> Path:
         sentence = f"{str(folder)!r} cannot be a folder to write to ({error.strerror})"
         raise Refusal("unwritable", field, sentence, "choose another") from error
     return folder
+
+
+def place(out: str | None) -> Path | None:
+    """What --out names: a file, or a folder, which is made where the text ends as those of folders do."""
+    if out is None:
+        return None
+    return writable(Path(out), "out") if out.endswith(("/", os.sep)) else Path(out)
 
 
 def remember(texture: Texture | Piece | Sound) -> None:
@@ -87,7 +95,7 @@ def write_texture(texture: Texture, out: Path, format: str, maps: Sequence[str] 
     files, record = [], beside(out)
     for name in waited(maps, "map"):
         path = out if name == "albedo" else out.with_name(f"{out.stem}_{name}.{format}")
-        path.write_bytes(encode(name, texture.map(name), format))
+        write_whole(path, encode(name, texture.map(name), format))
         files.append(path)
     return [*files, write(record, out, texture.record)]
 
@@ -98,11 +106,11 @@ def write_previews(texture: Texture, out: Path) -> list[Path]:
     shown = texture
     if isinstance(texture, Flipbook):
         shown, path = texture.frame(0), out.with_name(f"{out.stem}-playing.png")
-        path.write_bytes(texture.animation("apng"))
+        write_whole(path, texture.animation("apng"))
         files.append(path)
     for name in waited(PREVIEWS, "picture"):
         path = out.with_name(f"{out.stem}-{name}.png")
-        path.write_bytes(png(PREVIEWS[name](shown)))
+        write_whole(path, png(PREVIEWS[name](shown)))
         files.append(path)
     return files
 

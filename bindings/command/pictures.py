@@ -59,7 +59,11 @@ def start_from(text: str) -> Any:
     path = Path(text)
     if path.is_file() and path.suffix != ".json" and not path.with_suffix(".json").is_file():
         return picture(text, "image")
-    return find(text)["recipe"]
+    try:
+        return find(text)["recipe"]
+    except Refusal as refusal:
+        field = "image" if refusal.field == "recipe" else refusal.field
+        raise Refusal(refusal.code, field, refusal.sentence, refusal.remedy) from refusal
 
 
 def mask(text: str | None) -> Any:

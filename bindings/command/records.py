@@ -9,11 +9,17 @@ from typing import Any
 from ...assets.animated import ANIMATIONS
 from ...assets.files import FORMATS
 from ...assets.music.files import FORMATS as SOUNDS
+from ...assets.music.score import STREAMS
+from ...assets.preview import PREVIEWS
 from ...assets.refusal import Refusal
 from ...assets.store import Store, default_folder
+from ...assets.texture import DERIVED, MAPS
 from ...runtime.kinds import read_recipe
 
 WRITTEN = {*FORMATS, *ANIMATIONS, *SOUNDS}
+PARTS = (*(f"_{name}" for name in (*MAPS, *DERIVED)), *(f".{name}" for name in STREAMS))
+PICTURES = tuple(f"-{name}" for name in (*PREVIEWS, "playing", "roll", "spectrogram", "seam"))
+"""What the names of the other files of one making have behind that of the first: its maps or stems, and pictures of it."""
 WANTED = "give a file that `cadenza make` wrote, or a complete recipe"
 
 
@@ -24,19 +30,28 @@ def find(text: str) -> dict[str, Any]:
     if text.lstrip().startswith("{"):
         return _record(_parse(text, "recipe"))
     path = Path(text)
-    beside = path.with_suffix(".json")
-    if path.suffix[1:].lower() in WRITTEN and beside.is_file():  # a picture or sound stands for its record
-        return _record(_of(path, _parse(beside.read_bytes(), str(beside))))
+    beside = _beside(path) if path.suffix[1:].lower() in WRITTEN else None
+    if beside is not None:  # a picture or sound stands for its record
+        return _record(_of(path, beside, _parse(beside.read_bytes(), str(beside))))
     if path.suffix == ".json" or path.is_file():
         return _record(_parse(path.read_bytes(), str(path)))
     return Store(default_folder() / "store").record(text)
 
 
-def _of(path: Path, loaded: Any) -> Any:
+def _beside(path: Path) -> Path | None:
+    """The record that a file has, or has as one of several: NAME.json of NAME.png, NAME_normal.png, NAME-sphere.png."""
+    whole = [path.stem.removesuffix(end) for end in (*PARTS, *PICTURES) if path.stem.endswith(end)]
+    records = [path.with_name(f"{name}.json") for name in (path.stem, *whole)]
+    return next((record for record in records if record.is_file()), None)
+
+
+def _of(path: Path, beside: Path, loaded: Any) -> Any:
     """What a file's sidecar says, unless it was written for another file that stands beside: a loop as .ogg and as .wav have one."""
     named = loaded.get("file") if isinstance(loaded, dict) else None
-    if isinstance(named, str) and named != path.name and path.with_name(named).is_file():
-        sentence = f"of {path.name} was written over: {path.stem}.json is that of {named} now"
+    picture = path.stem.endswith(PICTURES) and path.stem != beside.stem  # a PNG of whatever was made
+    own = picture or named == f"{beside.stem}{path.suffix}"
+    if isinstance(named, str) and not own and path.with_name(named).is_file():
+        sentence = f"of {path.name} was written over: {beside.name} is that of {named} now"
         raise Refusal("differs", "recipe", sentence, "make it again under a name of its own, or replay its recipe id")
     return loaded
 
@@ -44,7 +59,7 @@ def _of(path: Path, loaded: Any) -> Any:
 def _parse(text: str | bytes, field: str) -> Any:
     try:
         return json_format.loads(text)
-    except ValueError as error:  # no JSON, or no text at all
+    except (ValueError, RecursionError) as error:  # no JSON, no text at all, or thousands of brackets
         raise Refusal("corrupt", field, f"is no JSON ({error})", WANTED) from error
 
 

@@ -8,11 +8,15 @@ from typing import Annotated
 import typer
 
 from ...assets.files import encode
+from ...assets.manifest import SOUND
 from ...assets.preview import png, sheet
+from ...assets.refusal import Refusal
+from ...assets.store import write_whole
+from ...runtime.kinds import MUSIC
 from ...runtime.travel import travel as requests_of
 from . import dials
 from .make import open_game, watched
-from .output import show, waited
+from .output import show, waited, writable
 
 
 def travel(
@@ -33,21 +37,23 @@ def travel(
     json: dials.Json = False,
 ) -> None:
     """Walk between seeds: NAME-000.png, ... and sheet.png; the first and last are the seeds' own textures."""
+    if kind in (MUSIC, SOUND):
+        raise Refusal("unsupported", "kind", f"{kind!r} has no pictures to walk through", "say texture")
     given = {"steps": steps, "sampler": sampler, "spacing": spacing, "guidance": guidance, "negative": negative}
     asked = dials.request(kind, prompt, size, **given)
     stops = dials.parse_wholes(seeds, "seeds", "seeds such as 7,9,7")
     requests = requests_of(asked, stops, frames)
-    out.mkdir(parents=True, exist_ok=True)
+    writable(out, "out")
     files, pictures = [], []
     with open_game(server, bundle, backend) as game:
         for number, request in enumerate(waited(requests, "frame")):
             texture = watched(game, request)
             files.append(out / f"frame-{number:03}.png")
-            files[-1].write_bytes(encode("albedo", texture.albedo, "png"))
+            write_whole(files[-1], encode("albedo", texture.albedo, "png"))
             at = f"{request['seed']}" + (
                 f" + {request['variation_strength']:.2f}" if "variation_seed" in request else ""
             )
             pictures.append((at, texture.albedo))
     files.append(out / "sheet.png")
-    files[-1].write_bytes(png(sheet(pictures, min(8, frames), 128)))
+    write_whole(files[-1], png(sheet(pictures, min(8, frames), 128)))
     show({"files": [str(path) for path in files]}, json)

@@ -41,7 +41,7 @@ def test_a_texture_arrives_whole_and_the_same_every_time(game):
 
 
 def test_numpys_single_numbers_are_numbers_at_any_depth(game):
-    asked = {"prompt": "stone", "seed": np.int64(7), "size": np.int32(64), "modifiers": {"moss": [np.float32(0.5)]}}
+    asked = {"prompt": "stone", "seed": np.int64(7), "size": np.array(64), "modifiers": {"moss": [np.float32(0.5)]}}
     made = game.submit({"kind": "texture", **asked}, priority=np.int8(1)).result(5)
     assert made.recipe == {"kind": "texture", "prompt": "stone", "seed": 7, "size": 64, "modifiers": {"moss": [0.5]}}
     assert {type(made.recipe[name]) for name in ("seed", "size")} == {int}
@@ -107,6 +107,23 @@ def test_a_cancelled_request_ends_as_a_refusal(held, serving):
         assert held.cancelled == 1
 
 
+def test_asyncio_cancels_what_nobody_has_a_ticket_of(held, serving):
+    async def session(address):
+        async with await aio.connect(address) as game:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(game.texture("stone", size=64), 0.1)
+            await game.stats()  # what was said before is done by then
+            assert held.cancelled == 1
+            ticket = await game.submit(RECIPE)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(ticket.result(), 0.1)
+            await game.stats()
+            assert held.cancelled == 1, "a ticket goes on until it is cancelled"
+
+    with serving(held) as address:
+        asyncio.run(session(address))
+
+
 def test_closing_cancels_what_is_open(held, serving):
     with serving(held) as address:
         with connect(address) as game:
@@ -142,6 +159,63 @@ def test_what_msgpack_cannot_say_is_refused_in_words(address):
         for wrong in ({"prompt": "stone", "seed": 2**70}, {"prompt": {1: {object()}}}):
             with pytest.raises(Refusal):
                 game.submit(wrong).result(5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "field"),
+    [
+        (None, "type", "recipe"),
+        ("brick", "type", "recipe"),
+        ({"prompt": "stone", "seed": 2**70}, "out_of_range", "seed"),
+        ({"prompt": "half \ud800"}, "type", "prompt"),
+        ({"prompt": "stone", "guidance": np.ones(4)}, "type", "guidance"),
+        ({"prompt": "stone", "image": {"prompt": "stone", "seed": 2**70}}, "out_of_range", "image.seed"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_by_its_field(address, asked, code, field):
+    with connect(address) as game, pytest.raises(Refusal) as refused:
+        game.submit(asked)
+    assert (refused.value.code, refused.value.field) == (code, field)
+
+
+def test_maps_are_names_from_anything_that_lists_them(game):
+    asked = {"prompt": "stone", "size": 64}
+    assert set(game.submit(asked, maps=(name for name in ["height"])).result(5).maps()) == {"height"}
+    assert len(game.submit(asked, maps=None).result(5).maps()) > 1
+    for wrong in ("height", 5, [["height"]], [1]):
+        with pytest.raises(Refusal, match="maps: expected a list of names") as refused:
+            game.submit(asked, maps=wrong)
+        assert refused.value.code == "type"
+
+
+def test_what_is_no_recipe_is_refused_in_words(game):
+    for wrong in (None, 5, ["stone"]):
+        for ask in (game.submit, game.open_stream, game.replay):
+            with pytest.raises(Refusal, match="recipe: expected"):
+                ask(wrong)
+
+
+def test_a_closed_connection_gives_what_had_come_and_refuses_all_else(game):
+    done = game.submit({"prompt": "stone", "size": 64})
+    digest = done.result(5).digest
+    game.close()
+    assert done.poll()
+    assert done.result().digest == digest
+    done.cancel()
+    for ask in (game.describe, game.stats, lambda: game.submit({"prompt": "stone"}), lambda: game.stream("tense")):
+        with pytest.raises(Refusal, match="game: the connection is closed; connect again"):
+            ask()
+
+
+def test_numpys_seconds_are_seconds(address):
+    with connect(address, timeout=np.float32(2)) as game:
+        assert game.texture("stone", size=64).id
+
+
+def test_asyncio_has_no_engine_in_process_and_says_so():
+    for wrong, sentence in (("inproc", "use cadenza.connect"), (None, "expected text")):
+        with pytest.raises(Refusal, match=sentence):
+            asyncio.run(aio.connect(wrong))
 
 
 def test_asyncio_serves_many_at_once_and_refuses_in_words(address):

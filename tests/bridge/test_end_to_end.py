@@ -1,6 +1,7 @@
 """The real runtime behind the real server: the same bytes as in process, as pixels and as files."""
 
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -36,6 +37,13 @@ def test_the_socket_gives_the_same_bytes_as_the_process_in_any_company(real, ser
             assert [ticket.result(20).digest for ticket in tickets] == alone
             texture = first.texture("mossy stone", seed=0, size=64)
             assert first.replay(texture.recipe).digest == second.replay(texture).digest == alone[0]
+
+
+def test_a_recipe_is_told_alike_in_process_over_the_socket_and_in_a_file(real, serving):
+    asked = {"prompt": "stone", "size": 64, "guidance": (1.0, 2.0), "steps": 2}
+    with serving(real) as address, connect(address) as far, InprocGame(real, owned=False) as near:
+        told = near.submit(asked).result(20)
+        assert told.recipe == far.submit(asked).result(20).recipe == json.loads(json.dumps(told.record))["recipe"]
 
 
 def test_files_hold_the_pixels(real, serving):

@@ -1,5 +1,6 @@
 """The command line on a small real bundle: files, pictures, replay, refusals, a server, the demo."""
 
+import errno
 import json
 import os
 import re
@@ -137,6 +138,7 @@ WRONG = {
     "an unknown format": (["make", "texture", "stone", "--format", "gif"], "format: 'gif' .* png, dds, ktx2"),
     "an ending of no format": (["make", "texture", "stone", "--out", "x.gif"], "format: 'gif'"),
     "two formats": (["make", "texture", "stone", "--out", "x.png", "--format", "dds"], "format: 'dds' .*x.png.*; give"),
+    "an ending of another kind": (["make", "texture", "stone", "--out", "x.jpg", "--format", "png"], "'png' .*x.jpg"),
     "a packing that is none": (["make", "texture", "stone", "--pack", "rgb"], "pack: 'rgb' .* orm"),
     "an option without value": (["make", "texture", "stone", "--option", "x"], "option: 'x' .* NAME=VALUE"),
     "a file for a folder": (["make", "texture", "stone", "--out", f"{__file__}/x.png"], "out: .*; choose another"),
@@ -150,6 +152,10 @@ WRONG = {
     "no recipe": (["replay", "zzz"], "recipe: 'zzz' .* file"),
     "an unknown recipe": (["replay", "0" * 64], "recipe: .* file that make wrote"),
     "no record": (["replay", __file__], "is no JSON .*; give a file"),
+    "a folder for a record": (["replay", "."], "recipe: '.' .* a file"),
+    "a folder for an image": (["make", "texture", "stone", "--image", "/"], "image: '/' .* a file"),
+    "a thousand brackets": (["replay", '{"a":' * 5000], "recipe: is no JSON .*; give a file"),
+    "a walk through music": (["travel", "music", "tense"], "kind: 'music' .*; say texture"),
     "half a recipe": (["replay", "{}"], "recipe: .*; give"),
     "an address for the world": (["serve", "--bind", "tcp://0.0.0.0:1"], "bind: .*; bind to 127.0.0.1"),
     "a store that cannot be": (["serve", "--store", __file__], "store: .*; choose another"),
@@ -264,6 +270,22 @@ def test_a_file_is_not_replayed_from_the_record_of_another(home, make, run, tmp_
     assert status == 0
 
 
+def test_every_file_of_a_making_stands_for_its_record(home, make, run, tmp_path):
+    replay = ("--bundle", home / "toy", "--backend", "onnxruntime", "--json")
+    made = make("stone", "--size", "64", "--out", tmp_path / "c.dds", "--pack", "orm", "--preview")
+    for file in made["files"]:
+        status, out, err = run("replay", file, *replay)
+        assert (status, json.loads(out or "{}").get("digest")) == (0, made["digest"]), (file, err)
+    make("stone", "--size", "64", "--seed", "2", "--out", tmp_path / "c.png")
+    status, _, err = run("replay", tmp_path / "c_orm.dds", *replay)
+    assert (status, "c.json is that of c.png now" in err) == (2, True)
+
+
+def test_out_that_ends_as_folders_do_is_one(make, tmp_path):
+    made = make("wet stone", "--size", "64", "--out", f"{tmp_path / 'new' / 'walls'}/")
+    assert Path(made["files"][0]) == tmp_path / "new" / "walls" / "wet-stone-0.png"
+
+
 def test_a_file_that_is_no_record_is_not_written_over(home, run, tmp_path):
     (tmp_path / "package.json").write_text('{"mine": 1}', encoding="utf-8")
     words = ("make", "texture", "stone", "--size", "64", "--bundle", home / "toy", "--backend", "onnxruntime")
@@ -273,11 +295,35 @@ def test_a_file_that_is_no_record_is_not_written_over(home, run, tmp_path):
     assert (tmp_path / "package.json").read_text(encoding="utf-8") == '{"mine": 1}'
 
 
+def test_a_full_disk_leaves_the_files_that_were_there(home, make, run, tmp_path, monkeypatch):
+    make("stone", "--size", "64", "--out", tmp_path / "c.png")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    whole = Path.write_bytes
+
+    def full(path, data):
+        whole(path, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    words = ("make", "texture", "stone", "--size", "64", "--seed", "2", "--bundle", home / "toy")
+    status, _, err = run(*words, "--backend", "onnxruntime", "--out", tmp_path / "c.png")
+    assert (status, "c.png: No space left" in err) == (2, True), err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("--option", "steps=3"), "options.steps: is no option"),
         (("--option", "s_churn=1", "--option", "s_churn=2"), "option s_churn: is 1 and 2"),
+        (("--sampler", "euler", "--option", "s_churn=NaN"), "s_churn: nan is out of range"),
+        (("--sampler", "euler", "--option", "s_chum=1"), "s_chum: 's_chum' is not known; did you mean 's_churn'"),
+        (("--spacing", "karras:"), "spacing: '' is no NAME=VALUE; write it such as karras:rho=5"),
+        (
+            ("--mask", "nowhere.png"),
+            "mask: 'nowhere.png' is no list of whole numbers; give four, such as 32,0,64,64, or",
+        ),
+        (("--image", '{"recipe": {"kind": "music", "bars": 1}}'), "image.kind: 'music' is not known; valid: texture"),
         (("--guidance-interval", "nan,1"), "guidance_interval"),
         (("--size", "9" * 5000), "size"),
         (("--mask", "0.5,0,32,32"), "mask: '0.5,0,32,32' is no list of whole numbers"),
@@ -292,6 +338,14 @@ def test_dials_that_cannot_be_are_one_sentence(home, run, words, said):
     assert (status, out, said in err, err.count("\n")) == (2, "", True, 1), err
 
 
+def test_help_is_plain_text(run):
+    for word in app.COMMANDS:
+        status, out, _ = run(word, "--help")
+        assert (status, "\\" in out) == (0, False), out
+    assert all(line == line.rstrip() for line in run("names", "lcm")[1].splitlines()), "a field without content"
+    assert "[default: 128]" in " ".join(run("make", "--help")[1].split())
+
+
 def test_nothing_is_no_recipe(run):
     status, _, err = run("replay", "")
     assert (status, "recipe: is empty" in err) == (2, True)
@@ -302,6 +356,16 @@ def test_a_fault_of_its_own_has_a_status_of_its_own(run, monkeypatch):
     monkeypatch.setitem(app.COMMANDS, "bundles", lambda: 1 / 0)
     status, _, err = run("bundles")
     assert (status, "ZeroDivisionError" in err, "report it" in err) == (3, True, True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows' pipes end otherwise")
+def test_a_reader_that_goes_is_no_check_that_failed(home):
+    """`cadenza replay x | head -1` must not say that bytes differ."""
+    with command(home, "samplers") as listing:
+        listing.stdout.close()
+        listing.stdout = None
+        _, err = listing.communicate(timeout=60)
+    assert (listing.returncode, err) == (141, "")
 
 
 def test_letters_that_a_console_has_not_are_escaped(home, tmp_path):

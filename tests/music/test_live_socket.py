@@ -115,12 +115,33 @@ def test_whoever_joins_late_hears_what_the_others_hear(played, address):
             assert bar.audio.tobytes() == expected.audio.tobytes()
 
 
+def test_a_turn_after_the_end_is_refused_alike_wherever_it_is_played(played, address):
+    async def afterwards():
+        async with await aio.connect(address) as game, await game.stream("menu", **WANTED) as music:
+            await music.close(bars=1)
+            async for _ in music:
+                pass
+            return await (await music.steer("boss"))
+
+    told = []
+    with connect(address) as far, connect("inproc", bundles=BUNDLE, backend="onnxruntime", threads=1) as near:
+        streams = [game.replay(played[0]) for game in (far, near)]
+        for ask in (
+            *(lambda music=music: music.steer("boss").result(5) for music in streams),
+            lambda: asyncio.run(afterwards()),
+        ):
+            with pytest.raises(Refusal) as refused:
+                ask()
+            told.append((refused.value.code, str(refused.value)))
+    assert set(told) == {("closed", "stream: has ended; open another one")}
+
+
 def test_a_stream_that_is_told_its_length_has_it_whatever_was_made_when_it_was_told(address):
     digests = set()
     with connect(address) as game:
         for ahead in (1, 5):
             with game.stream("menu", ahead=ahead, **WANTED) as music:
-                music.close(tail=True, bars=6)
+                music.close(tail=np.True_, bars=np.int64(6))
                 numbers = [bar.number for bar in music]
             assert numbers == list(range(7))  # and the tail
             digests.add(music.digest)
@@ -195,6 +216,7 @@ def test_stems_add_up_to_the_mix(address):
         (dict(bpm=300), "bpm"),
         (dict(ahead=0), "ahead"),
         (dict(stems=["violin"]), "stems"),
+        (dict(stems=5), "stems"),
         (dict(steering=[{"bar": -1, "changes": {}}]), "bar"),
         (dict(steering=[{"changes": {}}]), "steering"),
         (dict(steering=[{"bar": 2, "changes": {"seed": 3}}]), "seed"),

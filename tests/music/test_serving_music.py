@@ -3,9 +3,11 @@
 import gc
 import json
 import queue
+import re
 import threading
 import time
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from cadenza.assets.refusal import Refusal
 from cadenza.assets.store import Store
 from cadenza.bindings.command.app import run
-from cadenza.bridge import connect
+from cadenza.bridge import connect, server
 from cadenza.bridge.server import serve
 from cadenza.runtime import kinds
 from cadenza.runtime.bundles import EMBEDDED
@@ -74,6 +76,9 @@ def test_a_description_lists_styles_moods_and_dials_that_are_taken(address):
                 assert refused.value.field == name
     assert {"tense", "combat"} <= set(told["styles"])
     assert "dark" in told["moods"]
+    page = (Path(server.__file__).parent / "PROTOCOL.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+)`", page.partition('A bundle of kind "music" has')[2].partition("\n\n")[0]))
+    assert named >= {*told, *told["recommended"][0]} - {"batch"}
 
 
 def test_a_replay_gives_the_same_bytes(piece, address):

@@ -113,7 +113,7 @@ def test_a_deadline_that_cannot_be_met_fails_early_or_takes_fewer_steps(runtime)
 
 def test_results_are_stored_beside_the_engine_and_whole_when_it_is_closed(bundle, tmp_path):
     store = Store(tmp_path / "store")
-    with Runtime([bundle.folder], "null", store=store) as runtime:
+    with Runtime(str(bundle.folder), "null", store=store) as runtime:  # one folder is a list of one
         works = [runtime.submit({"prompt": "stone", "seed": seed, "size": 64}) for seed in range(80)]
         textures = [work.wait(20) for work in works]
     for texture in textures:

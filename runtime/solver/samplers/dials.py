@@ -38,12 +38,12 @@ def parameters(run: Any) -> dict[str, inspect.Parameter]:
 def settings(sampler: str, run: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Every dial of the sampler: what was asked, checked, else its default."""
     known = parameters(run)
-    for name, value in asked.items():
+    for name in asked:
         if name == "eta" and name not in known:
             remedy = "leave it out or take a stochastic sampler"
             raise Refusal("unknown", "eta", f"{sampler!r} has no eta", remedy)
         if name not in known:
-            raise Unknown(name, value, known or ["(none)"])
+            raise Unknown(name, name, known or ["(none)"])
     return {name: _checked(p, asked[name]) if name in asked else p.default for name, p in known.items()}
 
 
