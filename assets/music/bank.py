@@ -22,9 +22,9 @@ from .instruments import INSTRUMENTS
 from .signal import Wave
 from .tone import Tone
 
-CAPACITY = 64 << 20
-"""Bytes of waves that a bank keeps; the ones unused for longest go first. One style sounds of a third of it. Eight at once sound of
-about twice as much, and make anew what they lack, in a twentieth of one core's time."""
+CAPACITY = 48 << 20
+"""Bytes of waves that a bank keeps; the ones unused for longest go first. One style sounds of less than half of it. Eight at once
+sound of about three times as much, and make anew what they lack, in a fifth of one core's time."""
 
 
 T = TypeVar("T")
