@@ -19,7 +19,7 @@ from . import messages as m
 from .client import Keys, check_timeout, nobody, open_socket
 from .conversation import PING_S, Conversation, Pending
 from .game import closed
-from .plain import stems_of
+from .plain import stems_of, turns_of
 from .stream import StreamPending
 from .stream_aio import AsyncMusicStream
 
@@ -146,7 +146,7 @@ class AsyncGame:
     ) -> AsyncMusicStream:
         """As Game.stream."""
         recipe = {"kind": "music", "prompt": prompt, "seed": seed, **dials}
-        terms = dict(ahead=ahead, first=first, stems=stems_of(stems), steering=list(steering or ()))
+        terms = dict(ahead=ahead, first=first, stems=stems_of(stems), steering=turns_of(steering))
         pending = self.talk.stream(recipe=recipe, **terms)
         assert isinstance(pending, StreamPending)
         music = AsyncMusicStream(self, pending)

@@ -11,7 +11,7 @@ from typing import Any, Self
 from ..assets.refusal import Refusal, WrongType
 from ..runtime.music.terms import KIND
 from .conversation import Pending
-from .plain import check_recipe, stems_of
+from .plain import check_recipe, stems_of, turns_of
 from .stream import MusicStream, Port, StreamPending, replayed
 
 SEEN_LIMIT = 4096
@@ -151,7 +151,7 @@ class Game(ABC):
             ahead=ahead,
             first=first,
             stems=stems_of(stems),
-            steering=list(steering or ()),
+            steering=turns_of(steering),
         )
 
     def open_stream(self, recipe: Mapping[str, Any], **terms: Any) -> MusicStream:

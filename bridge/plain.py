@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..assets.refusal import WrongType
+from ..runtime.music.terms import TURNS
 
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 
@@ -29,6 +30,15 @@ def names_of(given: object, field: str = "maps", such: str = '["albedo", "orm"]'
 
 def stems_of(given: object) -> list[str]:
     return names_of(given, "stems", '["drums", "bass"]')
+
+
+def turns_of(given: object) -> list[Any]:
+    """The turns that a stream is opened with; each is read where it is played."""
+    if given is None:
+        return []
+    if not isinstance(given, Iterable) or isinstance(given, str | bytes | Mapping):
+        raise WrongType("steering", given, TURNS)
+    return list(given)
 
 
 def pythons(value: Any) -> Any:

@@ -20,7 +20,7 @@ from .keys import read_key
 from .progressions import drawn
 from .recipe import FIELDS, MusicRecipe
 from .resolve import MusicResolved, check_streams, resolve
-from .terms import KIND, LONGEST
+from .terms import KIND, LONGEST, TURNS
 from .words import Said, name_scale, parse, usual
 
 STEERED = (
@@ -190,9 +190,7 @@ def _turn(given: Mapping[str, Any]) -> Turn:
     try:
         return msgspec.convert(dict(given), Turn)
     except (msgspec.ValidationError, TypeError, ValueError) as error:
-        raise WrongType(
-            "steering", given, 'a list of turns such as {"bar": 4, "changes": {"intensity": 0.9}}'
-        ) from error
+        raise WrongType("steering", given, TURNS) from error
 
 
 def _bar_of(turn: Turn) -> int:

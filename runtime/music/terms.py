@@ -7,6 +7,7 @@ from .. import checks
 
 KIND = "music stream"
 """Of the recipe of a whole stream; that of what it plays is "music"."""
+TURNS = 'a list of turns such as {"bar": 4, "changes": {"intensity": 0.9}}'
 LONGEST = 20_000
 """Bars of one stream: eleven hours at 120 bpm."""
 AHEAD_LIMIT = 8

@@ -219,6 +219,8 @@ def test_stems_add_up_to_the_mix(address):
         (dict(stems=5), "stems"),
         (dict(steering=[{"bar": -1, "changes": {}}]), "bar"),
         (dict(steering=[{"changes": {}}]), "steering"),
+        (dict(steering=5), "steering"),
+        (dict(steering={"bar": 1}), "steering"),
         (dict(steering=[{"bar": 2, "changes": {"seed": 3}}]), "seed"),
         (dict(steps=3), "steps"),
     ],
