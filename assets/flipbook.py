@@ -66,7 +66,7 @@ class Flipbook(Texture):
         path = Path(path)
         data, record = self.animation(path.suffix[1:].lower()), beside(path)
         write_whole(path, data)
-        return [path, write(record, path, self.record)]
+        return [path, write(record, [path], self.record)]
 
     def select(self, names: Sequence[str]) -> Texture:
         """With the maps named only, and the digest of all; without names itself."""

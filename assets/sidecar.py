@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ def beside(file: Path) -> Path:
     return record
 
 
-def write(record: Path, file: Path, told: Mapping[str, Any]) -> Path:
-    """The record, with the name of the file that it belongs to: one of the same name with another suffix has it written over."""
-    write_whole(record, (json.dumps({"file": file.name, **told}, indent=1) + "\n").encode())
+def write(record: Path, files: Sequence[Path], told: Mapping[str, Any]) -> Path:
+    """The record, with the name of the first file, which it belongs to: one of the same name with another suffix has it written
+    over; and with the sha-256 of all files of the making, by name."""
+    sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    write_whole(record, (json.dumps({"file": files[0].name, **told, "sha256": sums}, indent=1) + "\n").encode())
     return record
 
 

@@ -96,7 +96,7 @@ class Sound:
         record = beside(path)
         write_whole(path, data)
         told = {**self.record, "rate_hz": self.rate, "seconds": self.seconds, "gain_db": float(gain_db)}
-        return [path, write(record, path, told)]
+        return [path, write(record, [path], told)]
 
 
 def check_parts(names: Sequence[str]) -> tuple[str, ...]:

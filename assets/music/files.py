@@ -66,7 +66,7 @@ def save(
     written = list(encoded)
     if described is not None:
         names = {name: path.with_suffix(f".{name}{path.suffix}").name for name in music.stems} if stems else {}
-        written.append(write(described, path, facts(music, path.name, names)))
+        written.append(write(described, written, facts(music, path.name, names)))
     return written
 
 

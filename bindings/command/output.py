@@ -97,7 +97,7 @@ def write_texture(texture: Texture, out: Path, format: str, maps: Sequence[str] 
         path = out if name == "albedo" else out.with_name(f"{out.stem}_{name}.{format}")
         write_whole(path, encode(name, texture.map(name), format))
         files.append(path)
-    return [*files, write(record, out, texture.record)]
+    return [*files, write(record, files, texture.record)]
 
 
 def write_previews(texture: Texture, out: Path) -> list[Path]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json as json_format
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ def find(text: str) -> dict[str, Any]:
     if text.lstrip().startswith("{"):
         return _record(_parse(text, "recipe"))
     path = Path(text)
-    beside = _beside(path) if path.suffix[1:].lower() in WRITTEN else None
+    beside = _beside(path)
     if beside is not None:  # a picture or sound stands for its record
         return _record(_of(path, beside, _parse(beside.read_bytes(), str(beside))))
     if path.suffix == ".json" or path.is_file():
@@ -38,8 +40,20 @@ def find(text: str) -> dict[str, Any]:
     return Store(default_folder() / "store").record(text)
 
 
+def as_written(text: str, record: Mapping[str, Any]) -> bool | None:
+    """Whether the file that a record was found by has the bytes it was written with; None where that is no file, or not recorded."""
+    path = Path(text)
+    beside, named, sums = _beside(path), record.get("file"), record.get("sha256")
+    if beside is None or not path.is_file() or not isinstance(named, str) or not isinstance(sums, dict):
+        return None
+    expected = sums.get(Path(named).stem + path.name.removeprefix(beside.stem))  # whoever renames one renames both
+    return None if expected is None else hashlib.sha256(path.read_bytes()).hexdigest() == expected
+
+
 def _beside(path: Path) -> Path | None:
     """The record that a file has, or has as one of several: NAME.json of NAME.png, NAME_normal.png, NAME-sphere.png."""
+    if path.suffix[1:].lower() not in WRITTEN:
+        return None
     whole = [path.stem.removesuffix(end) for end in (*PARTS, *PICTURES) if path.stem.endswith(end)]
     records = [path.with_name(f"{name}.json") for name in (path.stem, *whole)]
     return next((record for record in records if record.is_file()), None)

@@ -13,7 +13,7 @@ from ...runtime.music.terms import KIND
 from . import dials
 from .make import open_game, watched
 from .output import show
-from .records import find
+from .records import as_written, find
 
 
 def replay(
@@ -26,13 +26,13 @@ def replay(
     backend: dials.Backend = "auto",
     json: dials.Json = False,
 ) -> None:
-    """Make a recipe again and compare the bytes. Exit status 1 where they differ."""
+    """Make a recipe again and compare the bytes. Exit status 1 where they differ, or where the file is not as it was written."""
     fonts.offer_all(soundfont or ())
     record = find(recipe)
     with open_game(server, bundle, backend) as game:
         again = made(game, record["recipe"])
         expected = record.get("digest") or made(game, record["recipe"]).digest
-    same = again.digest == expected
+    same, intact = again.digest == expected, as_written(recipe, record)
     result = {
         "id": again.id,
         "same": same,
@@ -41,9 +41,10 @@ def replay(
         "compared_with": "the recorded digest" if "digest" in record else "a second making, nothing was recorded",
         "made_by": again.made_by,
         "recorded_by": record.get("made_by"),
+        "file_as_written": intact,
     }
     show(result, json)
-    if not same:
+    if not same or intact is False:
         raise typer.Exit(1)
 
 

@@ -97,7 +97,7 @@ class Piece:
         names = {name: file.name for name, file in zip(self.stems, written[1:], strict=False)}
         more = {**self.sidecar, **facts(self.music, Path(path).name, names), "made_by": dict(self.made_by)}
         more |= {"recipe": dict(self.recipe), "digest": self.digest}  # of all stems, also of those that are not here
-        return [*written, write(described, Path(path), more)]
+        return [*written, write(described, written, more)]
 
     def _check_audio(self) -> None:
         if not len(self.audio):

@@ -275,10 +275,32 @@ def test_every_file_of_a_making_stands_for_its_record(home, make, run, tmp_path)
     made = make("stone", "--size", "64", "--out", tmp_path / "c.dds", "--pack", "orm", "--preview")
     for file in made["files"]:
         status, out, err = run("replay", file, *replay)
-        assert (status, json.loads(out or "{}").get("digest")) == (0, made["digest"]), (file, err)
+        told = json.loads(out or "{}")
+        assert (status, told.get("digest")) == (0, made["digest"]), (file, err)
+        written = (
+            None if Path(file).suffix in (".json", ".png") else True
+        )  # pictures of it are nothing that is replayed
+        assert told["file_as_written"] is written, file
     make("stone", "--size", "64", "--seed", "2", "--out", tmp_path / "c.png")
     status, _, err = run("replay", tmp_path / "c_orm.dds", *replay)
     assert (status, "c.json is that of c.png now" in err) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["c", "renamed"])
+def test_a_file_that_was_changed_since_it_was_made_is_not_said_to_be_the_same(home, make, run, tmp_path, name):
+    replay = ("--bundle", home / "toy", "--backend", "onnxruntime", "--json")
+    made = make("stone", "--size", "64", "--out", tmp_path / "c.png")
+    for file in map(Path, made["files"]):
+        file.rename(tmp_path / file.name.replace("c", name, 1))
+    rough = tmp_path / f"{name}_roughness.png"
+    assert run("replay", rough, *replay)[0] == 0
+    Image.fromarray(255 - pixels(rough)).save(rough)
+    status, out, _ = run("replay", rough, *replay)
+    told = json.loads(out)
+    assert (status, told["same"], told["file_as_written"]) == (1, True, False), (
+        "the recipe replays, the file is another"
+    )
+    assert run("replay", tmp_path / f"{name}.png", *replay)[0] == 0, "its neighbours are what they were"
 
 
 def test_out_that_ends_as_folders_do_is_one(make, tmp_path):

@@ -51,6 +51,7 @@ def test_make_sound_writes_a_file_and_a_record_that_replays(run, tmp_path, endin
     for recipe in (file, tmp_path / "drip.json", json.dumps(made["recipe"]), made["id"][:12]):
         status, again, _ = run("replay", recipe)
         assert (status, again["same"], again["digest"]) == (0, True, made["digest"])
+        assert again["file_as_written"] is (True if recipe == file else None)
 
 
 def test_a_sound_without_a_name_is_named_after_its_prompt(run, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Files: what other programs read back, where they loop, and the same bytes each time."""
 
+import hashlib
 import io
 import json
 import struct
@@ -74,7 +75,8 @@ def test_the_json_file_says_where_everything_is(rendered, tmp_path):
     paths = save(music, tmp_path / "deep" / "loop.wav", stems=True)
     assert {p.name for p in paths} == {"loop.wav", "loop.json", *(f"loop.{s}.wav" for s in STREAMS)}
     said = json.loads((tmp_path / "deep" / "loop.json").read_text(encoding="utf-8"))
-    assert said == json.loads(json.dumps(facts(music, "loop.wav", said["stems"])))
+    sums = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in paths[:-1]}
+    assert said == {**json.loads(json.dumps(facts(music, "loop.wav", said["stems"]))), "sha256": sums}
     assert said["frames"] == music.frames == len(soundfile.read(tmp_path / "deep" / "loop.wav")[0])
     assert len(said["beats"]) == 16
     assert said["downbeats"] == said["beats"][::4]
