@@ -14,13 +14,8 @@ from .job import Job
 from .queue import AnyJob, Queue
 from .tokens.job import TokenJob
 
-
-class Faults(Exception):
-    """Of some jobs of a call alone, such as a sampler's that is given no numbers: the others have had their row."""
-
-    def __init__(self, of: dict[Job, Exception]) -> None:
-        super().__init__(of)
-        self.of = of
+Ran = tuple[int, float, dict[Any, Exception]]
+"""Model evaluations, seconds of the model call, and the jobs that failed by themselves."""
 
 
 @dataclass
@@ -69,45 +64,47 @@ class Engine:
             job.on_done(job)
             return True
         try:
-            self._run(batch)
-        except Faults as faults:
-            batch = self._without(batch, faults.of)
+            failed = self._run(batch)
         except Exception as error:  # whatever a backend raises ends these jobs, not the engine
-            batch = self._without(batch, dict.fromkeys(batch, error))
+            self._end(dict.fromkeys(batch, error))
+            return True
+        self._end(failed)
         for job in batch:
+            if job in failed:
+                continue
             if job.finished and len(self.jobs) > 1:  # one alone goes next, and before its equals that come later
                 self.jobs.place(job, self.clock())
             job.on_row(job)
         return True
 
-    def _without(self, batch: list[Any], failed: dict[Any, Exception]) -> list[Any]:
-        """Ends those that failed, and gives the others."""
+    def _end(self, failed: dict[Any, Exception]) -> None:
         for job, error in failed.items():
             self.jobs.remove(job)
             self.account.failed += 1
             job.on_error(job, error)
-        return [job for job in batch if job not in failed]
 
-    def _run(self, batch: list[Any]) -> None:
-        step = TokenJob.run if isinstance(batch[0], TokenJob) else run_rows
-        samples, seconds = step(batch, self.clock)
+    def _run(self, batch: list[Any]) -> dict[Any, Exception]:
+        """One row of each; gives those that failed by themselves."""
+        run: Callable[..., Ran] = TokenJob.run if isinstance(batch[0], TokenJob) else run_rows
+        samples, seconds, failed = run(batch, self.clock)
         self.account.samples += samples
         self.account.model_seconds += seconds
+        return failed
 
 
-def run_rows(batch: list[Job], clock: Callable[[], float]) -> tuple[int, float]:
-    """One row of each latent; gives the model evaluations and the seconds of the model call."""
-    faults: dict[Job, Exception] = {}
+def run_rows(batch: list[Job], clock: Callable[[], float]) -> Ran:
+    """One row of each latent; the others have theirs where one fails by itself, as a sampler's does that is given no numbers."""
+    failed: dict[Any, Exception] = {}
     inputs = []
     for job in batch:
         try:
             inputs.append(job.inputs()[None])
         except Exception as error:  # of what it begins with: the others go without it
-            faults[job] = error.with_traceback(None)  # which knows this dict
-    if faults:
-        batch = [job for job in batch if job not in faults]
+            failed[job] = error.with_traceback(None)  # which knows this dict
+    if failed:
+        batch = [job for job in batch if job not in failed]
         if not batch:
-            raise Faults(faults)
+            return 0, 0.0, failed
     guided = [at for at, job in enumerate(batch) if job.table.guided[job.row]]
     without = [batch[at] for at in guided]
     samples = [*batch, *without]
@@ -128,11 +125,9 @@ def run_rows(batch: list[Job], clock: Callable[[], float]) -> tuple[int, float]:
         try:
             job.advance(raw[at], unconditional.get(at))
         except Exception as error:
-            faults[job] = error.with_traceback(None)
+            failed[job] = error.with_traceback(None)
         job.model_seconds += seconds / len(batch)
-    if faults:
-        raise Faults(faults)
-    return len(samples), seconds
+    return len(samples), seconds, failed
 
 
 def _together(arrays: list[NDArray[np.float32]]) -> NDArray[np.float32]:

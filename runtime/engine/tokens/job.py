@@ -97,8 +97,8 @@ class TokenJob:
         return self.plan.width
 
     @staticmethod
-    def run(batch: Sequence[TokenJob], clock: Callable[[], float]) -> tuple[int, float]:
-        """One step of each; gives the rows evaluated and the seconds of the model call."""
+    def run(batch: Sequence[TokenJob], clock: Callable[[], float]) -> tuple[int, float, dict[TokenJob, Exception]]:
+        """One step of each; gives the rows evaluated, the seconds of the model call, and those that failed by themselves: none."""
         network = batch[0].network
         inputs = [job._inputs() for job in batch]
         joined = inputs[0] if len(batch) == 1 else tuple(map(np.concatenate, zip(*inputs, strict=True)))
@@ -111,7 +111,7 @@ class TokenJob:
             job._advance(logits[rows], keys[rows], values[rows])
             job.model_seconds += seconds / len(batch)
             at += job.plan.width
-        return len(logits), seconds
+        return len(logits), seconds, {}
 
     def _inputs(self) -> tuple[Array, ...]:
         plan, window = self.plan, self.network.cache.window
