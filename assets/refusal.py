@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -17,6 +18,18 @@ class Refusal(ValueError):
     def __init__(self, code: str, field: str, sentence: str, remedy: str = "") -> None:
         self.code, self.field, self.sentence, self.remedy = code, field, sentence, remedy
         super().__init__(f"{field}: {sentence}" + (f"; {remedy}" if remedy else ""))
+
+
+def noted(error: Exception) -> Exception:
+    """The error; one that nobody raised on purpose is logged with where it came from, for whoever has to mend it."""
+    if not isinstance(error, Refusal) and error.__traceback__ is not None:
+        logging.getLogger("cadenza").error("a request failed, and nobody refused it on purpose", exc_info=error)
+    return error
+
+
+def alone(error: Exception) -> Exception:
+    """The error to be kept: noted, and without the frames it passed through, which hold all that they knew, itself too."""
+    return noted(error).with_traceback(None)
 
 
 class Unknown(Refusal):

@@ -14,7 +14,7 @@ from .figures import REST_S, Bench, make, median, steady_graphs
 
 WAITING = 64
 """Requests that wait while an urgent one is measured."""
-ROUNDS = 200
+ROUNDS = 600
 TURNS = 20
 """So many in a row alone, then so many in the crowd, and so on: machines change their speed meanwhile."""
 CROWD_S = 1.0

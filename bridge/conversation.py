@@ -40,8 +40,10 @@ class Pending:
     def end(self, outcome: Any) -> None:
         if not self.done:
             self.done, self.outcome = True, outcome
-            if self.on_end is not None:
-                self.on_end()
+            self.payload = []
+            tell, self.on_end = self.on_end, None  # who is told may hold this, and no memory would be given back
+            if tell is not None:
+                tell()
 
     def again(self) -> list[Any]:
         """The messages that are sent once more after a reconnect."""

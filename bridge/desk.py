@@ -20,7 +20,7 @@ from . import messages as m
 from .intake import check_room, kind_of, kinds_of, quick, recipe_of
 from .payload import check_encoding, encodings, pack
 from .protocol import LIMITS, VERSION, check_version, decode_client, encode, peek
-from .session import Arrival, Elsewhere, Entry, Event, Frames, Session, failed, make_room
+from .session import Arrival, Elsewhere, Entry, Event, Frames, Session, failed, make_room, outcome_of
 from .stream_desk import StreamDesk
 
 OUTBOX_LIMIT = 1024
@@ -200,11 +200,7 @@ class Desk:
         while session.intake and not session.admitting:
             arrival = session.intake.popleft()
             if arrival.quick:
-                try:
-                    outcome = arrival.make()
-                except Exception as error:
-                    outcome = error
-                arrival.enter(outcome)
+                arrival.enter(outcome_of(arrival.make))
             else:
                 session.admitting = True
                 self.admit(arrival.make, partial(self._admitted, session, arrival))
@@ -291,12 +287,7 @@ class Desk:
                 return [encode(header), *payload]
 
             if encoding == "raw":
-                frames: Any
-                try:
-                    frames = make()
-                except Exception as error:  # everybody shares this thread: it ends for nobody's error
-                    frames = error
-                self._encoded(session, entry, frames)
+                self._encoded(session, entry, outcome_of(make))
             else:
                 self.encode(make, lambda made: self._encoded(session, entry, made))
         elif state == "cancelled":

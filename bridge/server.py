@@ -21,7 +21,7 @@ from ..runtime.worker import Worker
 from .desk import Desk
 from .messages import Limits
 from .protocol import LIMITS, MAX_FRAME_BYTES
-from .session import Event, Frames, Session
+from .session import Event, Frames, Session, outcome_of
 from .sockets import SERVER_KEYS, set_keys, speak_ipv6
 
 # Sums of zmq's flags are slow while they are enums.
@@ -180,12 +180,7 @@ class _Loop:
 
     def elsewhere(self, pool: Worker, make: Callable[[], Any], done: Callable[[Any], None]) -> None:
         def run() -> None:
-            made: Any
-            try:
-                made = make()
-            except Exception as error:
-                made = error
-            self.hand_over(lambda: done(made))
+            self.hand_over(partial(done, outcome_of(make)))
 
         pool.do(run)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..assets.refusal import Refusal
+from ..assets.refusal import Refusal, alone, noted
 from . import messages as m
 from .protocol import encode
 
@@ -17,7 +17,16 @@ Elsewhere = Callable[[Callable[[], Any], Callable[[Any], None]], None]
 """elsewhere(make, event) runs `make()` on another thread and then `event(what it made, or its exception)` on the loop."""
 
 
+def outcome_of(make: Callable[[], Any]) -> Any:
+    """What `make` gives, or its exception."""
+    try:
+        return make()
+    except Exception as error:
+        return alone(error)
+
+
 def failed(error: Exception, request: str = "") -> m.Failed:
+    noted(error)
     if not isinstance(error, Refusal):
         sentence = f"{type(error).__name__}: {str(error)[:200]}"
         error = Refusal("internal", "request", sentence, "report it; others are served on")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..assets.refusal import OutOfRange, Refusal, Unknown, WrongType
+from ..assets.refusal import OutOfRange, Refusal, Unknown, WrongType, noted
 from ..assets.sound import Sound
 from ..assets.texture import Texture
 from .music.piece import Piece
@@ -112,6 +112,7 @@ def too_late(expected_ms: float, deadline_ms: float) -> Refusal:
 
 def unexpected(error: Exception) -> Refusal:
     """What nobody refused on purpose, as a refusal."""
+    noted(error)
     return Refusal(
         "internal", "request", f"{type(error).__name__}: {error}", "report it with the recipe; others are served on"
     )

@@ -10,12 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...assets.refusal import alone
 from .job import Job
 from .queue import AnyJob, Queue
 from .tokens.job import TokenJob
 
 Ran = tuple[int, float, dict[Any, Exception]]
 """Model evaluations, seconds of the model call, and the jobs that failed by themselves."""
+
+GIVE_WAY_S = 5e-5
+"""Rest after a finished job while others wait: whoever waited for it goes on. The next model call takes all processors, and
+one result in a hundred would be heard of when that is over."""
 
 
 @dataclass
@@ -62,6 +67,8 @@ class Engine:
             self.jobs.remove(job)
             self.account.finished += 1
             job.on_done(job)
+            if len(self.jobs):
+                time.sleep(GIVE_WAY_S)
             return True
         try:
             failed = self._run(batch)
@@ -100,7 +107,7 @@ def run_rows(batch: list[Job], clock: Callable[[], float]) -> Ran:
         try:
             inputs.append(job.inputs()[None])
         except Exception as error:  # of what it begins with: the others go without it
-            failed[job] = error.with_traceback(None)  # which knows this dict
+            failed[job] = alone(error)
     if failed:
         batch = [job for job in batch if job not in failed]
         if not batch:
@@ -125,7 +132,7 @@ def run_rows(batch: list[Job], clock: Callable[[], float]) -> Ran:
         try:
             job.advance(raw[at], unconditional.get(at))
         except Exception as error:
-            failed[job] = error.with_traceback(None)
+            failed[job] = alone(error)
         job.model_seconds += seconds / len(batch)
     return len(samples), seconds, failed
 

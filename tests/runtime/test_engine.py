@@ -1,7 +1,10 @@
 """The scheduler's promises, on models that only take time: a clock of the tests' own, CALL seconds a model call."""
 
 import gc
+import logging
 import random
+import sys
+import threading
 import weakref
 
 import numpy as np
@@ -87,6 +90,24 @@ def test_an_urgent_job_waits_for_no_tick_that_begins_after_it(world, seed):
     assert served == list(range(before + 1, before + 6))
     assert all(world.served(tick) == [urgent] for tick in served), "nobody may ride along and make its calls longer"
     assert (before + 6, urgent) in world.ended
+
+
+def test_who_waits_for_a_job_hears_of_its_end_before_the_next_call_begins(world):
+    heard, ended = [], threading.Event()
+    waiting = threading.Thread(target=lambda: ended.wait() and heard.append(world.engine.account.ticks))
+    waiting.start()
+    first = world.job("waited for", steps=1, priority=1)
+    first.on_done = lambda job: ended.set()
+    world.job("next")
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1.0)  # no thread is let in by chance
+    try:
+        world.run(3)
+    finally:
+        sys.setswitchinterval(interval)
+        ended.set()
+        waiting.join()
+    assert heard == [2]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -199,7 +220,9 @@ def test_a_job_that_fails_by_itself_ends_alone_and_its_neighbours_have_their_bit
 
 
 @pytest.mark.parametrize("fault", ["begin", "advance", "network"])
-def test_a_job_that_failed_is_given_back_at_once(world, fault):
+def test_a_job_that_failed_is_given_back_at_once(world, fault, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("cadenza"), "disabled", True)  # pytest keeps what is logged, with its frames
+
     def failing(*_):
         raise ZeroDivisionError("its own")
 
