@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from copy import copy
 from difflib import get_close_matches
+from typing import Any, Self
 
 
 class Refusal(ValueError):
@@ -18,6 +20,21 @@ class Refusal(ValueError):
     def __init__(self, code: str, field: str, sentence: str, remedy: str = "") -> None:
         self.code, self.field, self.sentence, self.remedy = code, field, sentence, remedy
         super().__init__(f"{field}: {sentence}" + (f"; {remedy}" if remedy else ""))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Whatever its kind is made of; processes of a pool hand it on, too."""
+        return _made_again, (type(self), self.args, self.__dict__)
+
+    def afresh(self) -> Self:
+        """One like it to raise: what is raised holds the frames of who asked, and one that is kept would keep them."""
+        return copy(self)
+
+
+def _made_again(kind: type[Refusal], args: tuple[Any, ...], fields: dict[str, Any]) -> Refusal:
+    made = kind.__new__(kind)
+    made.args = args
+    made.__dict__.update(fields)
+    return made
 
 
 def noted(error: Exception) -> Exception:

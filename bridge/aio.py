@@ -99,7 +99,7 @@ class AsyncGame:
         await self.send()
         await self._welcomed.wait()
         if self.talk.refused is not None:
-            raise self.talk.refused
+            raise self.talk.refused.afresh()
 
     async def submit(self, recipe: Mapping[str, Any], encoding: str = "raw", **terms: Any) -> AsyncTicket:
         """As Game.submit: priority, deadline_ms, late, encoding."""

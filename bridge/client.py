@@ -120,7 +120,7 @@ class SocketGame(Game):
                 raise nobody(address, timeout)
             self.pump(left)
             if self._talk.refused is not None:
-                raise self._talk.refused
+                raise self._talk.refused.afresh()
 
     def _submit(self, recipe: Mapping[str, Any], terms: dict[str, Any]) -> Pending:
         pending = self._talk.submit(recipe, **terms)

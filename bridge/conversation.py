@@ -24,7 +24,7 @@ PATIENCE_S = 60.0
 
 
 class Pending:
-    """One thing asked for: `outcome` is a result or an exception once `done`."""
+    """One thing asked for: `outcome` is a result or a refusal once `done`."""
 
     def __init__(self, message: Any) -> None:
         self.message = message
@@ -54,8 +54,8 @@ class Pending:
         return False
 
     def value(self) -> Any:
-        if isinstance(self.outcome, Exception):
-            raise self.outcome.with_traceback(None)  # else it grows with every call
+        if isinstance(self.outcome, Refusal):
+            raise self.outcome.afresh()
         return self.outcome
 
 

@@ -219,11 +219,11 @@ class Game(ABC):
     def _remember(self, pending: Pending) -> None:
         """A digest takes as long as a tenth of a small texture, so it is not read before the caller has the texture."""
         self._read()
-        if not isinstance(pending.outcome, Exception):
+        if not isinstance(pending.outcome, Refusal):
             self._unread = pending.outcome
 
     def _remember_stream(self, pending: StreamPending) -> None:
-        if not isinstance(pending.outcome, Exception):
+        if not isinstance(pending.outcome, Refusal):
             self._ended_streams.append((pending.outcome.recipe, pending.outcome.digest))
 
     def _read(self) -> None:

@@ -288,8 +288,8 @@ class MusicStream:
     def _hand_out(self) -> StreamBar | None:
         pending = self._pending
         if not pending.bars:
-            if pending.done and isinstance(pending.outcome, Exception):
-                raise pending.outcome.with_traceback(None)
+            if pending.done and isinstance(pending.outcome, Refusal):
+                raise pending.outcome.afresh()
             return None
         bar = pending.bars.popleft()
         if not bar.last and not pending.done:

@@ -58,7 +58,7 @@ class Work:
             raise TimeoutError(f"request {self.id} is not done after {timeout} s; it goes on, wait again or cancel it")
         self._going.release()
         if self.error is not None:
-            raise self.error.with_traceback(None)  # else it grows with every call, and keeps the callers' frames
+            raise self.error.afresh()
         assert self.result is not None
         return self.result
 

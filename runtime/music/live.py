@@ -183,7 +183,7 @@ class LiveStream:
             return event
         self._heard.put(event)  # whoever asks again is told again
         if event.refusal is not None:
-            raise event.refusal.with_traceback(None)
+            raise event.refusal.afresh()
         raise StopIteration
 
     # On the engine's thread.

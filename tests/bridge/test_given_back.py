@@ -78,7 +78,7 @@ def test_what_was_made_is_held_by_nobody_but_the_caller(game, kind):
         del ticket
 
 
-@pytest.mark.parametrize("kind", [Flight, Work, Entry])
+@pytest.mark.parametrize("kind", [Pending, Flight, Work, Entry])
 def test_what_was_refused_or_cancelled_is_held_by_nobody(game, kind):
     with given_back(kind):
         for wrong in ({"steps": 0}, {"image": IMAGE, "denoise": 7.0}, {"image": IMAGE, "size": 128, "denoise": 0.5}):
@@ -89,6 +89,7 @@ def test_what_was_refused_or_cancelled_is_held_by_nobody(game, kind):
             ticket.cancel()
             with suppress(Refusal):  # "cancelled", unless it was done first
                 ticket.result(20)
+        del ticket
 
 
 def test_the_picture_of_a_request_that_has_ended_is_not_kept_for_it(real, serving):
