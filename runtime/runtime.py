@@ -33,6 +33,7 @@ from .engine.tokens.job import TokenJob
 from .finish import finish
 from .flight import Backlog, Flight, candidates_of, cells, shape
 from .inputs import read_by
+from .keeper import Keeper
 from .kinds import AnyResolved
 from .music.live import Hall, LiveStream
 from .music.piece import Piece
@@ -49,8 +50,6 @@ WORK_LIMIT = 4096
 """Requests waiting or running at one time; one more is refused."""
 ROWS_A_FILING = 4
 """How often what a flight still needs is brought up to date; what others expect to wait is that much too long at most."""
-STORE_LIMIT = 64
-"""Results that wait to be written to the store; then the engine waits for the disk."""
 
 
 class Runtime:
@@ -80,10 +79,9 @@ class Runtime:
         self._flights: dict[bytes, Flight] = {}  # by canonical bytes; guarded by the lock, as the next three
         self._backlog = Backlog()
         self._unfinished = 0  # works
-        self._counts = dict.fromkeys(("accepted", "joined", "done", "failed", "cancelled", "not_stored"), 0)
+        self._counts = dict.fromkeys(("accepted", "joined", "done", "failed", "cancelled"), 0)
         self._lock = threading.RLock()
-        self._writer = Worker("cadenza-store")
-        self._room = threading.Semaphore(STORE_LIMIT)
+        self._keeper = Keeper(store)
         self._player = Worker("cadenza-player")
         self._hall = Hall(self._engine, self._commands.put)
         self._drawer = Worker("cadenza-noise")
@@ -164,6 +162,7 @@ class Runtime:
             counts = {**self._counts, "unfinished": self._unfinished, "streams": len(self._hall)}
         return {
             **counts,
+            "not_stored": self._keeper.missed,
             "ticks": account.ticks,
             "evaluations": account.samples,
             "model_s": account.model_seconds,
@@ -179,7 +178,7 @@ class Runtime:
         self._hall.shut()
         self._player.close(drop=True)
         self._drawer.close()
-        self._writer.close()
+        self._keeper.close()
         atexit.unregister(self.close)
 
     def _in_time(
@@ -326,20 +325,7 @@ class Runtime:
             total = {"total": finished - work.accepted, **stages}
             work.row = work.rows
             work.end("done", made.timed({stage: 1e3 * seconds for stage, seconds in total.items()}))
-        if self.store is not None:
-            self._room.acquire()
-            self._writer.do(partial(self._keep, made))
-
-    def _keep(self, texture: Texture | Piece | Sound) -> None:
-        """On the writer's thread: packing takes longer than a tick should, and a full disk ends nothing."""
-        assert self.store is not None
-        try:
-            self.store.put(texture.record, dict(texture.maps()))
-        except Exception:  # want of memory, too
-            self._counts["not_stored"] += 1
-            logging.getLogger("cadenza").exception("a result was not stored")
-        finally:
-            self._room.release()
+        self._keeper.keep(made)
 
     def _failed(self, flight: Flight, job: Job | TokenJob | None, error: Exception) -> None:
         if self._flights.get(flight.resolved.recipe.canonical) is not flight:  # cancelled before it failed
