@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable
 from copy import copy
 from difflib import get_close_matches
@@ -29,6 +30,10 @@ class Refusal(ValueError):
         """One like it to raise: what is raised holds the frames of who asked, and one that is kept would keep them."""
         return copy(self)
 
+    def inside(self, outer: str) -> Refusal:
+        """The same of a field that is a part of another."""
+        return Refusal(self.code, f"{outer}.{self.field}", self.sentence, self.remedy)
+
 
 def _made_again(kind: type[Refusal], args: tuple[Any, ...], fields: dict[str, Any]) -> Refusal:
     made = kind.__new__(kind)
@@ -47,6 +52,22 @@ def noted(error: Exception) -> Exception:
 def alone(error: Exception) -> Exception:
     """The error to be kept: noted, and without the frames it passed through, which hold all that they knew, itself too."""
     return noted(error).with_traceback(None)
+
+
+_WHERE = re.compile(r" - at `(key` in `)?\$\.?(.*)`$")
+_LACKS = re.compile(r"Object missing required field `(.*)`")
+_OUTSIDE = re.compile(r"Expected `\w+`( of length)? [<>]")
+
+
+def misread(error: Exception, whole: str, remedy: str = "") -> Refusal:
+    """What msgspec says of a value that does not fit, by the field that it is about; `whole` names all of it."""
+    sentence, where = str(error), _WHERE.search(str(error))
+    field = where[2] if where else ""
+    if where:
+        sentence = sentence[: where.start()] + (" for a key" if where[1] else "")
+    if lacks := _LACKS.fullmatch(sentence):
+        return Refusal("missing", f"{field}.{lacks[1]}".lstrip("."), "is missing", remedy)
+    return Refusal("out_of_range" if _OUTSIDE.match(sentence) else "type", field or whole, sentence[:300], remedy)
 
 
 class Unknown(Refusal):

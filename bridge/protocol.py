@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ..assets.refusal import Corrupt, Refusal, Unknown
+from ..assets.refusal import Corrupt, Refusal, Unknown, misread
 from .messages import FromClient, FromServer, Hello, Limits, Message, Part, Submit
 from .plain import is_single
 
@@ -154,8 +154,13 @@ def _decode(decoder: msgspec.msgpack.Decoder[Any], header: bytes | memoryview, t
             raise Unknown("type", seen.type[:60], types) from error
         if seen.type == "hello" and isinstance(seen.version, list) and seen.version[:1] not in ([], [VERSION[0]]):
             raise version_refusal(seen.version) from error
-        sentence, _, path = str(error).partition(" - at `$.")
-        raise Refusal("type", path.rstrip("`") or "header", sentence[:300], "see PROTOCOL.md") from error
+        if str(error).startswith("Expected `object`") and " - at " not in str(error):
+            raise _no_map(error) from error
+        raise misread(error, "header", "see PROTOCOL.md") from error
     except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
-        sentence = f"is no msgpack map ({type(error).__name__}: {str(error)[:100]})"
-        raise Corrupt("header", sentence, "send one msgpack map with a `type`") from error
+        raise _no_map(error) from error
+
+
+def _no_map(error: Exception) -> Corrupt:
+    sentence = f"is no msgpack map ({type(error).__name__}: {str(error)[:100]})"
+    return Corrupt("header", sentence, "send one msgpack map with a `type`")

@@ -108,7 +108,11 @@ class StreamPending(Pending):
 
     def plays_on(self, failed: m.Failed) -> bool:
         """What answers a `taken` or a `close` that was wrong."""
-        return self.playing and failed.code in ("out_of_range", "type") and failed.field in ("bar", "bars", "tail")
+        return (
+            self.playing
+            and failed.code in ("out_of_range", "type", "missing")
+            and failed.field in ("bar", "bars", "tail")
+        )
 
     def take(self, bar: int) -> m.Taken:
         """What is said of a bar that was handed out, which is remembered."""

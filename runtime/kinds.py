@@ -128,7 +128,7 @@ def stream(
     start = request if whole is None else whole.start.to_dict()
     named = {} if start.get("bundle") is None else {"bundle": start["bundle"]}
     bundle = latents.choose_bundle({"kind": MUSIC, **named}, bundles)
-    course = Course(music.resolve(start, bundle), [*(() if whole is None else whole.steering), *steering])
+    course = Course(music.resolve(start, bundle), steering, () if whole is None else whole.steering)
     network = networks[bundle.digest]
     assert isinstance(network, TokenNetwork)
     terms = {

@@ -13,6 +13,11 @@ The address is packed into Philox's counter and key like this; four neighbours a
     key     = [seed modulo 2**32, seed // 2**32]
     word    = the output with index x modulo 4,     p = (word + 0.5) / 2**32,     normal = PPND16(p)
     even    = (word - 2147483647.5) * (2**-32 * 3.4641016151377544)               unit variance, for decoders
+
+PPND16's q is (word - 2147483647.5) * 2**-32 and its smaller tail 0.5 - |q|; polynomials go by Horner's rule from the highest
+power. The logarithm of v = m * 2**e with m in [0.7071067811865476, 1.4142135623730951) is, with s = (m - 1) / (m + 1),
+
+    e * 0.6931471805599453 + 2 * s * (1 + s**2 / 3 + ... + s**22 / 23)            the sum by Horner in s * s, of 1 / 23 rounded
 """
 
 from __future__ import annotations

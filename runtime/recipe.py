@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ..assets.refusal import Refusal, Unknown
+from ..assets.refusal import Unknown, misread
 
 Spacing = str | tuple[float, ...] | dict[str, float | int | bool | str | tuple[float, ...]]
 """A name, {"name": ..., option: value}, noise ratios sigma/alpha, or {"times": [...]}: what the model is told."""
@@ -132,5 +132,4 @@ def read(fields: Mapping[str, Any], of: type[Of]) -> Of:
     try:
         return msgspec.convert(dict(fields), of)
     except msgspec.ValidationError as error:
-        sentence, _, path = str(error).partition(" - at `$.")
-        raise Refusal("type", path.rstrip("`") or "recipe", sentence) from error
+        raise misread(error, "recipe") from error

@@ -124,19 +124,24 @@ def plan_of(recipe: Recipe, manifest: Manifest) -> Plan | LivePlan:
         sentence = f"needs the levels of every draw beforehand, and {recipe.sampler!r} chooses its own"
         raise Refusal("contradiction", "noise", sentence, "take independent noise")
     make = live_plan if recipe.sampler in LIVE else compile_plan
-    return make(
-        sampler=recipe.sampler,
-        spacing=recipe.spacing,
-        steps=recipe.steps,
-        process=process_of(manifest),
-        prediction=manifest.prediction,
-        guidance=_acting(recipe.guidance, manifest.guidance_share_at(recipe.steps)),
-        denoise=recipe.denoise,
-        guidance_interval=recipe.guidance_interval,
-        corrector=recipe.corrector,
-        eta=recipe.eta,
-        **dict[str, Any](recipe.options),
-    )
+    try:
+        return make(
+            sampler=recipe.sampler,
+            spacing=recipe.spacing,
+            steps=recipe.steps,
+            process=process_of(manifest),
+            prediction=manifest.prediction,
+            guidance=_acting(recipe.guidance, manifest.guidance_share_at(recipe.steps)),
+            denoise=recipe.denoise,
+            guidance_interval=recipe.guidance_interval,
+            corrector=recipe.corrector,
+            eta=recipe.eta,
+            **dict[str, Any](recipe.options),
+        )
+    except Refusal as refusal:
+        if refusal.field in recipe.options:
+            raise refusal.inside("options") from refusal
+        raise
 
 
 def _acting(guidance: float | tuple[float, ...], share: float) -> float | tuple[float, ...]:
@@ -159,6 +164,9 @@ def process_of(manifest: Manifest) -> Process:
 
 def choose_bundle(asked: Mapping[str, Any], bundles: Mapping[str, Bundle]) -> Bundle:
     kinds = sorted({bundle.manifest.kind for bundle in bundles.values()})
+    for name in ("kind", "bundle"):
+        if asked.get(name) is not None:
+            checks.text(asked[name], name)
     kind = asked.get("kind")
     if kind is not None and kind not in kinds:
         raise Unknown("kind", kind, kinds)
@@ -228,7 +236,7 @@ def _source(image: Mapping[str, Any], bundle: Bundle, size: tuple[int, int], dep
         whole = {"size": size, **image} if "width" not in image else image
         source = resolve(whole, {bundle.digest: bundle}, depth + 1, shelf)
     except Refusal as refusal:
-        raise Refusal(refusal.code, f"image.{refusal.field}", refusal.sentence, refusal.remedy) from refusal
+        raise refusal.inside("image") from refusal
     shorter = bundle.manifest.kind == SOUND and source.recipe.width < size[0]
     if (source.recipe.width, source.recipe.height) != size and not shorter:
         sentence = f"is {source.recipe.width} x {source.recipe.height} pixels, the request {size[0]} x {size[1]}"
@@ -261,7 +269,9 @@ def _embedded_guidance(asked: Mapping[str, Any], bundle: Bundle) -> float | None
 def _condition(
     asked: Mapping[str, Any], bundle: Bundle, told: float | None
 ) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    prompt = checks.text(asked.get("prompt"), "prompt")
+    if "prompt" not in asked:
+        raise Refusal("missing", "prompt", "is missing", "say what to make")
+    prompt = checks.text(asked["prompt"], "prompt")
     negative = checks.text(asked.get("negative", ""), "negative")
     positive, ignored = bundle.parse_prompt(prompt)
     unconditional, also = bundle.parse_negative(negative)

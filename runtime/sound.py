@@ -77,7 +77,7 @@ def _image(image: Mapping[str, Any], bundle: Bundle, depth: int) -> dict[str, An
     try:
         return resolve(image, bundle, depth + 1).recipe.to_dict()
     except Refusal as refusal:
-        raise Refusal(refusal.code, f"image.{refusal.field}", refusal.sentence, refusal.remedy) from refusal
+        raise refusal.inside("image") from refusal
 
 
 def _is_shorter(image: Mapping[str, Any], width: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ...assets.refusal import Refusal, Unknown, WrongType
+from ...assets.refusal import Refusal, Unknown, WrongType, misread
 from .. import checks
 from ..recipe import Canonical
 from .conditions import TONICS
@@ -54,8 +54,7 @@ def read_recipe(fields: Mapping[str, Any]) -> StreamRecipe:
     try:
         found = msgspec.convert(dict(fields), StreamRecipe)
     except msgspec.ValidationError as error:
-        sentence, _, path = str(error).partition(" - at `$.")
-        raise Refusal("type", path.rstrip("`") or "recipe", sentence, "give a stream's .recipe") from error
+        raise misread(error, "recipe", "give a stream's .recipe") from error
     checks.whole(found.bars, "bars", range(LONGEST + 1))
     return found
 
@@ -63,13 +62,22 @@ def read_recipe(fields: Mapping[str, Any]) -> StreamRecipe:
 class Course:
     """What a stream plays from which bar on."""
 
-    def __init__(self, start: MusicResolved, turns: Iterable[Turn | Mapping[str, Any]] = ()) -> None:
+    def __init__(
+        self, start: MusicResolved, turns: Iterable[Turn | Mapping[str, Any]] = (), logged: Iterable[Turn] = ()
+    ) -> None:
+        """`logged` turns are those of a whole stream, which go before the others at their bars."""
         self.bundle = start.bundle
         self.turns: list[Turn] = []
         self._states = [start]  # before the first turn, and after each
-        read = [turn if isinstance(turn, Turn) else _turn(turn) for turn in turns]
-        for each in sorted(read, key=_bar_of):  # in another order every turn would be merged again with each that comes
-            self.steer(each.changes, each.bar)
+        read = [(turn, f"steering[{at}]") for given in (logged, turns) for at, turn in enumerate(map(_turn, given))]
+        # in another order every turn would be merged again with each that comes
+        for each, named in sorted(read, key=lambda pair: pair[0].bar):
+            try:
+                self.steer(each.changes, each.bar)
+            except Refusal as refusal:
+                if refusal.field == "steering":  # all of it
+                    raise
+                raise refusal.inside(named if refusal.field == "bar" else f"{named}.changes") from refusal
 
     def at(self, bar: int) -> MusicResolved:
         return self._states[bisect_right(self.turns, bar, key=_bar_of)]
@@ -186,7 +194,9 @@ def _key(now: MusicResolved, fixed: Mapping[str, Any]) -> str:
     return f"{TONICS[fixed.get('tonic', conditions.tonic)]} {fixed.get('scale', conditions.scale)}"
 
 
-def _turn(given: Mapping[str, Any]) -> Turn:
+def _turn(given: Turn | Mapping[str, Any]) -> Turn:
+    if isinstance(given, Turn):
+        return given
     try:
         return msgspec.convert(dict(given), Turn)
     except (msgspec.ValidationError, TypeError, ValueError) as error:

@@ -76,6 +76,17 @@ REQUESTS = [
     ("options", {"options": 3}, ["mapping", "int 3"]),
     ("kind", {"kind": "novel"}, ["'novel' is not known", "texture"]),
     ("bundle", {"bundle": "nope"}, ["'nope' is not loaded here", "toy"]),
+    ("kind", {"kind": 1}, ["expected text", "int 1"]),
+    ("bundle", {"bundle": 5}, ["expected text", "int 5"]),
+    ("prompt", {"prompt": None}, ["is missing", "say what to make"]),
+    ("options.s_churn", {"options": {"s_churn": 1.0}}, ["'s_churn' is not known", "s_noise"]),
+    ("options.s_noise", {"options": {"s_noise": "loud"}}, ["a number", "str 'loud'"]),
+    ("options", {"options": {1: 2.0}}, ["for a key"]),
+    (
+        "image.options.s_churn",
+        {"image": {"prompt": "stone", "options": {"s_churn": 1.0}}, "denoise": 0.5},
+        ["not known"],
+    ),
     ("colour", {"colour": "red"}, ["'colour' is not known", "prompt", "seed"]),
 ]
 

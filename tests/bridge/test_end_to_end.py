@@ -103,7 +103,7 @@ def test_bad_requests_name_the_field_and_the_server_goes_on(real, serving):
             with pytest.raises(Refusal) as refused:
                 game.submit({"prompt": "stone", "size": 64}, **terms).result(20)
             assert refused.value.field == field
-        slow = game.submit({"prompt": "sand", "seed": 3, "size": 256, "steps": 50, "sampler": "euler"})
+        slow = game.submit({"prompt": "sand", "seed": 3, "size": 256, "steps": 900, "sampler": "euler"})
         slow.cancel()
         with pytest.raises(Refusal, match="cancelled"):
             slow.result(20)

@@ -91,6 +91,34 @@ def test_a_wrong_field_is_named_by_its_path():
     assert "did you mean 'submit'" in refused.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("header", "code", "field"),
+    [
+        ([1], "corrupt", "header"),
+        (None, "corrupt", "header"),
+        ({}, "missing", "type"),
+        ({1: 2}, "type", "header"),
+        ({"type": "ping"}, "missing", "request"),
+        ({"type": "ping", "request": None}, "type", "request"),
+        ({"type": "ping", "request": "a" * 65}, "out_of_range", "request"),
+        ({"type": "hello", "version": [1, -2], "client": "a" * 8}, "out_of_range", "version[1]"),
+        ({"type": "hello", "version": [1], "client": "a" * 8}, "type", "version"),
+        ({"type": "submit", "request": "a"}, "missing", "recipe"),
+        ({"type": "submit", "request": "a", "recipe": {1: 2}}, "type", "recipe"),
+        ({"type": "submit", "request": "a", "recipe": {}, "maps": ["a"] * 65}, "out_of_range", "maps"),
+        ({"type": "submit", "request": "a", "recipe": {}, "payload": [{}]}, "missing", "payload[0].name"),
+        ({"type": "taken", "request": "a"}, "missing", "bar"),
+        ({"type": "taken", "request": "a", "bar": -1}, "out_of_range", "bar"),
+        ({"type": "taken", "request": "a", "bar": 2.0}, "type", "bar"),
+        ({"type": "close", "request": "a", "bars": 2**53}, "out_of_range", "bars"),
+    ],
+)
+def test_what_a_header_lacks_or_has_wrong_is_told_by_its_own_code_and_field(header, code, field):
+    with pytest.raises(Refusal) as refused:
+        decode_client([msgspec.msgpack.encode(header)])
+    assert (refused.value.code, refused.value.field) == (code, field)
+
+
 def test_a_float_may_be_written_as_an_integer_and_not_the_other_way_round():
     header = {"type": "submit", "request": "a", "recipe": {}, "priority": 2, "deadline_ms": 200}
     message = decode_client([msgspec.msgpack.encode(header)])

@@ -14,7 +14,7 @@ from cadenza.assets.texture import Texture
 from cadenza.bridge import connect
 from cadenza.bridge import messages as m
 from cadenza.bridge.desk import Desk
-from cadenza.bridge.protocol import VERSION, decode_server, encode
+from cadenza.bridge.protocol import MAX_FRAME_BYTES, VERSION, decode_server, encode
 
 
 class Raw:
@@ -82,7 +82,7 @@ def test_malformed_bytes_get_a_sentence_and_harm_nobody_else(name, address):
         bad.socket.send_multipart(HOSTILE[name])
         answer, _ = bad.hear()
         assert isinstance(answer, m.Failed)
-        assert answer.code in ("corrupt", "type", "unknown", "too_large")
+        assert answer.code in ("corrupt", "type", "unknown", "missing", "too_large")
         assert answer.field
         assert answer.sentence
         bad.send(m.Ping(request="still here"))
@@ -106,8 +106,12 @@ def test_a_thousand_random_messages_harm_nobody(address):
 
 def test_a_giant_frame_cuts_only_its_sender(address):
     with connect(address) as good, Raw(address, "giant-client") as bad:
-        bad.socket.send(b"\x00" * (3 << 20))
+        bad.socket.send(b"\x00" * MAX_FRAME_BYTES)
+        assert bad.hear()[0].code == "too_large"
+        bad.socket.send(b"\x00" * (MAX_FRAME_BYTES + 1))
         assert good.texture("stone", size=64).id
+        bad.send(m.Ping(request="p"))
+        assert bad.hear()[0].code == "hello"  # it is a new connection
         with Raw(address, "after-giant") as again:
             again.send(m.Ping(request="p"))
             assert again.hear()[0] == m.Pong(request="p")

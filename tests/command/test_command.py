@@ -156,7 +156,7 @@ WRONG = {
     "a folder for an image": (["make", "texture", "stone", "--image", "/"], "image: '/' .* a file"),
     "a thousand brackets": (["replay", '{"a":' * 5000], "recipe: is no JSON .*; give a file"),
     "a walk through music": (["travel", "music", "tense"], "kind: 'music' .*; say texture"),
-    "half a recipe": (["replay", "{}"], "recipe: .*; give"),
+    "half a recipe": (["replay", "{}"], "kind: is missing; give"),
     "an address for the world": (["serve", "--bind", "tcp://0.0.0.0:1"], "bind: .*; bind to 127.0.0.1"),
     "a store that cannot be": (["serve", "--store", __file__], "store: .*; choose another"),
     "no such command": (["nonsense"], "nonsense"),

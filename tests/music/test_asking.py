@@ -17,6 +17,37 @@ def network(tmp_path_factory):
     return open_tokens(load_bundle(EMBEDDED / "music"), "onnxruntime", 1, tmp_path_factory.mktemp("proofs"))
 
 
+@pytest.mark.parametrize(
+    ("turn", "code", "field"),
+    [
+        ({"bar": -1, "changes": {"bpm": 100}}, "out_of_range", "steering[1].bar"),
+        ({"bar": 4, "changes": {"bpm": 1}}, "out_of_range", "steering[1].changes.bpm"),
+        ({"bar": 4, "changes": {"mood": 1}}, "unknown", "steering[1].changes.mood"),
+        ({"bar": 4}, "type", "steering"),
+    ],
+)
+def test_a_turn_known_beforehand_is_refused_by_its_place_in_the_steering(network, turn, code, field):
+    """By `bar` alone it could be taken for the answer to a `taken`, which leaves the stream open."""
+    start = resolve({"prompt": "town", "seed": 3}, network.bundle)
+    with pytest.raises(Refusal) as refused:
+        Course(start, [{"bar": 9, "changes": {"bpm": 100}}, turn])
+    assert (refused.value.code, refused.value.field) == (code, field)
+
+
+@pytest.mark.parametrize(
+    ("stream", "code", "field"),
+    [
+        ({}, "missing", "start"),
+        ({"start": {"kind": "music"}, "bars": 1}, "missing", "start.bundle"),
+        ({"start": 5, "bars": 1}, "type", "start"),
+    ],
+)
+def test_what_the_recipe_of_a_stream_lacks_is_told_by_its_field(stream, code, field):
+    with pytest.raises(Refusal) as refused:
+        read_recipe({"kind": "music stream", **stream})
+    assert (refused.value.code, refused.value.field) == (code, field)
+
+
 @pytest.fixture
 def course(network):
     return Course(resolve({"prompt": "town, C minor", "seed": 3}, network.bundle))

@@ -217,11 +217,11 @@ def test_stems_add_up_to_the_mix(address):
         (dict(ahead=0), "ahead"),
         (dict(stems=["violin"]), "stems"),
         (dict(stems=5), "stems"),
-        (dict(steering=[{"bar": -1, "changes": {}}]), "bar"),
+        (dict(steering=[{"bar": -1, "changes": {}}]), "steering[0].bar"),
         (dict(steering=[{"changes": {}}]), "steering"),
         (dict(steering=5), "steering"),
         (dict(steering={"bar": 1}), "steering"),
-        (dict(steering=[{"bar": 2, "changes": {"seed": 3}}]), "seed"),
+        (dict(steering=[{"bar": 2, "changes": {"seed": 3}}]), "steering[0].changes.seed"),
         (dict(steps=3), "steps"),
     ],
 )

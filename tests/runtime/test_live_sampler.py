@@ -69,8 +69,8 @@ def test_a_mask_keeps_the_image_under_a_live_sampler_and_denoise_starts_from_it(
         ("corrector", {"corrector": "unic"}),
         ("guidance", {"guidance": [1.0, 3.0]}),
         ("noise", {"noise": "brownian", "eta": 0.5}),
-        ("rtol", {"options": {"rtol": 5.0}}),
-        ("order", {"options": {"order": 4}}),
+        ("options.rtol", {"options": {"rtol": 5.0}}),
+        ("options.order", {"options": {"order": 4}}),
     ],
 )
 def test_what_a_live_sampler_cannot_do_is_refused_by_name(runtime, field, dials):
