@@ -17,7 +17,7 @@ from .music.manifest import MusicManifest
 from .refusal import Corrupt, OutOfRange, Unknown
 
 FORMAT = 1
-SOUND, FLIPBOOK = "sound", "flipbook"
+SOUND, FLIPBOOK, HEIGHTMAP = "sound", "flipbook", "heightmap"
 """Kinds whose results need telling how to play them."""
 RATE_LIMIT = 768_000
 NEEDED = ("step", "decode")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..assets import flipbook, sound
-from ..assets.manifest import FLIPBOOK, SOUND, Manifest
+from ..assets.manifest import FLIPBOOK, HEIGHTMAP, SOUND, Manifest
 from ..assets.maps import derive
 from ..assets.sound import Sound
 from ..assets.texture import Texture
@@ -24,7 +24,7 @@ def texture(maps: NDArray[np.float32], manifest: Manifest) -> Maps:
 
 OTHERS: dict[str, Callable[..., Texture | Sound]] = {SOUND: sound.finished, FLIPBOOK: flipbook.finished}
 """Kinds whose assets are more than maps."""
-KINDS: dict[str, Callable[[NDArray[np.float32], Manifest], Maps]] = {"texture": texture, "heightmap": texture}
+KINDS: dict[str, Callable[[NDArray[np.float32], Manifest], Maps]] = {"texture": texture, HEIGHTMAP: texture}
 """A heightmap comes with the maps that follow from its height, so it is lit and packed as a texture is."""
 
 

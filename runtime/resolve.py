@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..assets.bundle import Bundle
 from ..assets.guidance import embedding
-from ..assets.manifest import SOUND, Flow, Manifest, Recommended, Ve, Vp
+from ..assets.manifest import FLIPBOOK, HEIGHTMAP, SOUND, Flow, Manifest, Recommended, Ve, Vp
 from ..assets.refusal import OutOfRange, Refusal, Unknown, WrongType
 from . import checks
 from .inputs import read_image, read_inputs
@@ -28,6 +28,7 @@ from .solver.names import resolve_names, resolve_spacing
 from .solver.samplers import LIVE
 
 ASKED = (*FIELDS, "size")
+SIDES = ("size", "width", "height")
 NOISES = ("independent", "brownian")
 DEFAULT_SPACING = "sgm_uniform"
 """For a sampler or step count that the bundle has no explicit table for."""
@@ -168,6 +169,9 @@ def choose_bundle(asked: Mapping[str, Any], bundles: Mapping[str, Bundle]) -> Bu
         if asked.get(name) is not None:
             checks.text(asked[name], name)
     kind = asked.get("kind")
+    if kind in (FLIPBOOK, HEIGHTMAP) and kind not in kinds:
+        sentence = f"{kind!r} is made by no bundle that is loaded, only {', '.join(kinds)}"
+        raise Refusal("unknown", "kind", sentence, f"load a bundle of kind {kind}: --bundle FOLDER")
     if kind is not None and kind not in kinds:
         raise Unknown("kind", kind, kinds)
     wanted = asked.get("bundle")
@@ -188,8 +192,12 @@ def choose_bundle(asked: Mapping[str, Any], bundles: Mapping[str, Bundle]) -> Bu
 
 
 def _size(asked: Mapping[str, Any], manifest: Manifest) -> tuple[int, int]:
+    """Width and height that are asked for, or without a word on them those of the recipe it starts from."""
     if "size" in asked and ("width" in asked or "height" in asked):
         raise Refusal("contradiction", "size", "stands beside width or height", "give size, or width and height")
+    image = asked.get("image")
+    if isinstance(image, Mapping) and not any(side in asked for side in SIDES):
+        asked = {side: image[side] for side in SIDES if image.get(side) is not None}
     width = asked.get("width", asked.get("height", USUAL_SIDE))
     height = asked.get("height", asked.get("width", USUAL_SIDE))
     sides = asked.get("size", (width, height))
@@ -340,6 +348,8 @@ def _interval(value: Any) -> Any:
     """As asked, an infinite end as None, which JSON has; a plan checks the rest."""
     if not isinstance(value, list | tuple):
         return value
+    if len(value) != 2:
+        raise WrongType("guidance_interval", value, "two noise ratios, lowest and highest, such as 0.3 and 5")
     return tuple(None if isinstance(each, float) and math.isinf(each) and each > 0 else each for each in value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -84,7 +85,7 @@ def run(arguments: list[str]) -> int:
         return 0
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx is not None else "cadenza"
-        sentence = " ".join(error.format_message().split()).rstrip(".")
+        sentence = _once(" ".join(error.format_message().split()).rstrip("."))
         return _refuse(f"{sentence}; see {command} --help")
     except Refusal as error:
         return _refuse(str(error))
@@ -99,6 +100,11 @@ def run(arguments: list[str]) -> int:
         click.echo(f"cadenza: internal: {type(error).__name__}: {error}; report it with the lines above", err=True)
         return 3
     return int(status or 0)
+
+
+def _once(sentence: str) -> str:
+    """What both libraries of the command line suggest is suggested once."""
+    return re.sub(r"( Did you mean [^?]*\?)\1+", r"\1", sentence)
 
 
 def _refuse(sentence: str) -> int:

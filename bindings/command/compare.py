@@ -15,8 +15,10 @@ import typer
 from ...assets.preview import Picture, png, sheet
 from ...assets.refusal import Refusal, Unknown
 from ...assets.store import default_folder
+from ...runtime import checks
 from ...runtime.looking import Run, Workbench, distance
 from ...runtime.resolve import DEFAULT_SPACING, process_of
+from ...runtime.solver.compile import STEPS
 from ...runtime.solver.levels import check_spacing, levels_of
 from ...runtime.solver.names import resolve_names
 from ...runtime.solver.spacings import SPACINGS
@@ -242,6 +244,8 @@ def compare(
     counts = dials.parse_wholes(steps, "steps", "step counts such as 1,2,4,8") if steps else None
     for each in names or ():
         resolve_names(each)  # refuses what is none
+    for count in counts or ():
+        checks.whole(count, "steps", range(1, STEPS + 1))
     if chosen == [MUSIC]:
         given = {"samplers": samplers, "steps": steps, "spacing": spacing, "guidance": guidance}
         dials.refuse(given, "temperature", "pictures")

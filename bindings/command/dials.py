@@ -14,6 +14,9 @@ from ...assets.refusal import Refusal
 Prompt = Annotated[str, typer.Argument(help='What to make, such as "wet mossy cobble".')]
 Seed = Annotated[int, typer.Option(help="Whole number from 0; the same seed gives the same bytes.")]
 Size = Annotated[str, typer.Option(help="Pixels: 128, or WIDTHxHEIGHT.")]
+SizeOrImages = Annotated[
+    str | None, typer.Option("--size", help="Pixels: 128, or WIDTHxHEIGHT; without it the image's, or else 128.")
+]
 Steps = Annotated[int | None, typer.Option(help="Model steps; the bundle's own table has the best ones.")]
 Sampler = Annotated[
     str | None, typer.Option(help='A sampler by any of its names, "DPM++ 2M Karras" too; see `cadenza samplers`.')
@@ -45,7 +48,7 @@ Image = Annotated[
     ),
 ]
 Denoise = Annotated[
-    float | None, typer.Option(help="0 to 1: how far to leave the image; below 1 the run starts from it.")
+    float | None, typer.Option(help="Above 0, up to 1: how far to leave the image; below 1 the run starts from it.")
 ]
 Mask = Annotated[
     str | None,

@@ -31,7 +31,6 @@ from .output import (
     write_texture,
 )
 
-SIZE = "128"
 PLAYED = (*FORMATS, *ANIMATIONS)
 """Formats of a flipbook: sheets of its maps, or its colours as they play."""
 Out = Annotated[
@@ -45,14 +44,16 @@ Pack = Annotated[
     list[str] | None, typer.Option(help="Also a packed map: orm, unity_mask, unity_metallic; may be repeated.")
 ]
 DirectX = Annotated[bool, typer.Option("--directx", help="The normal map with Y down (Unreal) instead of up.")]
-Preview = Annotated[bool, typer.Option("--preview", help="Also pictures: 3 x 3 tiles, a lit sphere, a lit plane.")]
+Preview = Annotated[
+    bool, typer.Option("--preview", help="Also pictures: 3 x 3 tiles, a lit sphere, a lit plane, all maps.")
+]
 
 
 def make(
     kind: Annotated[str, typer.Argument(help="texture, music, sound; with a bundle of its kind flipbook, heightmap")],
     prompt: dials.Prompt,
     seed: dials.Seed = 0,
-    size: dials.Size = SIZE,
+    size: dials.SizeOrImages = None,
     steps: dials.Steps = None,
     sampler: dials.Sampler = None,
     spacing: dials.Spacing = None,
@@ -125,7 +126,7 @@ def make(
         soundfont=make_music.played_by(soundfont, server) if kind == "music" else soundfont,
     )
     sounding = {"seconds": seconds, "gain-db": gain_db or None, "anew": anew}
-    pictured = dict(size=None if size == SIZE else size, mask=mask, input=input, x=x, y=y, pack=pack, directx=directx)
+    pictured = dict(size=size, mask=mask, input=input, x=x, y=y, pack=pack, directx=directx)
     latent: dict[str, Any] = dict(
         steps=steps,
         sampler=sampler,

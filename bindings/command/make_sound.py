@@ -12,7 +12,9 @@ from ...assets.sound import Sound
 from .dials import parse_numbers
 from .output import remember, show, writable
 
-Seconds = Annotated[float | None, typer.Option(help="Sound: its length; 10, or what the bundle makes at most.")]
+Seconds = Annotated[
+    float | None, typer.Option(help="Sound: its length, rounded up to one that the bundle makes; 10, or its longest.")
+]
 Bits = Annotated[
     int | None,
     typer.Option(help="Sound, music: 32 (float), 24 or 16; without it 32 in WAV and 24 in FLAC; OGG has none."),

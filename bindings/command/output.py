@@ -34,7 +34,7 @@ def show(result: Mapping[str, Any], json: bool) -> None:
         return
     for name, value in result.items():
         for number, line in enumerate(_lines(name, value)):
-            typer.echo(f"{name if number == 0 else '':<14}{line}")
+            typer.echo(f"{f'{name} ' if number == 0 else '':<14}{line}")
 
 
 def _lines(name: str, value: Any) -> list[str]:

@@ -14,7 +14,7 @@ from PIL import Image
 from ...assets.refusal import OutOfRange, Refusal
 from ...assets.store import Store, default_folder
 from ...runtime.pictures import attached, detached, digests_in, read_npy, shelf_beside
-from .records import find
+from .records import as_written, find, record_of
 
 MODES = {"L": "L", "RGB": "RGB", "1": "L", "P": "RGB"}
 """Of a file to what it is read as: grey or colours in 8 bits."""
@@ -57,13 +57,22 @@ def _pixels(opened: Image.Image, path: Path, field: str) -> NDArray[Any]:
 def start_from(text: str) -> Any:
     """What --image names: a recipe, or where there is none beside a file its picture."""
     path = Path(text)
-    if path.is_file() and path.suffix != ".json" and not path.with_suffix(".json").is_file():
+    if path.is_file() and path.suffix != ".json" and record_of(path) is None:
         return picture(text, "image")
     try:
-        return find(text)["recipe"]
+        record = find(text)
     except Refusal as refusal:
         field = "image" if refusal.field == "recipe" else refusal.field
         raise Refusal(refusal.code, field, refusal.sentence, refusal.remedy) from refusal
+    if as_written(text, record) is False:  # whoever painted over it does not mean what its recipe makes
+        sentence = f"{path.name} was changed since it was made, and its record makes what it was"
+        raise Refusal(
+            "differs",
+            "image",
+            sentence,
+            "give a copy of another name for its pixels, or the record for those of before",
+        )
+    return record["recipe"]
 
 
 def mask(text: str | None) -> Any:

@@ -32,9 +32,12 @@ def find(text: str) -> dict[str, Any]:
     if text.lstrip().startswith("{"):
         return _record(_parse(text, "recipe"))
     path = Path(text)
-    beside = _beside(path)
+    beside = record_of(path)
     if beside is not None:  # a picture or sound stands for its record
         return _record(_of(path, beside, _parse(beside.read_bytes(), str(beside))))
+    if path.suffix[1:].lower() in WRITTEN:
+        what = f"{path.name} has no record {path.stem}.json beside it" if path.is_file() else f"there is no file {text}"
+        raise Refusal("missing", "recipe", what, "give a file that `cadenza make` wrote, its record or its recipe id")
     if path.suffix == ".json" or path.is_file():
         return _record(_parse(path.read_bytes(), str(path)))
     return Store(default_folder() / "store").record(text)
@@ -43,14 +46,14 @@ def find(text: str) -> dict[str, Any]:
 def as_written(text: str, record: Mapping[str, Any]) -> bool | None:
     """Whether the file that a record was found by has the bytes it was written with; None where that is no file, or not recorded."""
     path = Path(text)
-    beside, named, sums = _beside(path), record.get("file"), record.get("sha256")
+    beside, named, sums = record_of(path), record.get("file"), record.get("sha256")
     if beside is None or not path.is_file() or not isinstance(named, str) or not isinstance(sums, dict):
         return None
     expected = sums.get(Path(named).stem + path.name.removeprefix(beside.stem))  # whoever renames one renames both
     return None if expected is None else hashlib.sha256(path.read_bytes()).hexdigest() == expected
 
 
-def _beside(path: Path) -> Path | None:
+def record_of(path: Path) -> Path | None:
     """The record that a file has, or has as one of several: NAME.json of NAME.png, NAME_normal.png, NAME-sphere.png."""
     if path.suffix[1:].lower() not in WRITTEN:
         return None

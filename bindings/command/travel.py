@@ -36,7 +36,7 @@ def travel(
     backend: dials.Backend = "auto",
     json: dials.Json = False,
 ) -> None:
-    """Walk between seeds: NAME-000.png, ... and sheet.png; the first and last are the seeds' own textures."""
+    """Walk between seeds: frame-000.png, ... and sheet.png; the first and last are the seeds' own textures."""
     if kind in (MUSIC, SOUND):
         raise Refusal("unsupported", "kind", f"{kind!r} has no pictures to walk through", "say texture")
     given = {"steps": steps, "sampler": sampler, "spacing": spacing, "guidance": guidance, "negative": negative}

@@ -365,7 +365,7 @@ def test_help_is_plain_text(run):
         status, out, _ = run(word, "--help")
         assert (status, "\\" in out) == (0, False), out
     assert all(line == line.rstrip() for line in run("names", "lcm")[1].splitlines()), "a field without content"
-    assert "[default: 128]" in " ".join(run("make", "--help")[1].split())
+    assert "[default: 0]" in " ".join(run("make", "--help")[1].split())
 
 
 def test_nothing_is_no_recipe(run):
