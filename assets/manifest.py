@@ -17,8 +17,9 @@ from .music.manifest import MusicManifest
 from .refusal import Corrupt, OutOfRange, Unknown
 
 FORMAT = 1
-SOUND, FLIPBOOK, HEIGHTMAP = "sound", "flipbook", "heightmap"
+SOUND, FLIPBOOK = "sound", "flipbook"
 """Kinds whose results need telling how to play them."""
+HEIGHTMAP = "heightmap"
 RATE_LIMIT = 768_000
 NEEDED = ("step", "decode")
 OPTIONAL = ("loop", "encode", "encode_text", "encode_image", "finish")

@@ -170,9 +170,9 @@ class _Crossing:
         return sound
 
     def played(self, notes: list[Note], music: Music, bars: int, gain: float = 1.0) -> Wave:
-        """(2, frames) of a few notes by the kit of a loop, at its gain and tempo, with all of their tails."""
-        long = bars + 1 + int(8 * music.score.bpm / 60 / music.score.beats)
-        score = replace(music.score, notes=tuple(notes), chords=(), bars=long)
+        """(2, frames) of a few notes of so many bars by the kit of a loop, at its gain and tempo, with all of their tails. Heard once:
+        going round, what hands play early would be cut from their first beat and come at the end."""
+        score = replace(music.score, notes=tuple(notes), chords=(), bars=bars, loops=False)
         stage = self._stage(score, music)
         used = [s for k, s in enumerate(STREAMS) if any(n.stream == k for n in notes)]
         return summed([stage.stem(s, 0, stage.samples) for s in used]) * np.float32(gain * 10 ** (music.gain_db / 20))
@@ -226,7 +226,7 @@ def _fill(crossing: _Crossing, cut: int, position: int) -> Transition:
         sound = _over(sound, crossing.ring_out(leaves, others), bar)
     after = crossing.ring_out(leaves + bar, drums)
     sound = _over(np.concatenate([sound, np.zeros((2, after.shape[1]), np.float32)], axis=1), after, None, bar)
-    roll = _trimmed(crossing.played(notes, a, 1), a.rate)
+    roll = _trimmed(crossing.played(notes, a, 2), a.rate)
     sound = _over(sound, roll, None, early)
     sound = _over(sound, crossing.entering(sound.shape[1] - bar), None, bar)
     return crossing.finished(sound, leaves, bar + early, position, "fill")

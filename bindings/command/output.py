@@ -32,9 +32,10 @@ def show(result: Mapping[str, Any], json: bool) -> None:
     if json:
         typer.echo(json_format.dumps(result))
         return
+    wide = max([13, *map(len, result)]) + 1
     for name, value in result.items():
         for number, line in enumerate(_lines(name, value)):
-            typer.echo(f"{f'{name} ' if number == 0 else '':<14}{line}")
+            typer.echo(f"{name if number == 0 else '':<{wide}}{line}")
 
 
 def _lines(name: str, value: Any) -> list[str]:

@@ -12,7 +12,7 @@ from . import fonts
 from .resolve import GUIDANCE_LIMIT, PROGRESSION_LIMIT, WEIGHT_LIMIT
 from .steering import STEERED
 from .terms import AHEAD_LIMIT
-from .words import FEATURED, MOODS, SECTION_WORDS, STYLE_WORDS, TEMPOS, USUAL
+from .words import FEATURED, MOODS, PACES, SECTION_WORDS, STYLE_WORDS, TEMPOS, USUAL
 
 
 def offers(manifest: MusicManifest) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def offers(manifest: MusicManifest) -> dict[str, Any]:
         "scales": list(SCALES),
         "moods": list(MOODS),
         "tempos": dict(TEMPOS),
-        "words": {**STYLE_WORDS, **SECTION_WORDS, **FEATURED},
+        "words": {**STYLE_WORDS, **SECTION_WORDS, **FEATURED, **dict.fromkeys(PACES, "bpm")},
         "streams": list(STREAMS),
         "dials": dials,
         "soundfonts": {name: font.digest for name, font in fonts.FONTS.items()},

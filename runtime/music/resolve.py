@@ -26,7 +26,7 @@ from .keys import read_key
 from .progressions import drawn
 from .recipe import FIELDS, MusicRecipe, from_dict
 from .tokens import CHORDS, DRUM, FIRST, LEAD, SHAPES, SIZES, chord
-from .words import USUAL_BARS, Said, name_scale, parse, usual
+from .words import USUAL_BARS, Said, name_scale, paced, parse, usual
 
 ASKED = (*FIELDS, "style", "scale")
 SPINE = (CHORDS, LEAD)
@@ -130,7 +130,7 @@ def conditions_of(asked: Mapping[str, Any], said: Said) -> Conditions:
     for at, name in enumerate(("density", "brightness", "intensity")):
         moved = min(1.0, max(0.0, normal[name] + said.mood[at]))
         levels[name] = checks.number(_either(asked, said, name, round(moved, 3)), name, 0.0, 1.0)
-    bpm = said.tempo if said.tempo is not None and "bpm" not in said.fixed else normal["bpm"]
+    bpm = paced(normal["bpm"] if said.tempo is None else said.tempo, said.pace)
     bars = checks.whole(_either(asked, said, "bars", USUAL_BARS[section]), "bars", c.BARS)
     beats = _beats(_either(asked, said, "signature", "4/4"))
     return Conditions(
@@ -260,7 +260,7 @@ def _styles(asked: Mapping[str, Any], said: Said) -> tuple[tuple[str, ...], tupl
     spoken = [said.weights.get(style, 1.0) for style in said.styles] if said.weights else None
     if given is None:
         heard = (said.styles, said.fixed, said.tempo, said.featuring, said.mute)
-        if not any(heard) and not any(said.mood):
+        if not any(heard) and not any(said.mood) and said.pace == 1.0:
             names = ", ".join(c.STYLES)
             raise Refusal("unknown", "prompt", "has no word that music knows", f"name a style: {names}")
         return _weighed(tuple(said.styles) or ("exploration",), asked.get("weights", spoken))

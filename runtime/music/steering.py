@@ -21,7 +21,7 @@ from .progressions import drawn
 from .recipe import FIELDS, MusicRecipe
 from .resolve import MusicResolved, check_streams, resolve
 from .terms import KIND, LONGEST, TURNS
-from .words import Said, name_scale, parse, usual
+from .words import Said, name_scale, paced, parse, usual
 
 STEERED = (
     *("prompt", "style", "styles", "weights", "section", "bpm", "key", "scale", "density", "brightness", "intensity"),
@@ -29,6 +29,7 @@ STEERED = (
 )
 """What a turn may change; the rest belongs to the stream."""
 LEVELS = ("density", "brightness", "intensity")
+SOUNDING = ("only", "mute", "featuring")
 CHANGED = tuple(name for name in FIELDS if name != "prompt")
 TURNS_LIMIT = 4096
 
@@ -128,7 +129,8 @@ def changed(now: MusicResolved, asked: Mapping[str, Any]) -> tuple[dict[str, Any
         levels = {name: usual(found.styles, found.weights)[name] for name in LEVELS}
     for name, by in zip(LEVELS, said.mood, strict=True):
         fields.setdefault(name, said.fixed.get(name, round(min(1.0, max(0.0, levels[name] + by)), 3)))
-    tempo = {} if said.tempo is None else {"bpm": said.tempo}
+    moved = said.tempo is not None or said.pace != 1.0
+    tempo = {"bpm": paced(recipe.bpm if said.tempo is None else said.tempo, said.pace)} if moved else {}
     known = {**tempo, **{name: value for name, value in said.fixed.items() if name not in ("tonic", "scale")}}
     if "tonic" in said.fixed or "scale" in said.fixed:
         known["key"] = _key(now, said.fixed)
@@ -145,15 +147,32 @@ def changed(now: MusicResolved, asked: Mapping[str, Any]) -> tuple[dict[str, Any
         fields.setdefault(name, value)
     if recipe.progression == drawn(now.conditions, recipe.reseeded.get("chords", recipe.seed)):
         fields.setdefault("progression", None)  # nobody named it, so it goes with the scale and the section
-    for name, more in (("featuring", said.featuring), ("mute", said.mute)):
-        if more:
-            fields[name] = (*check_streams(fields.get(name, getattr(recipe, name)), name), *more)
+    spoken = bool(said.featuring or said.mute or "only" in said.fixed)
+    if spoken:
+        fields |= _sounding(recipe, asked, said)
     after = merged(now, fields).recipe
     names = {name for name in CHANGED if getattr(after, name) != getattr(recipe, name)}
+    if spoken and names & {*SOUNDING}:  # or a turn before it that comes later could stand against it
+        names |= {*SOUNDING}
     if names & {"styles", "weights"}:  # or who replays it would give them the levels that are usual
         names |= {*LEVELS}
     changes = {name: getattr(after, name) for name in CHANGED if name in names}
     return msgspec.to_builtins(changes), tuple(said.ignored)
+
+
+def _sounding(recipe: MusicRecipe, asked: Mapping[str, Any], said: Said) -> dict[str, tuple[str, ...]]:
+    """SOUNDING after the words of a turn: they outweigh what was said before it ("with drums" after "without drums"), and no field of
+    the turn itself."""
+    given = {name: check_streams(asked[name], name) for name in SOUNDING if name in asked}
+    only, mute, featuring = (given.get(name, getattr(recipe, name)) for name in SOUNDING)
+    alone = said.fixed.get("only", ())
+    if "mute" not in given:
+        mute = tuple(name for name in mute if name not in said.featuring and name not in alone)
+    if "featuring" not in given:
+        featuring = tuple(n for n in featuring if n not in said.mute and (not alone or n in alone))
+    if "only" not in given and only:
+        only = tuple(name for name in (*only, *said.featuring) if name not in said.mute) or only
+    return {"only": alone or only, "mute": (*mute, *said.mute), "featuring": (*featuring, *said.featuring)}
 
 
 def _named(asked: Mapping[str, Any], said: Said) -> dict[str, Any]:

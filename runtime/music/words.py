@@ -8,11 +8,12 @@
 | a style, or a word for one (STYLE_WORDS) | style; several share the weight, the last one names the sound |
 | `tense:2 exploration:0.5` | styles by weight (1 where none is said); the heaviest names the sound |
 | a section, or a word for one (SECTION_WORDS) | section |
-| an adjective of MOODS | moves density, brightness, intensity; several add up and stay within 0 to 1 |
+| an adjective of MOODS, `calmer` and the like too | moves density, brightness, intensity; several add up and stay within 0 to 1; `less intense` moves back |
 | a word of TEMPOS | tempo, where no bpm is given |
-| `intensity 0.8`, `density 0.3`, `brightness 0.9` | the number itself |
+| `faster`, `slower`, `speed up`, `slow down` | the tempo that there would be, or that a stream has, by PACES |
+| `intensity 0.8`, `density 0.3`, `high intensity`, `low density` | the number itself, a word of AMOUNTS |
 | a word of FEATURED | a stream that must be there: "with a melody" |
-| `without drums`, `no lead or arpeggio` | streams that are muted |
+| `without drums`, `no lead or arpeggio`, `mute the bass`, `drums off` | streams that are muted |
 | `only bass and drums`, `bass and drums only` | the streams that sound |
 | `i-VI-III-VII`, `I-V-vi-IV` | a chord progression by degrees; how they are written does not matter, the scale decides |
 """
@@ -26,7 +27,7 @@ from typing import Any
 
 from ...assets.music.score import SCALES, STREAMS
 from ...assets.refusal import OutOfRange, Refusal, Unknown
-from .conditions import SECTIONS, STYLES, TONICS
+from .conditions import BPM, SECTIONS, STYLES, TONICS
 from .keys import key_at, read_key, scale_of
 
 STYLE_WORDS: dict[str, str] = {
@@ -79,9 +80,31 @@ MOODS: dict[str, tuple[float, float, float]] = {
     "joyful": (0.1, 0.3, 0.1), "light": (-0.05, 0.25, -0.1), "high": (0.0, 0.25, 0.0), "hopeful": (0.0, 0.2, 0.0),
 }  # fmt: skip
 """What an adjective adds to density, brightness and intensity."""
+MOODS |= {
+    more: MOODS[mood]
+    for more, mood in (
+        ("calmer", "calm"), ("quieter", "quiet"), ("gentler", "gentle"), ("softer", "soft"), ("heavier", "heavy"),
+        ("louder", "loud"), ("milder", "mild"), ("sparser", "sparse"), ("simpler", "simple"), ("emptier", "empty"),
+        ("denser", "dense"), ("busier", "busy"), ("richer", "rich"), ("darker", "dark"), ("gloomier", "gloomy"),
+        ("sadder", "sad"), ("lower", "low"), ("brighter", "bright"), ("happier", "happy"), ("lighter", "light"),
+        ("higher", "high"),
+    )
+}  # fmt: skip
+AMOUNTS = {"no": 0.0, "low": 0.2, "medium": 0.5, "high": 0.8, "full": 1.0}
+"""Before a level, or after it: how much of it. "High" and "low" by themselves are moods."""
+LEVELS = {"density": "density", "brightness": "brightness", "intensity": "intensity", "energy": "intensity"}
+"""Words for the numbers."""
 TEMPOS = {"largo": 60, "slow": 72, "adagio": 72, "andante": 90, "moderate": 104, "moderato": 108, "allegro": 132,
           "upbeat": 128, "fast": 150, "quick": 140, "vivace": 160, "presto": 180}  # fmt: skip
-ADJECTIVES = {**MOODS, **TEMPOS}
+PACES = {"faster": 1.2, "quicker": 1.2, "slower": 1 / 1.2}
+"""Factors of a tempo."""
+ADJECTIVES = {**MOODS, **TEMPOS, **PACES}
+PAIRS = {
+    **dict.fromkeys((("boss", "fight"), ("boss", "battle")), "bossfight"),
+    ("speed", "up"): "faster",
+    ("slow", "down"): "slower",
+}
+"""Two words that mean one: a fight with a boss is no mixture of combat and boss that sounds like combat."""
 FEATURED: dict[str, str] = {
     **dict.fromkeys(("melody", "melodic", "tune", "lead"), "lead"),
     **dict.fromkeys(("drums", "beat", "percussion"), "drums"),
@@ -91,11 +114,31 @@ FEATURED: dict[str, str] = {
 STREAM_WORDS: dict[str, str] = {**FEATURED, **{stream: stream for stream in STREAMS}}
 """Words for streams that are named to be left out, or to be alone."""
 FILLERS = frozenset(
-    ("a", "an", "and", "the", "of", "with", "in", "at", "for", "very", "music", "song", "track", "theme", "key")
+    (
+        "a",
+        "an",
+        "and",
+        "the",
+        "of",
+        "with",
+        "in",
+        "at",
+        "for",
+        "very",
+        "more",
+        "now",
+        "music",
+        "song",
+        "track",
+        "theme",
+        "key",
+    )
 )
 NUMERALS = ("i", "ii", "iii", "iv", "v", "vi", "vii")
-NEGATIONS = frozenset(("without", "no", "minus", "don't", "dont"))
-_JOINING = frozenset(("and", "or", "nor", "&", "a", "the", "any", "all", "use", "want", "play", "have"))
+NEGATIONS = frozenset(("without", "no", "not", "minus", "don't", "dont", "mute", "stop", "drop", "remove"))
+_JOINING = frozenset(
+    ("and", "or", "nor", "&", "a", "the", "any", "all", "too", "so", "very", "use", "want", "play", "have")
+)
 """What may stand before or between the streams that are left out or alone."""
 
 _WORD = re.compile(r"([^,;\s]+)(\s*(?:[,;]|$))?")
@@ -111,13 +154,15 @@ _EDGES = ".!?:()[]\"'"
 
 @dataclass
 class Said:
-    """What a prompt fixed, by field; moods; and the words that meant nothing. weights: of those styles that have one."""
+    """What a prompt fixed, by field; moods; and the words that meant nothing. weights: of those styles that have one;
+    pace: a factor of the tempo."""
 
     fixed: dict[str, Any] = field(default_factory=dict)
     styles: list[str] = field(default_factory=list)
     weights: dict[str, float] = field(default_factory=dict)
     mood: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     tempo: float | None = None
+    pace: float = 1.0
     featuring: list[str] = field(default_factory=list)
     mute: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
@@ -171,9 +216,12 @@ def _take(words: Words, at: int, said: Said) -> int:
     if signature := re.fullmatch(r"(\d+)/(\d+)", word):
         said.fix("signature", f"{int(signature[1])}/{int(signature[2])}")
         return 1
-    if word in ("density", "brightness", "intensity") and _NUMBER.match(after):
-        said.fix(word, float(after))
-        return 2
+    if (word, after) in PAIRS and not words.ends[at]:
+        return 1 + _single(words.given[at], PAIRS[word, after], said)
+    if taken := _level(word, after, said):
+        return taken
+    if word == "less" and after in (*ADJECTIVES, *STREAM_WORDS):
+        return _less(words.given[at : at + 2], after, said)
     if "-" in word and all(part in NUMERALS for part in word.split("-")):
         said.fix("progression", tuple(NUMERALS.index(part) for part in word.split("-")))
         return 1
@@ -193,9 +241,13 @@ def _streams(words: Words, at: int, said: Said) -> int:
     plain = words.plain[at:]
     if plain[0] in STREAM_WORDS:
         named, taken = _named(plain)
-        if plain[taken : taken + 1] != ["only"]:
+        behind = plain[taken : taken + 1]
+        if behind == ["only"]:
+            said.fix("only", named)
+        elif behind == ["off"]:
+            said.mute += named
+        else:
             return 0
-        said.fix("only", named)
         return taken + 1
     if plain[0] != "only" and plain[0] not in NEGATIONS:
         return 0
@@ -233,6 +285,26 @@ def _known(plain: Sequence[str]) -> int:
     return place if any(word in known for known in (STYLE_WORDS, SECTION_WORDS, ADJECTIVES)) else 0
 
 
+def _level(word: str, after: str, said: Said) -> int:
+    """`intensity 0.8`, `high intensity`, `intensity high`: how many words that takes, 0 where it is none of them."""
+    if word in LEVELS and (_NUMBER.match(after) or after in AMOUNTS):
+        said.fix(LEVELS[word], AMOUNTS.get(after) if after in AMOUNTS else float(after))
+    elif word in AMOUNTS and after in LEVELS:
+        said.fix(LEVELS[after], AMOUNTS[word])
+    else:
+        return 0
+    return 2
+
+
+def _less(given: Sequence[str], word: str, said: Said) -> int:
+    """`less intense`; of a tempo or a stream nobody knows how much less, so both words are told."""
+    if word in MOODS:
+        said.mood = [total - part for total, part in zip(said.mood, MOODS[word], strict=True)]
+    else:
+        said.ignored += given
+    return 2
+
+
 def _single(given: str, word: str, said: Said) -> int:
     if word in STYLE_WORDS:
         if STYLE_WORDS[word] not in said.styles:
@@ -250,6 +322,8 @@ def _single(given: str, word: str, said: Said) -> int:
             sentence = f"says tempo twice, {said.tempo:g} and {tempo:g} bpm"
             raise Refusal("contradiction", "prompt", sentence, "say it once")
         said.tempo = tempo
+    elif word in PACES:
+        said.pace *= PACES[word]
     elif word not in FILLERS:
         said.ignored.append(given)
     return 1
@@ -289,6 +363,11 @@ def name_scale(asked: Mapping[str, Any], said: Said) -> None:
             sentence = f"is {value!r}, and {name} says {other}"
             raise Refusal("contradiction", "scale", sentence, "say it in one place")
     said.fixed["scale"] = scale
+
+
+def paced(bpm: float, pace: float) -> float:
+    """A tempo made faster or slower, in whole bpm, as far as there are tempos."""
+    return bpm if pace == 1.0 else float(min(BPM[1], max(BPM[0], round(bpm * pace))))
 
 
 def usual(styles: tuple[str, ...], weights: tuple[float, ...] = ()) -> Mapping[str, Any]:

@@ -224,7 +224,7 @@ def test_none_in_a_turn_says_nothing(course):
     turn, _ = course.steer(
         {"prompt": "without drums, 150 bpm", "mute": None, "bpm": None, "key": None, "style": None}, 1
     )
-    assert turn.changes == {"mute": ("drums",), "bpm": 150.0}
+    assert turn.changes == {"mute": ("drums",), "only": (), "featuring": (), "bpm": 150.0}
 
 
 def test_what_was_steered_is_a_request_like_any_other(network):

@@ -8,8 +8,10 @@ from sound_scores import STYLES, score
 
 from cadenza.assets.music.adaptive import KINDS, blend, layers, markers, transition
 from cadenza.assets.music.files import save
+from cadenza.assets.music.kits import KITS
 from cadenza.assets.music.render import render
 from cadenza.assets.music.score import STREAMS
+from cadenza.assets.music.stage import longest_ring
 from cadenza.assets.refusal import Refusal
 
 
@@ -43,15 +45,26 @@ def test_a_transition_begins_where_it_was_asked_to(rendered, at):
     assert change.waits == (change.leaves - position) % a.frames or change.waits >= a.frames
 
 
+def rough_of(sound):
+    """The second difference at each sample, of either side."""
+    return np.abs(np.diff(sound.astype(np.float64), n=2, axis=0)).max(axis=1)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_transition_joins_both_loops_without_a_click_and_on_the_beat(rendered, kind):
     a, b = rendered("exploration"), rendered("combat")
     change = transition(a, b, "bar", kind, position=a.downbeats[1] + 5)
     joined = np.concatenate([a.audio[: change.leaves], change.audio, b.audio[change.enters :]]).astype(np.float64)
-    rough = np.abs(np.diff(joined, n=2, axis=0)).max(axis=1)
-    limit = max(np.abs(np.diff(m.audio.astype(np.float64), n=2, axis=0)).max(axis=1).max() for m in (a, b))
-    for edge in (change.leaves, change.leaves + len(change.audio)):
-        assert rough[edge - 3 : edge + 2].max() < np.percentile(rough, 99.5)
+    rough = rough_of(joined)
+    limit = max(rough_of(m.audio).max() for m in (a, b))
+    own = [
+        rough_of(music.audio)[np.arange(at - 3, at + 2) % music.frames].max()
+        for music, at in ((a, change.leaves), (b, change.enters))
+    ]
+    for edge, loop in zip((change.leaves, change.leaves + len(change.audio)), own, strict=True):
+        assert rough[edge - 3 : edge + 2].max() < max(
+            np.percentile(rough, 99.5), 1.01 * loop
+        )  # a stroke of the loop may lie there
     assert rough.max() < 1.6 * limit + 0.05
     assert np.abs(joined).max() <= 10 ** (-1 / 20)
     assert (change.enters - (len(change.audio) - change.lead)) % b.frames == 0
@@ -132,3 +145,14 @@ def test_a_mark_is_a_sample_of_the_loop(rendered, mark):
     a = rendered("town")
     with pytest.raises(Refusal, match=r"marks\.x: .* valid is a sample from 0 to"):
         transition(a, a, at="x", marks={"x": mark})
+
+
+@pytest.mark.parametrize("style", ["exploration", "ambient", "town"])
+def test_a_stinger_ends_when_it_has_rung_out_and_its_strokes_have_their_beginnings(rendered, style):
+    a, b = rendered("combat"), rendered(style)
+    change = transition(a, b, "bar", "stinger")
+    heard = longest_ring(KITS[style]) + 1.0
+    assert len(change.audio) < change.lead + heard * b.rate  # hands that play early once came round, 8 s later
+    struck = change.lead - b.downbeats[1]
+    before = np.abs(np.diff(change.audio[: struck - 1], axis=0)).max()
+    assert np.abs(np.diff(change.audio[struck - 2 : struck + 3], axis=0)).max() < before + 0.005
