@@ -43,15 +43,6 @@ def made(run, *words):
     return json.loads(out)
 
 
-def test_the_longest_name_of_a_field_stands_apart_from_its_value(capsys):
-    output.show({"file_as_written": True, "guidance_share": 0.25, "id": "abc"}, json=False)
-    assert capsys.readouterr().out.splitlines() == [
-        "file_as_written True",
-        "guidance_share 0.25",
-        "id            abc",
-    ]
-
-
 @pytest.mark.parametrize("map", ["", "_normal", "_orm", "-tiled"])
 def test_an_image_may_be_named_by_any_file_of_its_making(run, tmp_path, monkeypatch, map):
     monkeypatch.setattr(output, "PREVIEWS", {"tiled": lambda texture: texture.albedo})
