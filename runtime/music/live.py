@@ -29,6 +29,7 @@ from ..work import unexpected
 from ..worker import Worker
 from .beforehand import first_chord
 from .fonts import bank_of
+from .momentum import forgets
 from .opened import noise_of
 from .reading import Reader, certain, silent_streams
 from .recipe import MusicRecipe
@@ -120,6 +121,7 @@ class LiveStream:
         self._refusal: Refusal | None = None
         self._job: TokenJob | None = None  # on the engine's thread, as the next
         self._past: Past | None = None
+        self._begun = start  # what was asked for when the model last began anew
         self._reader = Reader()
         self._player = Player(self.rate, loudness=start.recipe.loudness, bank=bank_of(start.recipe))
         self._total = hashlib.sha256()
@@ -217,6 +219,9 @@ class LiveStream:
         first, count = number * frames, frames + longest
         strike = any(getattr(state.recipe, name) != getattr(before.recipe, name) for name in ("key", "featuring"))
         plan = plan_of(state.recipe, state.conditions, self._manifest, first, count, strike)
+        anew = forgets(plan, state, self._begun)
+        if number == 0 or anew.any():
+            self._begun = state
         job = TokenJob(
             self._network,
             plan,
@@ -224,6 +229,7 @@ class LiveStream:
             priority=self._priority,
             deadline=self._due(number, state) if number >= self.first else inf,
             past=self._past,
+            forgets=anew,
             until=count,
             keep=frames,
             on_done=lambda job: self._said(number, state, job),

@@ -26,12 +26,14 @@ class Past:
     steps         done before the job's first row
     keys, values  the ring after them, (width, layers, heads, window, head)
     tokens        (streams, n): the last words of every stream, n above the longest delay
+    since         (width,): the step from which on each row remembers
     """
 
     steps: int
     keys: Array
     values: Array
     tokens: NDArray[np.int64]
+    since: NDArray[np.int64]
 
 
 @dataclass(eq=False)
@@ -39,6 +41,7 @@ class TokenJob:
     """`gumbels()` makes the noise, float64 (streams, frames, words), when the job is first chosen.
 
     past   where the sequence goes on with another job's; none: it begins
+    forgets  (width,): rows that begin anew and know nothing of the past; none do where it is left out
     until  rows to run; none: all of the plan's
     keep   a row from which another job goes on (`left`); what the rows from there on write over is kept
     """
@@ -51,6 +54,7 @@ class TokenJob:
     arrived: float = 0.0
     row: int = 0
     past: Past | None = None
+    forgets: NDArray[np.bool_] | None = None
     until: int | None = None
     keep: int | None = None
     on_row: Callable[[TokenJob], None] = _nothing
@@ -61,6 +65,7 @@ class TokenJob:
     _noise: NDArray[np.float64] = field(init=False)
     _keys: Array = field(init=False)
     _values: Array = field(init=False)
+    _since: NDArray[np.int64] = field(init=False)
     _over: list[tuple[int, Array, Array]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
@@ -90,7 +95,7 @@ class TokenJob:
         first = 0 if self.past is None else self.past.steps
         before = np.full((len(self.plan.sizes), 0), 0) if self.past is None else self.past.tokens
         said = np.concatenate([before, self.tokens[:, : self.keep]], 1)[:, -max(self.plan.delays) - 1 :]
-        return Past(first + self.keep, self._keys, self._values, said)
+        return Past(first + self.keep, self._keys, self._values, said, self._since)
 
     @property
     def samples(self) -> int:
@@ -118,16 +123,21 @@ class TokenJob:
         if self.row == 0:
             self._begin()
         step = self._step
-        said = np.array([self._said(stream, self.row - 1 - delay) for stream, delay in enumerate(plan.delays)])
+        frames = [self.row - 1 - delay for delay in plan.delays]
+        said = np.array([self._said(stream, frame) for stream, frame in enumerate(frames)])
+        if self.forgets is not None:
+            anew = self.forgets[:, None] & (np.array(frames) < 0)
+            said = np.where(anew, np.array(plan.sizes) + NOT_YET, said)
         unseen = np.array(plan.sizes) + UNSEEN
-        mask = np.where(np.arange(window) < step, np.float32(0), NEVER).astype(np.float32)
+        written = step - 1 - (step - 1 - np.arange(window)) % window  # the step that each place of the ring holds
+        mask = np.where(written >= self._since[:, None], np.float32(0), NEVER).astype(np.float32)
         return (
             np.where(plan.sees, said, unseen).astype(np.float32),
             plan.conditions[:, self.row],
             np.full(plan.width, step, np.float32),
             self._keys,
             self._values,
-            np.broadcast_to(mask, (plan.width, window)),
+            mask,
         )
 
     @property
@@ -137,8 +147,11 @@ class TokenJob:
 
     def _begin(self) -> None:
         self._noise = self.gumbels()
+        self._since = np.zeros(self.plan.width, np.int64)
         if self.past is not None:
             self._keys, self._values = self.past.keys, self.past.values
+            anew = False if self.forgets is None else self.forgets
+            self._since = np.where(anew, self.past.steps, self.past.since)
             return
         self._keys = np.zeros((self.plan.width, *self.network.cache.shape), np.float32)
         self._values = np.zeros_like(self._keys)
