@@ -14,16 +14,20 @@ from .mips import chain
 from .refusal import Unknown
 
 Bytes = NDArray[np.uint8]
+Frames = tuple[int, int]
 
 
-def encode(name: str, image: Bytes, format: str) -> bytes:
-    """A map (H, W), (H, W, 3) or (H, W, 4) as a file; `name` says whether it is colour (albedo: sRGB), a normal, or data."""
+def encode(name: str, image: Bytes, format: str, frames: Frames = (1, 1)) -> bytes:
+    """A map (H, W), (H, W, 3) or (H, W, 4) as a file; `name` says whether it is colour (albedo: sRGB), a normal, or data.
+
+    `frames` are the rows and columns of a sheet, whose mips end before they would mix two.
+    """
     if format not in FORMATS:
         raise Unknown("format", format, FORMATS)
-    return FORMATS[format](name, np.ascontiguousarray(image))
+    return FORMATS[format](name, np.ascontiguousarray(image), frames)
 
 
-def _png(name: str, image: Bytes) -> bytes:
+def _png(name: str, image: Bytes, frames: Frames) -> bytes:
     """Colour says sRGB. Data says nothing: a truthful gAMA of 1 makes engines convert it on import.
 
     [https://github.com/godotengine/godot/issues/114654]
@@ -46,12 +50,12 @@ def _texels(image: Bytes) -> Bytes:
 _VULKAN = {(1, False): 9, (4, False): 37, (4, True): 43}  # R8_UNORM, R8G8B8A8_UNORM, R8G8B8A8_SRGB
 
 
-def _dds(name: str, image: Bytes) -> bytes:
+def _dds(name: str, image: Bytes, frames: Frames) -> bytes:
     """Microsoft's DDS [https://learn.microsoft.com/windows/win32/direct3ddds/dx-graphics-dds-pguide].
 
     Four channels have the DX10 header, which says sRGB or linear; one channel is the older luminance, which more readers know.
     """
-    levels = chain(name, image)
+    levels = chain(name, image, frames)
     height, width = image.shape[:2]
     texel = 1 if image.ndim == 2 else 4
     flags = 0x1 | 0x2 | 0x4 | 0x8 | 0x1000 | 0x20000  # caps, height, width, pitch, pixel format, mip count
@@ -65,9 +69,9 @@ def _dds(name: str, image: Bytes) -> bytes:
     return head + caps + dx10 + b"".join(_texels(level).tobytes() for level in levels)
 
 
-def _ktx2(name: str, image: Bytes) -> bytes:
+def _ktx2(name: str, image: Bytes, frames: Frames) -> bytes:
     """Khronos KTX 2.0 [https://registry.khronos.org/KTX/specs/2.0/ktxspec.v2.html], smallest level first in the file."""
-    data = [_texels(level).tobytes() for level in chain(name, image)]
+    data = [_texels(level).tobytes() for level in chain(name, image, frames)]
     height, width = image.shape[:2]
     texel, srgb = (1 if image.ndim == 2 else 4), name == "albedo" and image.ndim == 3
     descriptor = _data_format(texel, srgb)
@@ -104,4 +108,4 @@ def _data_format(texel: int, srgb: bool) -> bytes:
     return struct.pack("<I", 4 + size) + block + samples
 
 
-FORMATS: dict[str, Callable[[str, Bytes], bytes]] = {"png": _png, "dds": _dds, "ktx2": _ktx2}
+FORMATS: dict[str, Callable[[str, Bytes, Frames], bytes]] = {"png": _png, "dds": _dds, "ktx2": _ktx2}

@@ -16,12 +16,19 @@ def to_linear(image: Bytes) -> NDArray[np.float64]:
     return linear
 
 
-def chain(name: str, image: Bytes) -> list[Bytes]:
-    """All levels of a map (H, W) or (H, W, C), the image itself first, down to 1 x 1; each half as large, rounded down."""
+def chain(name: str, image: Bytes, frames: tuple[int, int] = (1, 1)) -> list[Bytes]:
+    """All levels of a map (H, W) or (H, W, C), the image itself first, down to 1 x 1; each half as large, rounded down.
+
+    A sheet of `frames`, rows and columns, ends where the next level would mix them: where a frame has an odd side.
+    """
     levels = [image]
-    while max(levels[-1].shape[:2]) > 1:
+    while max(levels[-1].shape[:2]) > 1 and not _would_mix(levels[-1].shape, frames):
         levels.append(_half(name, levels[-1]))
     return levels
+
+
+def _would_mix(shape: tuple[int, ...], frames: tuple[int, int]) -> bool:
+    return any(count > 1 and side // count % 2 for side, count in zip(shape, frames, strict=False))
 
 
 def _halve(values: NDArray[np.float64]) -> NDArray[np.float64]:

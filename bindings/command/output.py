@@ -94,9 +94,10 @@ def choose_maps(packings: Sequence[str], directx: bool) -> list[str]:
 def write_texture(texture: Texture, out: Path, format: str, maps: Sequence[str] = MAPS) -> list[Path]:
     """The maps named, and the record (recipe, digest, who made it). The colour map is `out` itself."""
     files, record = [], beside(out)
+    frames = (texture.sheet.rows, texture.sheet.columns) if isinstance(texture, Flipbook) else (1, 1)
     for name in waited(maps, "map"):
         path = out if name == "albedo" else out.with_name(f"{out.stem}_{name}.{format}")
-        write_whole(path, encode(name, texture.map(name), format))
+        write_whole(path, encode(name, texture.map(name), format, frames))
         files.append(path)
     return [*files, write(record, files, texture.record)]
 

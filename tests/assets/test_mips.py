@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cadenza.assets.flipbook import laid
 from cadenza.assets.mips import chain, to_linear
 
 RNG = np.random.default_rng(1)
@@ -52,3 +53,17 @@ def test_an_odd_side_weighs_every_row_alike():
             image[row] = 255
             sums.append(chain("height", image)[1].astype(int).sum())
         assert max(sums) - min(sums) <= 2, (n, sums)
+
+
+@pytest.mark.parametrize(("frame", "rows", "columns", "smallest"), [(64, 2, 4, 1), (48, 3, 3, 3), (16, 1, 4, 1)])
+def test_mips_of_a_sheet_end_before_they_mix_two_frames(frame, rows, columns, smallest):
+    """Each level of the sheet is the sheet of that level of its frames."""
+    frames = RNG.integers(0, 256, (rows, columns, frame, frame, 3), dtype=np.uint8)
+    sheet = laid(frames)
+    for name in ("albedo", "normal", "orm"):
+        levels = chain(name, sheet, (rows, columns))
+        assert levels[-1].shape[:2] == (rows * smallest, columns * smallest)
+        alone = [[chain(name, each) for each in row] for row in frames]
+        for number, level in enumerate(levels):
+            np.testing.assert_array_equal(level, laid(np.array([[each[number] for each in row] for row in alone])))
+    assert chain("albedo", sheet)[-1].shape[:2] == (1, 1), "what is no sheet has them all"

@@ -9,8 +9,11 @@ import pytest
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "assets"))
 
+import kinds
 import toy
+from readers import read_dds, read_ktx2
 
 from cadenza.bindings.command import app, output
 
@@ -96,6 +99,26 @@ def test_a_slip_is_answered_by_its_field_and_what_to_do(run, tmp_path, monkeypat
     words, sentence = WRONG[what]
     status, out, err = run(*words)
     assert (status, out, sentence in err) == (2, "", True), err
+
+
+@pytest.mark.parametrize(("format", "read"), [("dds", read_dds), ("ktx2", read_ktx2)])
+def test_sheets_of_a_flipbook_are_files_whose_mips_keep_frames_apart(run, home, tmp_path, format, read):
+    kinds.write_flipbook(tmp_path / "book")
+    words = (
+        "make",
+        "flipbook",
+        "stone",
+        "--size",
+        "64",
+        "--bundle",
+        tmp_path / "book",
+        "--out",
+        tmp_path / f"f.{format}",
+    )
+    assert run(*words)[0] == 0
+    for file in tmp_path.glob(f"*.{format}"):
+        levels = read(file.read_bytes())[-1]
+        assert [level.shape[:2] for level in (levels[0], levels[-1])] == [(128, 128), (2, 2)], file
 
 
 def test_a_command_that_is_nearly_one_is_suggested_once(run):
