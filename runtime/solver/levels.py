@@ -9,13 +9,21 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from ...assets.refusal import OutOfRange, Unknown, WrongType
 from .names import resolve_spacing
-from .process import Level, Process
+from .process import Level, Process, pairs
 from .spacings import SPACINGS
 
 SIGNED = ("mu",)
 """Options that may be negative."""
+NEAREST = 1e-9
+"""Of two levels, in log SNR: multistep methods divide by it, and their weights are differences of numbers that near."""
+LEAST = 1e-12
+"""Of noise ratios between no noise and pure noise: squares and exponentials of them have room in a float."""
+FINEST = 100_000
+"""Steps that a named spacing is laid out for at most, where a small denoise runs a few of them."""
 
 
 @dataclass(frozen=True)
@@ -58,22 +66,36 @@ def levels_of(grid: Grid, steps: int, process: Process, denoise: float) -> list[
         levels = [process.at(t) if grid.name == "times" else process.level(t) for t in grid.numbers]
         if grid.name == "times" and len(levels) == steps:
             levels.append(process.clean)
-        if not _fall(levels):
+        run = _last_share(levels, denoise * (len(levels) - 1), process)
+        if not all(LEAST <= level.noise_ratio <= 1 / LEAST or level.alpha * level.sigma == 0 for level in levels + run):
+            raise OutOfRange("spacing", list(grid.numbers), f"noise ratios from {LEAST:g} to {1 / LEAST:g}, or 0")
+        if not (_fall(levels) and _fall(run)):
             raise OutOfRange("spacing", list(grid.numbers), "numbers further apart: two of these are one level here")
-        return _last_share(levels, denoise * (len(levels) - 1), process)
-    levels = SPACINGS[grid.name](process, max(steps, round(steps / denoise)), **dict(grid.options))[-(steps + 1) :]
-    if not _fall(levels):
+        return run
+    if steps / denoise > FINEST:
+        raise OutOfRange("denoise", denoise, f"at least {steps / FINEST:g}, which for {steps} steps lays out {FINEST}")
+    levels = _laid_out(grid, max(steps, round(steps / denoise)), process)[-(steps + 1) :]
+    if not (levels and _fall(levels)):
         raise OutOfRange("steps", steps, f"fewer, or other options of spacing {grid.name!r}: its levels would not fall")
     return levels
 
 
+def _laid_out(grid: Grid, steps: int, process: Process) -> list[Level]:
+    """A named spacing's levels, none where an option takes a number beyond what a float holds."""
+    try:
+        with np.errstate(all="ignore"):
+            return SPACINGS[grid.name](process, steps, **dict(grid.options))
+    except ArithmeticError:
+        return []
+
+
 def _fall(levels: Sequence[Level]) -> bool:
-    return all(a.sigma > b.sigma for a, b in zip(levels, levels[1:], strict=False))
+    return all(a.sigma > b.sigma and b.log_snr - a.log_snr > NEAREST for a, b in pairs(levels))
 
 
 def _last_share(levels: list[Level], wanted: float, process: Process) -> list[Level]:
     """The last `wanted` steps of levels; a part of a step is its end, in proportion to the share of noise, sigma / (alpha + sigma)."""
-    whole = math.ceil(wanted - 1e-9)
+    whole = max(1, math.ceil(wanted - 1e-9))
     kept = levels[-(whole + 1) :]
     part = wanted - (whole - 1)
     if part < 1 - 1e-9:

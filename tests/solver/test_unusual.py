@@ -151,3 +151,58 @@ def test_what_makes_no_sense_is_refused_by_its_field_in_words(settings, field):
         compile_plan(**{**asked, **settings})
     assert refused.value.field == field
     assert len(refused.value.sentence.split()) > 3
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_levels_that_a_float_hardly_tells_apart_are_refused(name):
+    """Multistep methods divide by a step in log SNR, and a step of the last few bits is none."""
+    for kind, (process, prediction) in PROCESSES.items():
+        for top, ulps in ((0.013, 1), (0.1, 1), (1.0, 5), (7.3, 100)):
+            near = top - ulps * np.spacing(top)
+            for spacing in ([9.0, top, near, 0.0], [9.0, 8.0, top, near]):
+                with pytest.raises(Refusal, match="further apart"):
+                    compile_plan(name, spacing, 3, process, prediction)
+        apart = compile_plan(name, [5.0, 5.0 - 1e-7, 5.0 - 2e-7, 0.0], 3, process, prediction)
+        assert np.abs(apart.mix).max() < 1e30, kind
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_levels_at_the_ends_of_what_a_float_holds_are_refused_and_others_run(name):
+    for kind, prediction in (("ve", "x0"), ("flow", "flow")):
+        process = PROCESSES[kind][0]
+        for spacing in ([1e300, 1e100, 1.0, 0.0], [1.0, 1e-100, 1e-300, 0.0]):
+            with pytest.raises(Refusal, match=r"noise ratios from|further apart"):
+                compile_plan(name, spacing, 3, process, prediction)
+        for spacing in ([1e11, 1e10, 1.0, 0.0], [1e4, 1.0, 1e-5, 0.0], [1e-3, 1e-5, 1e-11, 0.0]):
+            assert np.isfinite(compile_plan(name, spacing, 3, process, prediction).mix).all()
+
+
+@pytest.mark.parametrize(
+    ("spacing", "settings", "field"),
+    [
+        ({"name": "dynamic_shift", "most": 1e4}, {}, "steps"),
+        ({"name": "dynamic_shift", "tokens": 10**6, "most": 100.0}, {}, "steps"),
+        ({"name": "flow_shift", "shift": 1e-300}, {}, "steps"),
+        ({"name": "karras", "rho": 1e-300}, {}, "steps"),
+        ("karras", {"denoise": 1e-9}, "denoise"),
+        ([3.0, 1.0, 0.5, 0.0], {"denoise": 1e-15}, "spacing"),
+    ],
+)
+def test_levels_that_no_float_or_memory_holds_are_refused_by_what_asked_for_them(spacing, settings, field):
+    with pytest.raises(Refusal) as refused:
+        compile_plan("euler", spacing, 3, Process.flow(), "flow", **settings)
+    assert refused.value.field == field
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("option", [{"mu": 1e300}, {"beta": 1e4}])
+def test_a_spacing_beyond_the_training_is_held_at_its_ends_without_a_warning(option):
+    plan = compile_plan("euler", {"name": "laplace", **option}, 1, Process.ve(), "x0")
+    assert plan.time.tolist() == pytest.approx([80.0])
+
+
+def test_a_trace_of_noise_on_an_explicit_list_is_one_step_from_its_end():
+    for denoise in (1e-9, 1e-4, 1 / 3 - 1e-12, 1 / 3 + 1e-12):
+        plan = compile_plan("euler", [3.0, 1.0, 0.5, 0.0], 3, Process.ve(), "x0", denoise=denoise)
+        assert plan.rows == 1
+        assert plan.time[0] <= 0.5

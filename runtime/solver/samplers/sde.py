@@ -90,11 +90,11 @@ def er_sde(denoise: Denoise, x: Vector, levels: Sequence[Level], noise: Noise, o
     past: list[tuple[float, Vector]] = []  # noise ratios and estimates, the newest first
     for here, there in pairs(levels):
         high, low = here.noise_ratio, there.noise_ratio
-        past = [(high, denoise(x, here)), *((ratio, value) for ratio, value in past if not math.isinf(ratio))][:order]
+        past = [(high, denoise(x, here)), *(old for old in past if not math.isinf(spread(old[0])))][:order]
         if there.sigma == 0:
             x = there.alpha * past[0][1]
             continue
-        end = low * spread(low)
+        end = 0.0 if math.isinf(spread(high)) else low * spread(low)
         kept = end / spread(high)  # of the noise ratio
         x = (there.alpha * end / (here.sigma * spread(high))) * x + (there.alpha * (1.0 - kept / high)) * past[0][1]
         if len(past) > 1:
