@@ -17,7 +17,6 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import toy
 
 import cadenza
 from cadenza.assets import preview
@@ -25,25 +24,6 @@ from cadenza.assets.refusal import Refusal
 from cadenza.assets.texture import MAPS
 from cadenza.bindings.command import app, output
 from cadenza.bindings.command.make import target
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("home")
-    toy.write(folder / "toy")
-    return folder
-
-
-@pytest.fixture
-def run(home, monkeypatch, capsys):
-    """(exit status, standard output, standard error) of a command in this process."""
-    monkeypatch.setenv("CADENZA_HOME", str(home))
-
-    def run(*words):
-        status = app.run([str(word) for word in words])
-        return status, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

@@ -12,32 +12,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "assets"))
 
 import kinds
-import toy
 from readers import read_dds, read_ktx2
 
-from cadenza.bindings.command import app, output
+from cadenza.bindings.command import output
 
 SMALL = ("--size", "64", "--steps", "2")
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("home")
-    toy.write(folder / "toy")
-    return folder
-
-
 @pytest.fixture
-def run(home, monkeypatch, capsys):
-    """(exit status, standard output, standard error) of a command on the small bundle."""
-    monkeypatch.setenv("CADENZA_HOME", str(home))
-
-    def run(*words):
-        bundle = ["--bundle", home / "toy", "--backend", "onnxruntime"]
-        status = app.run([str(word) for word in (*words, *bundle)])
-        return status, *capsys.readouterr()
-
-    return run
+def run(run, home):
+    """run(*words) -> (exit status, standard output, standard error) of a command on the small bundle."""
+    return lambda *words: run(*words, "--bundle", home / "toy", "--backend", "onnxruntime")
 
 
 def made(run, *words):

@@ -29,17 +29,14 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture
-def run(home, monkeypatch, capsys):
-    """(exit status, what was printed as JSON, standard error) of a command in this process."""
-    monkeypatch.setenv("CADENZA_HOME", str(home))
+def run(run, home):
+    """run(*words) -> (exit status, what was printed as JSON, standard error) of a command on the bundle that reads pictures."""
 
-    def run(verb, *words):
-        bundle = ["--bundle", home / "reader", "--backend", "onnxruntime", "--json"]
-        status = app.run([str(word) for word in (verb, *words, *bundle)])
-        out, err = capsys.readouterr()
+    def printed(*words):
+        status, out, err = run(*words, "--bundle", home / "reader", "--backend", "onnxruntime", "--json")
         return status, json.loads(out) if out else None, err
 
-    return run
+    return printed
 
 
 def make(run, tmp_path, *words):

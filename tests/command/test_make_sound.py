@@ -12,8 +12,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import kinds
 
-from cadenza.bindings.command import app
-
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
@@ -24,17 +22,15 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture
-def run(home, monkeypatch, capsys):
-    """(exit status, what was printed as JSON, standard error) of a command in this process."""
-    monkeypatch.setenv("CADENZA_HOME", str(home))
+def run(run, home):
+    """run(*words) -> (exit status, what was printed as JSON, standard error) of a command on both."""
 
-    def run(verb, kind, *words):
+    def printed(*words):
         bundles = ["--bundle", home / "sound", "--bundle", home / "flipbook", "--backend", "onnxruntime", "--json"]
-        status = app.run([str(word) for word in (verb, kind, *words, *bundles)])
-        out, err = capsys.readouterr()
+        status, out, err = run(*words, *bundles)
         return status, json.loads(out) if out else None, err
 
-    return run
+    return printed
 
 
 @pytest.mark.parametrize("ending", ["wav", "flac", "ogg"])

@@ -12,11 +12,6 @@ from cadenza.runtime.music.steering import Course, read_recipe
 from cadenza.runtime.music.terms import LONGEST
 
 
-@pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    return open_tokens(load_bundle(EMBEDDED / "music"), "onnxruntime", 1, tmp_path_factory.mktemp("proofs"))
-
-
 @pytest.mark.parametrize(
     ("turn", "code", "field"),
     [

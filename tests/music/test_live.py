@@ -23,14 +23,6 @@ BUNDLE = EMBEDDED / "music"
 FAST = dict(bpm=200)
 
 
-@pytest.fixture(scope="module")
-def runtime(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CADENZA_HOME", str(tmp_path_factory.mktemp("home")))
-        with Runtime([BUNDLE], "onnxruntime", threads=2) as runtime:
-            yield runtime
-
-
 @pytest.fixture
 def said(monkeypatch):
     """Tokens of each bar, in the order in which a stream's reader was given them, by reader."""

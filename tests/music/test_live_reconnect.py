@@ -20,23 +20,13 @@ from cadenza.bridge import messages as m
 from cadenza.bridge.conversation import Conversation
 from cadenza.bridge.protocol import LIMITS, VERSION, encode
 from cadenza.bridge.stream import StreamBar, StreamPending
-from cadenza.runtime.bundles import EMBEDDED
 from cadenza.runtime.engine.engine import Engine
 from cadenza.runtime.music import steering
 from cadenza.runtime.music.live import Ended, LiveBar
 from cadenza.runtime.music.steering import Course
 from cadenza.runtime.music.terms import LONGEST
-from cadenza.runtime.runtime import Runtime
 
 OPEN = m.Open(request="s", recipe={"prompt": "tense"}, ahead=4)
-
-
-@pytest.fixture(scope="module")
-def runtime(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CADENZA_HOME", str(tmp_path_factory.mktemp("home")))
-        with Runtime([EMBEDDED / "music"], "onnxruntime", threads=2) as runtime:
-            yield runtime
 
 
 @pytest.fixture(scope="module")

@@ -16,18 +16,9 @@ from cadenza.bridge.protocol import VERSION, decode_server, encode
 from cadenza.bridge.server import serve
 from cadenza.runtime.bundles import EMBEDDED
 from cadenza.runtime.music.live import Hall
-from cadenza.runtime.runtime import Runtime
 
 BUNDLE = EMBEDDED / "music"
 WANTED = dict(seed=7, bpm=180)
-
-
-@pytest.fixture(scope="module")
-def runtime(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CADENZA_HOME", str(tmp_path_factory.mktemp("home")))
-        with Runtime([BUNDLE], "onnxruntime", threads=2) as runtime:
-            yield runtime
 
 
 @pytest.fixture(scope="module")

@@ -4,23 +4,13 @@ import numpy as np
 import pytest
 
 from cadenza.assets.music.loudness import loudness
-from cadenza.runtime.bundles import EMBEDDED
 from cadenza.runtime.music import tokens as t
 from cadenza.runtime.music.momentum import forgets
 from cadenza.runtime.music.reading import Reader
 from cadenza.runtime.music.resolve import manifest_of, plan_of
 from cadenza.runtime.music.steering import merged
-from cadenza.runtime.runtime import Runtime
 
 BAR = 16
-
-
-@pytest.fixture(scope="module")
-def runtime(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CADENZA_HOME", str(tmp_path_factory.mktemp("home")))
-        with Runtime([EMBEDDED / "music"], "onnxruntime", threads=2) as runtime:
-            yield runtime
 
 
 @pytest.fixture

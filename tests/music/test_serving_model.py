@@ -2,15 +2,8 @@
 
 import pytest
 
-from cadenza.assets.bundle import load_bundle
 from cadenza.exporters.music.evaluate import hears_intensity, seam
 from cadenza.runtime.bundles import EMBEDDED
-from cadenza.runtime.music.opened import open_tokens
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    return open_tokens(load_bundle(EMBEDDED / "music"), "onnxruntime", 1, tmp_path_factory.mktemp("proofs"))
 
 
 @pytest.mark.slow

@@ -5,21 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cadenza.assets.bundle import load_bundle
 from cadenza.assets.music.score import SCALES
 from cadenza.assets.refusal import Refusal
-from cadenza.runtime.bundles import EMBEDDED
 from cadenza.runtime.engine.engine import Engine
 from cadenza.runtime.music import tokens as t
 from cadenza.runtime.music.conditions import Conditions
-from cadenza.runtime.music.opened import open_tokens, token_job
+from cadenza.runtime.music.opened import token_job
 from cadenza.runtime.music.progressions import drawn
 from cadenza.runtime.music.resolve import resolve
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    return open_tokens(load_bundle(EMBEDDED / "music"), "onnxruntime", 1, tmp_path_factory.mktemp("proofs"))
 
 
 def job_of(network, **asked):
