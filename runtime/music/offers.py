@@ -12,7 +12,7 @@ from . import fonts
 from .resolve import GUIDANCE_LIMIT, PROGRESSION_LIMIT, WEIGHT_LIMIT
 from .steering import STEERED
 from .terms import AHEAD_LIMIT
-from .words import FEATURED, MOODS, PACES, SECTION_WORDS, STYLE_WORDS, TEMPOS, USUAL
+from .vocabulary import FEATURED, MOODS, PACES, SECTION_WORDS, STYLE_WORDS, TEMPOS, USUAL
 
 
 def offers(manifest: MusicManifest) -> dict[str, Any]:

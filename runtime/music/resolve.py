@@ -26,7 +26,8 @@ from .keys import read_key
 from .progressions import drawn
 from .recipe import FIELDS, MusicRecipe, from_dict
 from .tokens import CHORDS, DRUM, FIRST, LEAD, SHAPES, SIZES, chord
-from .words import USUAL_BARS, Said, name_scale, paced, parse, usual
+from .vocabulary import USUAL_BARS, usual
+from .words import Said, name_scale, paced, parse
 
 ASKED = (*FIELDS, "style", "scale")
 SPINE = (CHORDS, LEAD)

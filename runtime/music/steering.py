@@ -21,7 +21,8 @@ from .progressions import drawn
 from .recipe import FIELDS, MusicRecipe
 from .resolve import MusicResolved, check_streams, resolve
 from .terms import KIND, LONGEST, TURNS
-from .words import Said, name_scale, paced, parse, usual
+from .vocabulary import usual
+from .words import Said, name_scale, paced, parse
 
 STEERED = (
     *("prompt", "style", "styles", "weights", "section", "bpm", "key", "scale", "density", "brightness", "intensity"),

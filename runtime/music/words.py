@@ -1,4 +1,5 @@
-"""What a prompt says of music: "tense exploration, 96 bpm, D minor, 8 bars". Unknown words are told, never dropped.
+"""What a prompt says of music: "tense exploration, 96 bpm, D minor, 8 bars". Unknown words are told, never dropped. The words in
+capitals are tables of `vocabulary`.
 
 | said | meant |
 |---|---|
@@ -25,121 +26,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...assets.music.score import SCALES, STREAMS
+from ...assets.music.score import SCALES
 from ...assets.refusal import OutOfRange, Refusal, Unknown
-from .conditions import BPM, SECTIONS, STYLES, TONICS
+from .conditions import BPM, TONICS
 from .keys import key_at, read_key, scale_of
-
-STYLE_WORDS: dict[str, str] = {
-    **{style: style for style in STYLES},
-    **dict.fromkeys(("atmosphere", "atmospheric", "drone", "space", "underwater", "dream"), "ambient"),
-    **dict.fromkeys(
-        ("explore", "exploring", "adventure", "overworld", "travel", "journey", "wilderness"), "exploration"
-    ),
-    **dict.fromkeys(("suspense", "suspenseful", "danger", "stealth", "chase", "horror", "fear", "alert"), "tense"),
-    **dict.fromkeys(("battle", "fight", "fighting", "action", "war", "skirmish"), "combat"),
-    **dict.fromkeys(("bossfight", "finale", "villain", "epic"), "boss"),
-    **dict.fromkeys(("triumph", "triumphant", "win", "fanfare", "heroic", "celebration"), "victory"),
-    **dict.fromkeys(("village", "city", "market", "tavern", "inn", "home", "shop"), "town"),
-    **dict.fromkeys(("cave", "crypt", "catacomb", "ruins", "temple", "cellar", "sewer"), "dungeon"),
-    **dict.fromkeys(("title", "lobby", "options", "pause", "inventory"), "menu"),
-}
-SECTION_WORDS: dict[str, str] = {
-    **{section: section for section in SECTIONS},
-    **dict.fromkeys(("opening", "introduction"), "intro"),
-    **dict.fromkeys(("looping", "endless", "background"), "loop"),
-    **dict.fromkeys(("transition", "break"), "fill"),
-    **dict.fromkeys(("outro", "end"), "ending"),
-    **dict.fromkeys(("jingle", "sting", "hit", "accent"), "stinger"),
-}
-
-USUAL: dict[str, tuple[float, float, float, float, str]] = {
-    "ambient": (75, 0.25, 0.5, 0.15, "lydian"),
-    "exploration": (98, 0.45, 0.55, 0.35, "dorian"),
-    "tense": (104, 0.4, 0.3, 0.55, "phrygian"),
-    "combat": (142, 0.65, 0.45, 0.78, "minor"),
-    "boss": (156, 0.75, 0.35, 0.9, "harmonic minor"),
-    "victory": (128, 0.65, 0.8, 0.65, "major"),
-    "town": (104, 0.55, 0.65, 0.3, "major"),
-    "dungeon": (84, 0.35, 0.25, 0.3, "minor"),
-    "menu": (96, 0.45, 0.6, 0.3, "dorian"),
-}
-"""bpm, density, brightness, intensity and scale that a style has where the prompt says nothing."""
-USUAL_BARS = {"loop": 8, "intro": 4, "fill": 1, "ending": 4, "stinger": 1}
-
-MOODS: dict[str, tuple[float, float, float]] = {
-    "calm": (-0.15, 0.0, -0.25), "quiet": (-0.2, 0.0, -0.3), "peaceful": (-0.15, 0.1, -0.25), "gentle": (-0.1, 0.1, -0.2),
-    "relaxed": (-0.1, 0.05, -0.2), "soft": (-0.1, 0.0, -0.2), "intense": (0.1, 0.0, 0.3), "aggressive": (0.15, -0.1, 0.35),
-    "energetic": (0.15, 0.1, 0.25), "driving": (0.1, 0.0, 0.25), "heavy": (0.0, -0.2, 0.25), "frantic": (0.25, 0.0, 0.35),
-    "loud": (0.0, 0.0, 0.25), "urgent": (0.1, 0.0, 0.25), "powerful": (0.05, 0.0, 0.25), "mild": (0.0, 0.0, -0.15),
-    "sparse": (-0.3, 0.0, -0.05), "minimal": (-0.3, 0.0, -0.1), "simple": (-0.15, 0.0, 0.0), "empty": (-0.3, 0.0, -0.15),
-    "dense": (0.3, 0.0, 0.05), "busy": (0.3, 0.0, 0.1), "rich": (0.2, 0.05, 0.0), "complex": (0.2, 0.0, 0.05),
-    "dark": (0.0, -0.3, 0.0), "gloomy": (-0.05, -0.3, 0.0), "sad": (-0.1, -0.2, -0.1), "melancholic": (-0.1, -0.15, -0.1),
-    "low": (0.0, -0.25, 0.0), "ominous": (-0.05, -0.3, 0.05), "mysterious": (-0.1, -0.15, -0.05), "eerie": (-0.15, -0.1, -0.05),
-    "bright": (0.0, 0.3, 0.0), "happy": (0.1, 0.3, 0.05), "cheerful": (0.15, 0.3, 0.05), "playful": (0.15, 0.25, 0.0),
-    "joyful": (0.1, 0.3, 0.1), "light": (-0.05, 0.25, -0.1), "high": (0.0, 0.25, 0.0), "hopeful": (0.0, 0.2, 0.0),
-}  # fmt: skip
-"""What an adjective adds to density, brightness and intensity."""
-MOODS |= {
-    more: MOODS[mood]
-    for more, mood in (
-        ("calmer", "calm"), ("quieter", "quiet"), ("gentler", "gentle"), ("softer", "soft"), ("heavier", "heavy"),
-        ("louder", "loud"), ("milder", "mild"), ("sparser", "sparse"), ("simpler", "simple"), ("emptier", "empty"),
-        ("denser", "dense"), ("busier", "busy"), ("richer", "rich"), ("darker", "dark"), ("gloomier", "gloomy"),
-        ("sadder", "sad"), ("lower", "low"), ("brighter", "bright"), ("happier", "happy"), ("lighter", "light"),
-        ("higher", "high"),
-    )
-}  # fmt: skip
-AMOUNTS = {"no": 0.0, "low": 0.2, "medium": 0.5, "high": 0.8, "full": 1.0}
-"""Before a level, or after it: how much of it. "High" and "low" by themselves are moods."""
-LEVELS = {"density": "density", "brightness": "brightness", "intensity": "intensity", "energy": "intensity"}
-"""Words for the numbers."""
-TEMPOS = {"largo": 60, "slow": 72, "adagio": 72, "andante": 90, "moderate": 104, "moderato": 108, "allegro": 132,
-          "upbeat": 128, "fast": 150, "quick": 140, "vivace": 160, "presto": 180}  # fmt: skip
-PACES = {"faster": 1.2, "quicker": 1.2, "slower": 1 / 1.2}
-"""Factors of a tempo."""
-ADJECTIVES = {**MOODS, **TEMPOS, **PACES}
-PAIRS = {
-    **dict.fromkeys((("boss", "fight"), ("boss", "battle")), "bossfight"),
-    ("speed", "up"): "faster",
-    ("slow", "down"): "slower",
-}
-"""Two words that mean one: a fight with a boss is no mixture of combat and boss that sounds like combat."""
-FEATURED: dict[str, str] = {
-    **dict.fromkeys(("melody", "melodic", "tune", "lead"), "lead"),
-    **dict.fromkeys(("drums", "beat", "percussion"), "drums"),
-    **dict.fromkeys(("arpeggio", "arpeggios", "arpeggiated"), "arpeggio"),
-}
-"""Words for streams that must be there."""
-STREAM_WORDS: dict[str, str] = {**FEATURED, **{stream: stream for stream in STREAMS}}
-"""Words for streams that are named to be left out, or to be alone."""
-FILLERS = frozenset(
-    (
-        "a",
-        "an",
-        "and",
-        "the",
-        "of",
-        "with",
-        "in",
-        "at",
-        "for",
-        "very",
-        "more",
-        "now",
-        "music",
-        "song",
-        "track",
-        "theme",
-        "key",
-    )
+from .vocabulary import (
+    ADJECTIVES,
+    AMOUNTS,
+    FEATURED,
+    FILLERS,
+    JOINING,
+    LEVELS,
+    MOODS,
+    NEGATIONS,
+    NUMERALS,
+    PACES,
+    PAIRS,
+    SECTION_WORDS,
+    STREAM_WORDS,
+    STYLE_WORDS,
+    TEMPOS,
 )
-NUMERALS = ("i", "ii", "iii", "iv", "v", "vi", "vii")
-NEGATIONS = frozenset(("without", "no", "not", "minus", "don't", "dont", "mute", "stop", "drop", "remove"))
-_JOINING = frozenset(
-    ("and", "or", "nor", "&", "a", "the", "any", "all", "too", "so", "very", "use", "want", "play", "have")
-)
-"""What may stand before or between the streams that are left out or alone."""
 
 _WORD = re.compile(r"([^,;\s]+)(\s*(?:[,;]|$))?")
 _REAL = r"(?:\d+(?:\.\d+)?|\.\d+)"
@@ -251,7 +158,7 @@ def _streams(words: Words, at: int, said: Said) -> int:
         return taken + 1
     if plain[0] != "only" and plain[0] not in NEGATIONS:
         return 0
-    before = next((k for k, word in enumerate(plain[1:], 1) if word not in _JOINING and word not in ADJECTIVES), 1)
+    before = next((k for k, word in enumerate(plain[1:], 1) if word not in JOINING and word not in ADJECTIVES), 1)
     named, taken = _named(plain[before:])
     if named:
         said.ignored += [words.given[at + k] for k in range(1, before) if plain[k] in ADJECTIVES]
@@ -273,14 +180,14 @@ def _named(plain: Sequence[str]) -> tuple[tuple[str, ...], int]:
         if word in STREAM_WORDS:
             named[STREAM_WORDS[word]] = None
             taken = number
-        elif word not in _JOINING:
+        elif word not in JOINING:
             break
     return tuple(named), taken
 
 
 def _known(plain: Sequence[str]) -> int:
     """Where the word stands that a negation is about, if it means something alone; else 0."""
-    place = next((k for k, word in enumerate(plain[1:], 1) if word not in _JOINING), 0)
+    place = next((k for k, word in enumerate(plain[1:], 1) if word not in JOINING), 0)
     word = plain[place]
     return place if any(word in known for known in (STYLE_WORDS, SECTION_WORDS, ADJECTIVES)) else 0
 
@@ -368,20 +275,3 @@ def name_scale(asked: Mapping[str, Any], said: Said) -> None:
 def paced(bpm: float, pace: float) -> float:
     """A tempo made faster or slower, in whole bpm, as far as there are tempos."""
     return bpm if pace == 1.0 else float(min(BPM[1], max(BPM[0], round(bpm * pace))))
-
-
-def usual(styles: tuple[str, ...], weights: tuple[float, ...] = ()) -> Mapping[str, Any]:
-    """What the styles have where nothing is said: means of their numbers, and the scale of the first; where they have weights, means
-    by those, and the scale of the last, which is the heaviest."""
-    rows = [USUAL[style] for style in styles]
-    parts = weights or (1.0,) * len(rows)
-    columns = list(zip(*(row[:4] for row in rows), strict=True))
-    bpm, density, brightness, intensity = (
-        sum(part * value for part, value in zip(parts, column, strict=True)) / sum(parts) for column in columns
-    )
-    numbers = {"density": density, "brightness": brightness, "intensity": intensity}
-    return {
-        "bpm": float(round(bpm)),
-        **{k: round(v, 3) for k, v in numbers.items()},
-        "scale": rows[-1 if weights else 0][4],
-    }
