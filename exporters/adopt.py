@@ -22,8 +22,7 @@ from ..assets.manifest import Channel, Flow, Manifest, Ve, Words
 from ..assets.maps import REACH
 from ..assets.refusal import OutOfRange, Refusal, Unknown
 from ..runtime.engine.backends import open_backend
-from ..runtime.resolve import process_of
-from ..runtime.solver import compile_plan
+from ..runtime.plans import plan_of_table
 from .description import CHANNELS, Description, Preconditioning, coloured, maps_of, read
 from .errors import first_line
 from .folders import replacing
@@ -132,14 +131,11 @@ def _plain(foreign: onnx.ModelProto) -> onnx.ModelProto:
 
 def _check_times(manifest: Manifest) -> None:
     """Refuses tables that no sampler runs, and times that the network was not trained at."""
-    process, told = process_of(manifest), manifest.process
+    told = manifest.process
     most = told.sigma_max if isinstance(told, Ve) else 1.0 if isinstance(told, Flow) else len(told.alphas_cumprod) - 1
     for table in manifest.recommended:
         for name, times in table.lists().items():
-            compile_plan(
-                table.sampler, {"times": times}, table.steps, process, manifest.prediction, guidance=table.guidance,
-                eta=table.eta, **dict[str, Any](table.options),
-            )  # fmt: skip
+            plan_of_table(manifest, table, table.guidance, times)
             if times and not 0.0 <= times[0] <= most:
                 raise OutOfRange(f"adopt.recommended.{name}", times, f"0 to {most:g} on this process")
 

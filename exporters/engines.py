@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from tqdm import tqdm
@@ -20,8 +19,7 @@ from ..assets.inputs import loop_of
 from ..assets.manifest import SOUND, Engine, grain_shape, input_shapes
 from ..assets.refusal import OutOfRange, Refusal, Unknown
 from ..runtime.engine.backends import BACKENDS
-from ..runtime.resolve import process_of
-from ..runtime.solver import compile_plan
+from ..runtime.plans import plan_of_table
 from .tensorrt import KINDS, build, check_targets
 
 FOLDER = "engines"
@@ -143,10 +141,7 @@ def shapes_of(bundle: Bundle, graph: str, size: int, batch: int) -> dict[str, tu
     if not looped:
         return {"latent": field, "time": (batch,), **{name: (batch, *shape) for name, shape in given.items()}}
     table = manifest.recommended[-1]
-    plan = compile_plan(
-        table.sampler, {"times": table.times}, table.steps, process_of(manifest), manifest.prediction,
-        eta=table.eta, **dict[str, Any](table.options),
-    )  # fmt: skip
+    plan = plan_of_table(manifest, table)
     noises = max(1, plan.draws.shape[1])
     return {
         "head": (plan.slots, 2 + noises),

@@ -17,8 +17,7 @@ from ..assets.bundle import Bundle
 from ..runtime.engine.backends import open_backend
 from ..runtime.engine.loop import loop_inputs
 from ..runtime.engine.network import decode_inputs
-from ..runtime.resolve import process_of
-from ..runtime.solver import compile_plan
+from ..runtime.plans import plan_of_table
 from .report import measured_page
 from .verify import asked, decoder_grain, installed, smallest_cells, tokens_of
 
@@ -59,10 +58,7 @@ def measure(bundle: Bundle, threads: int = 1) -> dict[str, Any]:
     field = rng.standard_normal((1, manifest.latent.channels, height, width), np.float32)
     conditions = asked(bundle, rng)
     table = manifest.recommended[0]
-    plan = compile_plan(
-        table.sampler, {"times": table.times}, table.steps, process_of(manifest), manifest.prediction, eta=table.eta,
-        **dict[str, Any](table.options),
-    )  # fmt: skip
+    plan = plan_of_table(manifest, table)
     given: dict[str, dict[str, np.ndarray]] = {
         "step": {
             "latent": field,

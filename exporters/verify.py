@@ -23,7 +23,7 @@ from ..runtime.engine.backends import BACKENDS, Graph, open_backend
 from ..runtime.engine.job import Job, start
 from ..runtime.engine.loop import loop_inputs
 from ..runtime.engine.network import decode_inputs
-from ..runtime.resolve import process_of
+from ..runtime.plans import plan_of_table, process_of
 from ..runtime.solver import Plan, Process, compile_plan
 from ..runtime.solver.analytic import exact_model
 from ..runtime.solver.live import run_live
@@ -144,20 +144,7 @@ def _plans(bundle: Bundle, samplers: Iterable[str]) -> Iterator[tuple[str, float
     manifest = bundle.manifest
     process = process_of(manifest)
     for table in manifest.recommended:
-        yield (
-            table.sampler,
-            table.guidance,
-            compile_plan(
-                table.sampler,
-                {"times": table.times},
-                table.steps,
-                process,
-                manifest.prediction,
-                guidance=table.guidance,
-                eta=table.eta,
-                **dict[str, Any](table.options),
-            ),
-        )
+        yield table.sampler, table.guidance, plan_of_table(manifest, table, table.guidance)
     for sampler in samplers:
         yield (
             sampler,

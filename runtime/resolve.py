@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,34 +11,25 @@ from numpy.typing import NDArray
 
 from ..assets.bundle import Bundle
 from ..assets.guidance import embedding
-from ..assets.manifest import FLIPBOOK, HEIGHTMAP, SOUND, Flow, Manifest, Recommended, Ve, Vp
+from ..assets.manifest import FLIPBOOK, HEIGHTMAP, SOUND, Manifest
 from ..assets.refusal import OutOfRange, Refusal, Unknown, WrongType
 from . import checks
+from .dials import dials
 from .inputs import read_image, read_inputs
 from .masks import check_mask
 from .noise import check_seed
 from .pictures import USUAL_SIDE, Array, Shelf
-from .recipe import FIELDS, Recipe, Spacing, from_dict
-from .solver import Plan, Process, compile_plan
-from .solver.levels import options_of
-from .solver.live import LivePlan, live_plan
-from .solver.names import resolve_names, resolve_spacing
-from .solver.samplers import LIVE
+from .plans import plan_of
+from .recipe import FIELDS, Recipe, from_dict
+from .solver import Plan
+from .solver.live import LivePlan
 
 ASKED = (*FIELDS, "size")
 SIDES = ("size", "width", "height")
 NOISES = ("independent", "brownian")
-DEFAULT_SPACING = "sgm_uniform"
-"""For a sampler or step count that the bundle has no explicit table for."""
-LIVE_SPACING = "karras"
-"""For a sampler that takes the ends of a spacing only; this one begins and ends where the training did."""
 CORNER_LIMIT = 2**24
-OWN_FIELDS = frozenset(inspect.signature(compile_plan).parameters) - {"options", "eta"}
-"""Fields of a plan that are no options of its sampler."""
 IMAGE_DEPTH = 4
 """An image may be of a recipe that has an image itself, so many times."""
-RATIO_LIMIT = 1e6
-"""Of explicit spacings, which are JSON in a recipe and so have no infinity; flow's t = 1 is said by {"times": [1.0, ...]}."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +77,7 @@ def resolve(
             raise Unknown(str(name), name, ASKED)
     manifest = bundle.manifest
     width, height = _size(asked, manifest)
-    dials = _dials(asked, manifest, width * height)
+    turned = dials(asked, manifest, width * height)
     told = _embedded_guidance(asked, bundle)
     condition, ignored = _condition(asked, bundle, told)
     image, source, arrays = _image(asked, bundle, (width, height), depth, shelf)
@@ -112,55 +101,11 @@ def resolve(
             "mask": check_mask(asked.get("mask"), (width, height), manifest.latent.factor),
             "embedded_guidance": told,
             "noise": checks.one_of(asked.get("noise", NOISES[0]), "noise", NOISES),
-            **dials,
+            **turned,
         }
     )
     _check_image(recipe)
     return Resolved(recipe, bundle, plan_of(recipe, manifest), condition, ignored, source, arrays | more)
-
-
-def plan_of(recipe: Recipe, manifest: Manifest) -> Plan | LivePlan:
-    """The recipe's plan; compiled plans are cached by the solver."""
-    if recipe.sampler in LIVE and recipe.noise == "brownian":
-        sentence = f"needs the levels of every draw beforehand, and {recipe.sampler!r} chooses its own"
-        raise Refusal("contradiction", "noise", sentence, "take independent noise")
-    make = live_plan if recipe.sampler in LIVE else compile_plan
-    try:
-        return make(
-            sampler=recipe.sampler,
-            spacing=recipe.spacing,
-            steps=recipe.steps,
-            process=process_of(manifest),
-            prediction=manifest.prediction,
-            guidance=_acting(recipe.guidance, manifest.guidance_share_at(recipe.steps)),
-            denoise=recipe.denoise,
-            guidance_interval=recipe.guidance_interval,
-            corrector=recipe.corrector,
-            eta=recipe.eta,
-            **dict[str, Any](recipe.options),
-        )
-    except Refusal as refusal:
-        if refusal.field in recipe.options:
-            raise refusal.inside("options") from refusal
-        raise
-
-
-def _acting(guidance: float | tuple[float, ...], share: float) -> float | tuple[float, ...]:
-    """The guidance that the plan is made with; as asked up to 1, and where the share is 1 to the last bit."""
-    if isinstance(guidance, tuple):
-        return tuple(_acting(strength, share) for strength in guidance)  # type: ignore[misc]
-    return guidance if share == 1.0 or guidance <= 1.0 else 1.0 + share * (guidance - 1.0)
-
-
-def process_of(manifest: Manifest) -> Process:
-    """The process that the manifest's numbers describe."""
-    match manifest.process:
-        case Vp(alphas_cumprod=values):
-            return Process.vp(values)
-        case Ve(sigma_min=low, sigma_max=high):
-            return Process.ve(low, high)
-        case Flow(shift=shift):
-            return Process.flow(shift)
 
 
 def choose_bundle(asked: Mapping[str, Any], bundles: Mapping[str, Bundle]) -> Bundle:
@@ -296,92 +241,3 @@ def _corner(value: Any, field: str, manifest: Manifest) -> int:
     if value % factor or abs(value) > CORNER_LIMIT:
         raise OutOfRange(field, value, f"a multiple of {factor} from {-CORNER_LIMIT} to {CORNER_LIMIT} pixels")
     return value
-
-
-def _dials(asked: Mapping[str, Any], manifest: Manifest, pixels: int) -> dict[str, Any]:
-    """Sampler, spacing, steps, guidance, eta and options: what was asked, else the bundle's table for that step count."""
-    tables = {table.steps: table for table in manifest.recommended}
-    steps = asked.get("steps", manifest.recommended[-1].steps)
-    table = tables.get(steps) if isinstance(steps, int) else None
-    family = table or manifest.recommended[-1]
-    sampler, options, spacing = family.sampler, dict(manifest.recommended[-1].options), asked.get("spacing")
-    if "sampler" in asked:
-        named = resolve_names(asked["sampler"], spacing if isinstance(spacing, str) else None)
-        sampler, options = named.sampler, dict(named.options)
-        spacing = named.spacing if spacing is None else spacing
-    if sampler in LIVE:
-        steps, spacing = asked.get("steps", 0), LIVE_SPACING if spacing is None else spacing
-    if spacing is None and table is not None and sampler == table.sampler:
-        times = table.times if asked.get("image") is None else table.image_times or table.times
-        spacing = {"times": tuple(times)}
-        options = {**table.options, **options}
-    own = _options(asked.get("options", {}))
-    if "eta" in own and asked.get("eta") not in (None, own["eta"]):
-        sentence = f"is {own['eta']!r}, and eta is {asked['eta']!r}"
-        raise Refusal("contradiction", "options.eta", sentence, "say it in one place")
-    options |= own
-    implied_eta = options.pop("eta", None)
-    return {
-        "sampler": sampler,
-        "spacing": _spacing(DEFAULT_SPACING if spacing is None else spacing, manifest, pixels),
-        "steps": steps,
-        "guidance": _guidance(asked.get("guidance", family.guidance)),
-        "guidance_interval": _interval(asked.get("guidance_interval")),
-        "corrector": asked.get("corrector"),
-        "eta": _eta(asked, implied_eta, family, sampler),
-        "options": options,
-    }
-
-
-def _eta(asked: Mapping[str, Any], implied: Any, family: Recommended, sampler: str) -> float | None:
-    """What was asked, else what the sampler's name says, else the family's: a distilled network keeps it at any step count.
-
-    A null is the sampler's own default, as it is in complete recipes.
-    """
-    eta = implied if asked.get("eta") is None else asked["eta"]
-    if eta is not None:
-        return checks.number(eta, "eta", 0.0, 10.0)
-    return family.eta if family.sampler == sampler and "eta" not in asked else None
-
-
-def _interval(value: Any) -> Any:
-    """As asked, an infinite end as None, which JSON has; a plan checks the rest."""
-    if not isinstance(value, list | tuple):
-        return value
-    if len(value) != 2:
-        raise WrongType("guidance_interval", value, "two noise ratios, lowest and highest, such as 0.3 and 5")
-    return tuple(None if isinstance(each, float) and math.isinf(each) and each > 0 else each for each in value)
-
-
-def _guidance(value: Any) -> float | tuple[float, ...]:
-    if isinstance(value, list | tuple):
-        return tuple(checks.number(each, "guidance", 0.0, 30.0) for each in value)
-    return checks.number(value, "guidance", 0.0, 30.0)
-
-
-def _spacing(value: Any, manifest: Manifest, pixels: int) -> Spacing:
-    """As the registry spells it; a spacing that depends on resolution is told the recipe's."""
-    if isinstance(value, list | tuple):
-        return tuple(checks.number(level, "spacing", 0.0, RATIO_LIMIT) for level in value)
-    if isinstance(value, str):
-        value = {"name": value}
-    if not isinstance(value, Mapping):
-        raise WrongType("spacing", value, "the name of a spacing, a mapping of its options, or a list of noise ratios")
-    if "name" not in value:
-        return dict(value)
-    if not isinstance(value["name"], str):
-        raise WrongType("spacing.name", value["name"], "the name of a spacing")
-    name = resolve_spacing(value["name"])
-    given = {**value, "name": name}
-    if "tokens" in options_of(name):
-        given.setdefault("tokens", max(1, pixels // (2 * manifest.latent.factor) ** 2))
-    return name if list(given) == ["name"] else given
-
-
-def _options(value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise WrongType("options", value, "a mapping of the sampler's option names to values")
-    for name in value:
-        if name in OWN_FIELDS:
-            raise Refusal("contradiction", f"options.{name}", "is no option of a sampler", "give it as a field")
-    return dict(value)

@@ -16,8 +16,9 @@ from ...assets.preview import Picture, png, sheet
 from ...assets.refusal import Refusal, Unknown
 from ...assets.store import default_folder
 from ...runtime import checks
+from ...runtime.dials import DEFAULT_SPACING
 from ...runtime.looking import Run, Workbench, distance
-from ...runtime.resolve import DEFAULT_SPACING, process_of
+from ...runtime.plans import process_of
 from ...runtime.solver.compile import STEPS
 from ...runtime.solver.levels import check_spacing, levels_of
 from ...runtime.solver.names import resolve_names

@@ -9,8 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...assets.manifest import Manifest
-from ...runtime.resolve import process_of
-from ...runtime.solver import compile_plan
+from ...runtime.plans import plan_of_table
 from .parts import Parts
 
 Array = NDArray[np.float32]
@@ -28,10 +27,7 @@ def trajectories(parts: Parts, manifest: Manifest) -> list[dict[str, Array]]:
     for number, condition in enumerate(conditions):
         rng = np.random.default_rng(number)
         for table in manifest.recommended:
-            plan = compile_plan(
-                table.sampler, {"times": table.times}, table.steps, process_of(manifest), manifest.prediction,
-                guidance=1.0, eta=table.eta, **dict[str, Any](table.options),
-            )  # fmt: skip
+            plan = plan_of_table(manifest, table)
             shape = field_of(parts, CELLS)
             draws = rng.standard_normal((plan.noise_draws, *shape), np.float32)
 

@@ -17,6 +17,7 @@ from ...assets.bundle import Bundle, add_files, load_bundle, write_bundle
 from ...assets.inputs import loop_of
 from ...assets.manifest import Manifest, Text, Tokenizer
 from ...assets.refusal import Refusal
+from ...runtime.plans import plan_of_table
 from ...runtime.solver import Plan
 from ...runtime.solver.samplers import SAMPLERS
 from ..families import FAMILIES
@@ -34,7 +35,7 @@ from ..weights import GraphFiles
 from .beside import axes_of, examples
 from .calibrate import trajectories
 from .maps import channels_of, maps_of
-from .parity import against_pipeline, check, plan_of_table, unrolled_name
+from .parity import against_pipeline, check, unrolled_name
 from .parts import Parts
 from .pictures import side_by_side
 from .planning import Options, bytes_of, check_unrolled, family_of, graphs_of, parts_of, tables_of, variants_of

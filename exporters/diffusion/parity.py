@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from ...assets.bundle import Bundle
-from ...assets.manifest import Manifest, Recommended
+from ...assets.manifest import Recommended
 from ...assets.refusal import Refusal
 from ...runtime.engine.backends import Graph, open_backend
-from ...runtime.resolve import process_of
-from ...runtime.solver import Plan, compile_plan
+from ...runtime.plans import plan_of_table
+from ...runtime.solver import Plan
 from ..verify import TOLERANCE, relative, short
 from .beside import Beside
 from .calibrate import field_of
@@ -151,14 +151,6 @@ def _decoded(parts: Parts, latent: Array) -> Array:
 def conditions_of(bundle: Bundle, encoder: Graph, told: Array) -> Array:
     tokens = [bundle.parse_prompt(PROMPT)[0], bundle.parse_negative("")[0]]
     return np.stack([np.hstack([encoder.run({"tokens": t[None]})["condition"], told]) for t in tokens])
-
-
-def plan_of_table(manifest: Manifest, table: Recommended, guidance: float = 1.0) -> Plan:
-    options = dict[str, Any](table.options)
-    return compile_plan(
-        table.sampler, {"times": table.times}, table.steps, process_of(manifest), manifest.prediction,
-        guidance=guidance, eta=table.eta, **options,
-    )  # fmt: skip
 
 
 def unrolled_name(steps: int) -> str:

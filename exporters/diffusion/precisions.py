@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from ...assets.bundle import Bundle
 from ...runtime.engine.backends import Graph, open_backend
+from ...runtime.plans import plan_of_table
 from ..measured import least
 from ..precision import PRECISIONS, quantized
 from ..verify import installed, relative, short
 from ..weights import FILE, GraphFiles
 from .calibrate import trajectories
-from .parity import conditions_of, noise_of, plan_of_table
+from .parity import conditions_of, noise_of
 from .parts import Parts
 
 Array = NDArray[np.float32]

@@ -19,10 +19,11 @@ from ...assets.bundle import Bundle
 from ...assets.inputs import Input, loop_of
 from ...runtime.engine.backends import Graph, open_backend
 from ...runtime.engine.loop import loop_inputs
+from ...runtime.plans import plan_of_table
 from ..graph import trace
 from ..verify import relative, short
 from .beside import Array, Beside, Example, axes_of, examples
-from .parity import PROMPT, conditions_of, latent_of, noise_of, plan_of_table
+from .parity import PROMPT, conditions_of, latent_of, noise_of
 from .parts import Parts
 from .pipeline_call import own_result, own_text
 

@@ -9,8 +9,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import toys
 import toys_pictures
+from hurried import hurry
 
-from cadenza.exporters import verify
 from cadenza.exporters.diffusion import export
 
 
@@ -18,12 +18,6 @@ from cadenza.exporters.diffusion import export
 def quick(monkeypatch):
     """Exports that verify the recommended tables on one backend and measure nothing: the rest has tests of its own."""
     hurry(monkeypatch)
-
-
-def hurry(patch):
-    patch.setattr(export, "SMALL", 0)
-    patch.setattr(verify, "PROCESSORS", ("onnxruntime",))
-    patch.setattr(export, "write_measured", lambda *_: None)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import toys
 import toys_pictures
 from against import assert_painted, at_work
-from conftest import hurry
+from hurried import hurry
 
 from cadenza.assets.refusal import Refusal
 from cadenza.exporters.diffusion.control import controls_of, parse_control

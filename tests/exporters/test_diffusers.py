@@ -14,7 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import toys
-from conftest import hurry
+from hurried import hurry
 from serving import served
 
 from cadenza.assets.refusal import Refusal

@@ -16,16 +16,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import toys
 import toys_pictures
 from against import assert_painted, at_work
-from conftest import hurry
+from hurried import hurry
 
 from cadenza.assets.manifest import Manifest, Text
 from cadenza.assets.refusal import Refusal
 from cadenza.exporters.diffusion.export import export_pipeline
-from cadenza.exporters.diffusion.parity import plan_of_table
 from cadenza.exporters.diffusion.pipeline_call import own_result, own_text
 from cadenza.exporters.diffusion.planning import Options, parts_of
 from cadenza.exporters.families import FAMILIES
 from cadenza.exporters.verify import relative
+from cadenza.runtime.plans import plan_of_table
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # diffusers' own
 PICTURE = np.random.default_rng(5).integers(0, 256, (64, 64, 3), np.uint8)

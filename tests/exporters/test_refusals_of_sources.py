@@ -23,9 +23,10 @@ from cadenza.assets.refusal import Refusal
 from cadenza.exporters.diffusion.additions import add_inversions, fuse_loras
 from cadenza.exporters.diffusion.autoencoder import encoder_of, replace_vae
 from cadenza.exporters.diffusion.opening import open_pipeline
-from cadenza.exporters.diffusion.parity import PROMPT, noise_of, plan_of_table
+from cadenza.exporters.diffusion.parity import PROMPT, noise_of
 from cadenza.exporters.diffusion.pipeline_call import own_result, own_text
 from cadenza.exporters.diffusion.planning import Options, family_of, parts_of, plan_export, tables_of, variants_of
+from cadenza.runtime.plans import plan_of_table
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 VP = toys_more.VP

@@ -17,11 +17,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import toys
 import toys_more
 
-from cadenza.exporters.diffusion.parity import PROMPT, noise_of, plan_of_table
+from cadenza.exporters.diffusion.parity import PROMPT, noise_of
 from cadenza.exporters.diffusion.pipeline_call import own_result, own_text
 from cadenza.exporters.diffusion.planning import Options, family_of, parts_of
 from cadenza.exporters.families import FAMILIES
 from cadenza.exporters.verify import relative
+from cadenza.runtime.plans import plan_of_table
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 VP = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")

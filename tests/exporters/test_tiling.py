@@ -11,7 +11,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import toys
-from conftest import hurry
+from hurried import hurry
 
 from cadenza.assets.manifest import Tiles
 from cadenza.assets.refusal import Refusal

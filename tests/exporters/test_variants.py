@@ -19,16 +19,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import toys
 import toys_pictures
 from against import assert_painted, at_work
-from conftest import hurry
+from hurried import hurry
 
 from cadenza.assets.refusal import Refusal
 from cadenza.exporters.diffusion import control
 from cadenza.exporters.diffusion.export import export_pipeline
-from cadenza.exporters.diffusion.parity import noise_of, plan_of_table
+from cadenza.exporters.diffusion.parity import noise_of
 from cadenza.exporters.diffusion.pipeline_call import own_result, own_text
 from cadenza.exporters.diffusion.planning import Options, graphs_of, parts_of, variants_of
 from cadenza.exporters.families import FAMILIES
 from cadenza.exporters.verify import relative
+from cadenza.runtime.plans import plan_of_table
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 EULER = dict(timestep_spacing="trailing")

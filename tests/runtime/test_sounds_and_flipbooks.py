@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bridge"))
 
 import kinds
 import toy
-from conftest import running
 from kinds import HOP, LONGEST, RATE, SHEET, write
+from running import running
 
 from cadenza.assets import manifest as manifest_format
 from cadenza.assets.flipbook import Flipbook, cut, derive_sheet, laid

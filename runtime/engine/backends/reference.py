@@ -17,7 +17,7 @@ from ....assets import manifest
 from ....assets.bundle import MANIFEST
 from ....assets.manifest import Manifest
 from ....assets.refusal import Unknown
-from ...resolve import process_of
+from ...plans import process_of
 from ...solver.analytic import LOPSIDED, raw_output
 from .base import Array, Identity
 
