@@ -49,7 +49,7 @@ class AsyncTicket:
     def __init__(self, game: AsyncGame, pending: Pending) -> None:
         self._game, self._pending = game, pending
         self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        pending.on_end = self._ended
+        pending.when_ended(self._ended)
 
     def __await__(self) -> Any:
         return self.result().__await__()

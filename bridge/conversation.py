@@ -45,6 +45,13 @@ class Pending:
             if tell is not None:
                 tell()
 
+    def when_ended(self, tell: Callable[[], None]) -> None:
+        """Calls it when this ends, at once where it has: an answer may be there before who asked has turned to it."""
+        if self.done:
+            tell()
+        else:
+            self.on_end = tell
+
     def again(self) -> list[Any]:
         """The messages that are sent once more after a reconnect."""
         return [self.message, m.Cancel(request=self.message.request)] if self.doomed else [self.message]

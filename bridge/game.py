@@ -127,7 +127,7 @@ class Game(ABC):
             priority=priority, deadline_ms=deadline_ms, late=late, encoding=encoding, maps=maps, preview=preview
         )
         pending = self._submit(recipe, terms)
-        pending.on_end = lambda: self._remember(pending)
+        pending.when_ended(lambda: self._remember(pending))
         return Ticket(self, pending)
 
     def stream(
@@ -158,7 +158,7 @@ class Game(ABC):
         """A stream of a request for music, or of the recipe of an earlier stream; terms are those of `stream`."""
         check_recipe(recipe)
         pending, port = self._stream({"recipe": dict(recipe), **terms})
-        pending.on_end = lambda: self._remember_stream(pending)
+        pending.when_ended(lambda: self._remember_stream(pending))
         return MusicStream(self, pending, port)
 
     def replay(self, recipe_or_id: Any) -> Any:

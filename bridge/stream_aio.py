@@ -26,7 +26,8 @@ class AsyncMusicStream:
     def __init__(self, game: AsyncGame, pending: StreamPending) -> None:
         self._game, self._pending = game, pending
         self._news = asyncio.Event()
-        pending.on_news = pending.on_end = self._news.set
+        pending.on_news = self._news.set
+        pending.when_ended(self._news.set)
 
     async def __aenter__(self) -> Self:
         return self

@@ -26,7 +26,8 @@ from .engine.tokens.network import TokenNetwork
 from .music import codes, piece
 from .music import recipe as music_recipe
 from .music import resolve as music
-from .music.live import PRIORITY, Event, Hall, LiveStream
+from .music.hall import Hall
+from .music.live import PRIORITY, Event, LiveStream
 from .music.offers import offers
 from .music.opened import open_tokens, token_job
 from .music.piece import Piece

@@ -35,7 +35,8 @@ from .flight import Backlog, Flight, candidates_of, cells, shape
 from .inputs import read_by
 from .keeper import Keeper
 from .kinds import AnyResolved
-from .music.live import Hall, LiveStream
+from .music.hall import Hall
+from .music.live import LiveStream
 from .music.piece import Piece
 from .music.resolve import TokensResolved
 from .pictures import shelf_beside

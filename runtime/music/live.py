@@ -15,19 +15,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import inf
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from ...assets.music.live import LEAD, Chunk, Player
 from ...assets.music.score import Chord
 from ...assets.refusal import Refusal
-from ..engine.engine import Engine
 from ..engine.tokens.job import Past, TokenJob
 from ..engine.tokens.network import TokenNetwork
 from ..work import unexpected
-from ..worker import Worker
-from .beforehand import first_chord
 from .fonts import bank_of
 from .momentum import forgets
 from .opened import noise_of
@@ -38,8 +35,9 @@ from .steering import Course, StreamRecipe, Turn
 from .terms import LONGEST, check_close
 from .tokens import Tokens
 
-STREAMS_LIMIT = 32
-"""Streams open at one time; one more is refused."""
+if TYPE_CHECKING:
+    from .hall import Hall
+
 PRIORITY = 10
 """Of a stream's bars: nothing else in a game is heard at once when it is late."""
 
@@ -335,48 +333,3 @@ class LiveStream:
             self._on_event(event)
         except BaseException:  # sys.exit too, which would end the players' thread without a word
             logging.getLogger("cadenza").exception("on_event of a stream raised")
-
-
-class Hall:
-    """Where the streams of a runtime play: its engine, a way onto the engine's thread, and one thread of players."""
-
-    def __init__(self, engine: Engine, post: Callable[[Callable[[], None]], None]) -> None:
-        self.engine, self.post, self.clock = engine, post, engine.clock
-        self.player = Worker("cadenza-live")
-        self._open: set[LiveStream] = set()
-        self._closed = False
-        self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    def begin(self, network: TokenNetwork, course: Course, **terms: Any) -> LiveStream:
-        """Opens a stream, see LiveStream; its first bars are begun at once."""
-        stream = LiveStream(self, network, course, **terms)
-        with self._lock:
-            if self._closed:
-                raise Refusal("closed", "runtime", "is closed", "open a new one")
-            if len(self._open) >= STREAMS_LIMIT:
-                raise Refusal("busy", "stream", f"{STREAMS_LIMIT} streams are open", "close one of them")
-            self._open.add(stream)
-        self.post(stream._go_on)
-        if stream.start.recipe.soundfont is None:
-            self.player.do(partial(first_chord, course.at(0).conditions, stream.rate))
-        return stream
-
-    def forget(self, stream: LiveStream) -> None:
-        with self._lock:
-            self._open.discard(stream)
-
-    def leave(self) -> None:
-        """In a child process: takes no more, and knows none of its parent's streams."""
-        self._closed, self._open, self._lock = True, set(), threading.Lock()
-
-    def shut(self) -> None:
-        """Takes no more and ends all of them; the engine's thread has ended already, the players' does with the last."""
-        with self._lock:
-            self._closed = True
-        for stream in list(self._open):
-            stream.close()
-            stream._stop()
-        self.player.close()

@@ -69,6 +69,17 @@ def test_replay_makes_it_again_and_tells_when_it_differs(game):
     assert differs.value.texture.digest == texture.digest
 
 
+def test_an_answer_that_is_there_before_submit_returns_can_be_replayed_by_its_id(address, monkeypatch):
+    with connect(address) as game:
+        pump = game.pump
+        with monkeypatch.context() as patch:
+            patch.setattr(game, "pump", lambda _: [pump(0.05) for _ in range(10)])
+            ticket = game.submit(RECIPE)
+        assert ticket._pending.done
+        texture = ticket.result()
+        assert game.replay(texture.id).digest == texture.digest
+
+
 def test_describe_and_stats_answer(game):
     assert game.describe()["bundles"][0]["name"] == "fake"
     assert "done" in game.stats()

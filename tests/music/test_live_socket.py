@@ -15,7 +15,7 @@ from cadenza.bridge import messages as m
 from cadenza.bridge.protocol import VERSION, decode_server, encode
 from cadenza.bridge.server import serve
 from cadenza.runtime.bundles import EMBEDDED
-from cadenza.runtime.music.live import Hall
+from cadenza.runtime.music.hall import Hall
 
 BUNDLE = EMBEDDED / "music"
 WANTED = dict(seed=7, bpm=180)

@@ -1,0 +1,64 @@
+"""Where live streams are open, and what they share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ...assets.refusal import Refusal
+from ..engine.engine import Engine
+from ..engine.tokens.network import TokenNetwork
+from ..worker import Worker
+from .beforehand import first_chord
+from .live import LiveStream
+from .steering import Course
+
+STREAMS_LIMIT = 32
+"""Streams open at one time; one more is refused."""
+
+
+class Hall:
+    """Where the streams of a runtime play: its engine, a way onto the engine's thread, and one thread of players."""
+
+    def __init__(self, engine: Engine, post: Callable[[Callable[[], None]], None]) -> None:
+        self.engine, self.post, self.clock = engine, post, engine.clock
+        self.player = Worker("cadenza-live")
+        self._open: set[LiveStream] = set()
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def begin(self, network: TokenNetwork, course: Course, **terms: Any) -> LiveStream:
+        """Opens a stream, see LiveStream; its first bars are begun at once."""
+        stream = LiveStream(self, network, course, **terms)
+        with self._lock:
+            if self._closed:
+                raise Refusal("closed", "runtime", "is closed", "open a new one")
+            if len(self._open) >= STREAMS_LIMIT:
+                raise Refusal("busy", "stream", f"{STREAMS_LIMIT} streams are open", "close one of them")
+            self._open.add(stream)
+        self.post(stream._go_on)
+        if stream.start.recipe.soundfont is None:
+            self.player.do(partial(first_chord, course.at(0).conditions, stream.rate))
+        return stream
+
+    def forget(self, stream: LiveStream) -> None:
+        with self._lock:
+            self._open.discard(stream)
+
+    def leave(self) -> None:
+        """In a child process: takes no more, and knows none of its parent's streams."""
+        self._closed, self._open, self._lock = True, set(), threading.Lock()
+
+    def shut(self) -> None:
+        """Takes no more and ends all of them; the engine's thread has ended already, the players' does with the last."""
+        with self._lock:
+            self._closed = True
+        for stream in list(self._open):
+            stream.close()
+            stream._stop()
+        self.player.close()
