@@ -8,7 +8,8 @@ import pytest
 
 from cadenza.assets.refusal import Refusal
 from cadenza.runtime import compile_plan
-from cadenza.runtime.solver.scheduler_config import _CLASSES, _DEFAULTS, read_scheduler_config
+from cadenza.runtime.solver.scheduler_classes import CLASSES, DEFAULTS
+from cadenza.runtime.solver.scheduler_config import read_scheduler_config
 
 WRONG = [
     None,
@@ -43,28 +44,28 @@ def refusal(name, **settings):
     return refused.value
 
 
-@pytest.mark.parametrize("name", _CLASSES)
+@pytest.mark.parametrize("name", CLASSES)
 def test_a_wrong_value_is_refused_or_of_no_effect(name):
-    for key in _CLASSES[name][1].split():
+    for key in CLASSES[name][1].split():
         for value in WRONG:
             with suppress(Refusal):
                 read(name, **{key: value})
 
 
-@pytest.mark.parametrize("name", _CLASSES)
+@pytest.mark.parametrize("name", CLASSES)
 def test_a_value_of_another_type_than_its_default_is_refused_by_its_name(name):
-    defaults = {**_DEFAULTS[""], **_DEFAULTS.get(name, {})}
-    for key in _CLASSES[name][1].split():
+    defaults = {**DEFAULTS[""], **DEFAULTS.get(name, {})}
+    for key in CLASSES[name][1].split():
         if defaults.get(key) is not None:
             for value in ([1], {}, 1.5 if isinstance(defaults[key], str) else "1"):
                 refused = refusal(name, **{key: value})
                 assert (refused.code, refused.field) == ("type", key)
 
 
-@pytest.mark.parametrize("name", _CLASSES)
+@pytest.mark.parametrize("name", CLASSES)
 def test_a_configuration_of_defaults_means_what_an_empty_one_means(name):
-    defaults = {**_DEFAULTS[""], **_DEFAULTS.get(name, {})}
-    known = _CLASSES[name][1].split()
+    defaults = {**DEFAULTS[""], **DEFAULTS.get(name, {})}
+    known = CLASSES[name][1].split()
     null = dict.fromkeys([key for key in known if key in OFTEN_NULL and key not in defaults])
     whole = read(name, **json.loads(json.dumps({key: defaults[key] for key in known if key in defaults} | null)))
     empty = read(name)
