@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 from weakref import WeakSet
 
 from ..assets.refusal import Refusal
@@ -25,27 +25,19 @@ from ..assets.store import Store, default_folder
 from ..assets.texture import Texture
 from . import kinds
 from .bundles import load_bundles
-from .draws import StepDraws
 from .engine.engine import Engine
-from .engine.job import Job, Latent
-from .engine.live import job_for
+from .engine.job import Job
 from .engine.tokens.job import TokenJob
-from .finish import finish
-from .flight import Backlog, Flight, candidates_of, cells, shape
-from .inputs import read_by
+from .flight import Backlog, Flight, candidates_of, cells
 from .keeper import Keeper
 from .kinds import AnyResolved
 from .music.hall import Hall
 from .music.live import LiveStream
 from .music.piece import Piece
-from .music.resolve import TokensResolved
 from .pictures import shelf_beside
-from .resolve import Resolved
 from .templates import Templates
 from .work import Work, cancelled, check_terms, ignore, too_late, unexpected
-from .worker import Worker
-
-OnRow = Callable[[Job], None]
+from .workshop import Workshop
 
 WORK_LIMIT = 4096
 """Requests waiting or running at one time; one more is refused."""
@@ -83,9 +75,8 @@ class Runtime:
         self._counts = dict.fromkeys(("accepted", "joined", "done", "failed", "cancelled"), 0)
         self._lock = threading.RLock()
         self._keeper = Keeper(store)
-        self._player = Worker("cadenza-player")
+        self._workshop = Workshop(self._engine, self._commands.put, self._row, self._deliver, self._failed)
         self._hall = Hall(self._engine, self._commands.put)
-        self._drawer = Worker("cadenza-noise")
         self._numbers = itertools.count(1)
         self._began = time.monotonic()
         self._open = True
@@ -177,8 +168,7 @@ class Runtime:
         self._commands.put(self._cancel_all)
         self._thread.join()
         self._hall.shut()
-        self._player.close(drop=True)
-        self._drawer.close()
+        self._workshop.close()
         self._keeper.close()
         atexit.unregister(self.close)
 
@@ -200,7 +190,7 @@ class Runtime:
         if flight is None:
             flight = Flight(resolved, self.networks[resolved.bundle.digest])
             self._flights[work.recipe.canonical] = flight
-            begin = self._take_off
+            begin = self._workshop.begin
         else:
             self._counts["joined"] += 1
             begin = self._hurry
@@ -221,77 +211,6 @@ class Runtime:
             except Exception:  # everybody shares this thread: it ends for nobody's error
                 logging.getLogger("cadenza").exception("a command or a tick of the engine's thread raised")
 
-    def _take_off(self, flight: Flight) -> None:
-        if isinstance(flight.resolved, TokensResolved):
-            self._strike_up(flight, flight.resolved)
-            return
-        self._prepare(flight, flight.resolved, partial(self._row, flight), partial(self._done, flight))
-
-    def _prepare(self, flight: Flight, resolved: Resolved, on_row: OnRow, on_done: OnRow) -> None:
-        """Enters the job of a recipe; that of the image it starts from comes first and hands its latent on."""
-        if resolved.source is None:
-            self._enter(flight, resolved, None, on_row, on_done)
-        else:
-            then = partial(self._enter_from, flight, resolved, on_row, on_done)
-            self._prepare(flight, resolved.source, _quiet, then)
-
-    def _enter_from(self, flight: Flight, resolved: Resolved, on_row: OnRow, on_done: OnRow, source: Job) -> None:
-        self._enter(flight, resolved, source.latent, on_row, on_done)
-
-    def _enter(self, flight: Flight, resolved: Resolved, source: Latent | None, on_row: OnRow, on_done: OnRow) -> None:
-        try:
-            draw = flight.draws(resolved, self._drawer)
-            flight.job = job_for(
-                resolved.plan,
-                network=flight.network,
-                shape=shape(resolved),
-                begin=partial(flight.begin, resolved, draw, source),
-                condition=resolved.condition,
-                draw=draw,
-                prepare=draw.prepare,
-                given=dict.fromkeys(read_by(resolved)),
-                priority=flight.priority,
-                deadline=flight.deadline,
-                on_row=on_row,
-                on_done=on_done,
-                on_error=partial(self._failed, flight),
-            )
-        except Exception as error:  # for want of memory
-            self._failed(flight, None, error)
-            return
-        if flight.works:  # else cancelled before it began
-            self._engine.add(flight.job)
-
-    def _strike_up(self, flight: Flight, resolved: TokensResolved) -> None:
-        """Enters the job of a piece of music; when all is said it is played on the player's thread."""
-        try:
-            job = kinds.tokens_job(flight.network, resolved)
-        except Exception as error:  # of the text encoder's backend, or for want of memory
-            self._failed(flight, None, error)
-            return
-        job.priority, job.deadline = flight.priority, flight.deadline
-        job.on_row = partial(self._row, flight)
-        job.on_done = partial(self._to_player, flight, resolved)
-        job.on_error = partial(self._failed, flight)
-        flight.job = job
-        if flight.works:  # else cancelled before it began
-            self._engine.add(job)
-
-    def _to_player(self, flight: Flight, resolved: TokensResolved, job: TokenJob) -> None:
-        self._player.do(partial(self._play, flight, resolved, job))
-
-    def _play(self, flight: Flight, resolved: TokensResolved, job: TokenJob) -> None:
-        """On the player's thread, as it takes longer than a tick should."""
-        clock = self._engine.clock
-        began = clock()
-        try:
-            piece = kinds.play(job, resolved)
-        except Exception as error:
-            self._commands.put(partial(self._failed, flight, job, error))
-            return
-        stages = {"model": job.model_seconds, "render": clock() - began}
-        self._commands.put(partial(self._deliver, flight, piece, stages))
-
     def _hurry(self, flight: Flight) -> None:
         if flight.job is not None:
             self._engine.hurry(flight.job, flight.priority, flight.deadline)
@@ -303,20 +222,6 @@ class Runtime:
         for work in list(flight.works):
             work.state, work.row = "running", min(job.row, work.rows)  # a live run may take more than expected
             work.tell()
-
-    def _done(self, flight: Flight, job: Job) -> None:
-        clock, resolved = self._engine.clock, cast(Any, flight.resolved)
-        try:
-            grain = cast(StepDraws, job.draw).grain()
-            began = clock()
-            maps = flight.network.maps(job.latent, grain)
-            decoded = clock()
-            texture = finish(maps, resolved.bundle.manifest, resolved.recipe, resolved.ignored, flight.network.made_by)
-        except Exception as error:
-            self._failed(flight, job, error)
-            return
-        stages = {"model": job.model_seconds, "decode": decoded - began, "finish": clock() - decoded}
-        self._deliver(flight, texture, stages)
 
     def _deliver(self, flight: Flight, made: Texture | Piece | Sound, stages: Mapping[str, float]) -> None:
         if self._flights.get(flight.resolved.recipe.canonical) is not flight:  # cancelled while it was played
@@ -380,7 +285,3 @@ def _forked() -> None:
 _running: WeakSet[Runtime] = WeakSet()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
-
-
-def _quiet(job: Job) -> None:
-    """Rows of an image that a request starts from are not the request's own."""
