@@ -35,6 +35,11 @@ class FakeWork:
     result: object = None
     error: object = None
 
+    def end(self):
+        """Tells of it, and as the runtime's holds nobody after that."""
+        self.on_event(self)
+        self.on_event = None
+
 
 class FakeRuntime:
     """`hold`: requests wait until `release()`. Texture bytes are a function of the recipe. A request that is "slow"
@@ -87,7 +92,7 @@ class FakeRuntime:
             milliseconds={"total": 1.0},
         )
         work.row, work.state = work.rows, "done"
-        work.on_event(work)
+        work.end()
 
     def cancel(self, work):
         with self.lock:
@@ -96,7 +101,7 @@ class FakeRuntime:
             self.works.remove(work)
         self.cancelled += 1
         work.state, work.error = "cancelled", Refusal("cancelled", "request", "was cancelled", "submit it again")
-        threading.Thread(target=work.on_event, args=(work,)).start()
+        threading.Thread(target=work.end).start()
 
     def describe(self):
         return {"bundles": [{"name": "fake", "kind": "texture", "digest": "00", "sizes": np.int64(128)}]}
