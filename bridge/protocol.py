@@ -113,7 +113,9 @@ def check_payload(parts: Sequence[Part], limits: Limits) -> None:
     if len(parts) >= limits.frames:
         most = limits.frames - 1
         raise Refusal("too_large", "payload", f"{len(parts)} arrays, the server takes {most}", "send fewer, or none")
-    for part in parts:
+    for place, part in enumerate(parts):
+        if part.encoding != "raw":
+            raise Unknown(f"payload[{place}].encoding", part.encoding, ["raw"])
         if part.bytes > limits.payload_bytes:
             sentence = f"an array of {part.bytes} bytes exceeds the limit of {limits.payload_bytes}"
             raise Refusal("too_large", "payload", sentence, "send a smaller one")

@@ -140,6 +140,7 @@ def answer(address, *frames):
         ({}, 12, "corrupt", "1 to 9 frames"),
         ({"bytes": 7}, 1, "corrupt", "7 bytes were announced, 4096 came"),
         ({"bytes": 2**40}, 1, "too_large", "exceeds the limit of 4194304"),
+        ({"encoding": "png"}, 1, "unknown", "'png' is not known"),
         ({"name": "0" * 64}, 1, "corrupt", "an array has the digest"),
         ({"shape": (64, 32)}, 1, "corrupt", "is no array of uint8 or float32"),
         ({"dtype": "object"}, 1, "corrupt", "is no array of uint8 or float32"),
