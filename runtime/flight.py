@@ -21,7 +21,7 @@ from .engine.tokens.job import TokenJob
 from .inputs import given
 from .kinds import AnyResolved, fewer_steps
 from .music.resolve import TokensResolved
-from .resolve import Resolved
+from .resolved import Resolved
 from .solver import Plan
 from .work import Work
 from .worker import Worker

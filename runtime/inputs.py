@@ -22,7 +22,7 @@ from .pictures import Array, Shelf, is_array, is_digest
 
 if TYPE_CHECKING:
     from .engine.network import Network
-    from .resolve import Resolved
+    from .resolved import Resolved
 
 Floats = NDArray[np.float32]
 GREY = np.float32(0.5)

@@ -38,7 +38,7 @@ from .music.steering import read_recipe as read_stream
 from .music.terms import KIND, LONGEST, check_ahead
 from .pictures import Shelf
 from .recipe import Recipe
-from .resolve import Resolved
+from .resolved import Resolved
 from .work import PRIORITIES
 
 AnyRecipe = Recipe | MusicRecipe | codes.CodesRecipe

@@ -25,7 +25,8 @@ from .engine.network import Network
 from .finish import finish
 from .flight import grain_of, shape
 from .inputs import given
-from .resolve import Resolved, resolve
+from .resolve import resolve
+from .resolved import Resolved
 
 Latent = NDArray[np.float32]
 

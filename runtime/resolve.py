@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,7 @@ from .noise import check_seed
 from .pictures import USUAL_SIDE, Array, Shelf
 from .plans import plan_of
 from .recipe import FIELDS, Recipe, from_dict
-from .solver import Plan
-from .solver.live import LivePlan
+from .resolved import Resolved
 
 ASKED = (*FIELDS, "size")
 SIDES = ("size", "width", "height")
@@ -30,33 +28,6 @@ NOISES = ("independent", "brownian")
 CORNER_LIMIT = 2**24
 IMAGE_DEPTH = 4
 """An image may be of a recipe that has an image itself, so many times."""
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """A recipe with what the engine needs to make it. `condition` is float32 (2, K), with and without the prompt; of free
-    text tokens (2, T), and behind them the embedding of guidance where the network is told one."""
-
-    recipe: Recipe
-    bundle: Bundle
-    plan: Plan | LivePlan
-    condition: NDArray[np.float32]
-    ignored: tuple[str, ...]  # words of the prompts that the bundle does not know
-    source: Resolved | None = None  # the recipe's image, where that is a recipe
-    arrays: Mapping[str, Array] = field(default_factory=dict)  # by digest, those that the recipe names itself
-
-    @property
-    def fixed_plan(self) -> Plan:
-        """The plan where it is known before the run, which of a live sampler it is not."""
-        if isinstance(self.plan, LivePlan):
-            sentence = f"{self.recipe.sampler!r} chooses its steps while it runs, and this needs them beforehand"
-            raise Refusal("live", "sampler", sentence, "take another sampler, such as dpm_fast")
-        return self.plan
-
-    @property
-    def evaluations(self) -> int:
-        """Model evaluations, those of the image it starts from too."""
-        return self.plan.evaluations + (self.source.evaluations if self.source is not None else 0)
 
 
 def resolve(

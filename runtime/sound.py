@@ -15,7 +15,8 @@ from . import checks
 from . import resolve as latents
 from .masks import cells_of, digits_of
 from .recipe import Recipe
-from .resolve import Resolved, check_depth
+from .resolve import check_depth
+from .resolved import Resolved
 
 SECONDS = 10.0
 """Of a request that names no length, where the bundle makes as much."""

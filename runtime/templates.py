@@ -13,7 +13,7 @@ from typing import Any
 
 from .noise import check_seed
 from .recipe import Recipe
-from .resolve import Resolved
+from .resolved import Resolved
 
 LIMIT = 256
 """Requests that are kept, the first one made goes first."""

@@ -16,7 +16,7 @@ from .finish import finish
 from .flight import Flight, shape
 from .inputs import read_by
 from .music.resolve import TokensResolved
-from .resolve import Resolved
+from .resolved import Resolved
 from .worker import Worker
 
 OnRow = Callable[[Job], None]

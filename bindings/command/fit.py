@@ -17,7 +17,7 @@ from ...runtime.draws import initial
 from ...runtime.flight import shape
 from ...runtime.looking import Workbench
 from ...runtime.plans import process_of
-from ...runtime.resolve import Resolved
+from ...runtime.resolved import Resolved
 from ...runtime.solver.fitting import Model, fit_corrections, fit_spacing, trajectory
 from ...runtime.solver.levels import check_spacing, levels_of
 from ...runtime.solver.process import Level, Process, coefficients

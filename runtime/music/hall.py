@@ -12,7 +12,7 @@ from ..engine.engine import Engine
 from ..engine.tokens.network import TokenNetwork
 from ..worker import Worker
 from .beforehand import first_chord
-from .live import LiveStream
+from .live import LiveStream, Place
 from .steering import Course
 
 STREAMS_LIMIT = 32
@@ -23,8 +23,7 @@ class Hall:
     """Where the streams of a runtime play: its engine, a way onto the engine's thread, and one thread of players."""
 
     def __init__(self, engine: Engine, post: Callable[[Callable[[], None]], None]) -> None:
-        self.engine, self.post, self.clock = engine, post, engine.clock
-        self.player = Worker("cadenza-live")
+        self._place = Place(engine, post, Worker("cadenza-live"), self._forget)
         self._open: set[LiveStream] = set()
         self._closed = False
         self._lock = threading.Lock()
@@ -34,19 +33,19 @@ class Hall:
 
     def begin(self, network: TokenNetwork, course: Course, **terms: Any) -> LiveStream:
         """Opens a stream, see LiveStream; its first bars are begun at once."""
-        stream = LiveStream(self, network, course, **terms)
+        stream = LiveStream(self._place, network, course, **terms)
         with self._lock:
             if self._closed:
                 raise Refusal("closed", "runtime", "is closed", "open a new one")
             if len(self._open) >= STREAMS_LIMIT:
                 raise Refusal("busy", "stream", f"{STREAMS_LIMIT} streams are open", "close one of them")
             self._open.add(stream)
-        self.post(stream._go_on)
+        self._place.post(stream._go_on)
         if stream.start.recipe.soundfont is None:
-            self.player.do(partial(first_chord, course.at(0).conditions, stream.rate))
+            self._place.player.do(partial(first_chord, course.at(0).conditions, stream.rate))
         return stream
 
-    def forget(self, stream: LiveStream) -> None:
+    def _forget(self, stream: LiveStream) -> None:
         with self._lock:
             self._open.discard(stream)
 
@@ -61,4 +60,4 @@ class Hall:
         for stream in list(self._open):
             stream.close()
             stream._stop()
-        self.player.close()
+        self._place.player.close()

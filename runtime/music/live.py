@@ -15,16 +15,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from ...assets.music.live import LEAD, Chunk, Player
 from ...assets.music.score import Chord
 from ...assets.refusal import Refusal
+from ..engine.engine import Engine
 from ..engine.tokens.job import Past, TokenJob
 from ..engine.tokens.network import TokenNetwork
 from ..work import unexpected
+from ..worker import Worker
 from .fonts import bank_of
 from .momentum import forgets
 from .opened import noise_of
@@ -34,9 +36,6 @@ from .resolve import MusicResolved, manifest_of, plan_of
 from .steering import Course, StreamRecipe, Turn
 from .terms import LONGEST, check_close
 from .tokens import Tokens
-
-if TYPE_CHECKING:
-    from .hall import Hall
 
 PRIORITY = 10
 """Of a stream's bars: nothing else in a game is heard at once when it is late."""
@@ -80,6 +79,19 @@ Event = LiveBar | Ended
 State = Literal["open", "closing", "ended"]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where streams play: their engine, a way onto its thread, one thread of players, and who is told when one has ended."""
+
+    engine: Engine
+    post: Callable[[Callable[[], None]], None]
+    player: Worker
+    forget: Callable[[LiveStream], None]
+
+    def clock(self) -> float:
+        return self.engine.clock()
+
+
 class LiveStream:
     """One stream. Methods may be called from any thread; `on_event` is called from the player's, and must return at once.
 
@@ -90,7 +102,7 @@ class LiveStream:
 
     def __init__(
         self,
-        hall: Hall,
+        place: Place,
         network: TokenNetwork,
         course: Course,
         *,
@@ -103,7 +115,7 @@ class LiveStream:
         self.start = start = course.at(-1)  # before any turn: those at bar 0 stand in the recipe's steering
         self.lead, self.rate = LEAD, start.recipe.rate
         self.ahead, self.first = ahead, first
-        self._hall, self._network, self._course = hall, network, course
+        self._place, self._network, self._course = place, network, course
         self._manifest = manifest_of(start.bundle)
         self._heard: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._given: LiveBar | None = None  # the last bar that was iterated
@@ -155,9 +167,9 @@ class LiveStream:
             if bar <= self._taken:
                 return
             for number in range(self._taken + self.ahead + 1, bar + self.ahead + 1):
-                self._allowed_at[number] = self._hall.clock()
+                self._allowed_at[number] = self._place.clock()
             self._taken = bar
-        self._hall.post(self._go_on)
+        self._place.post(self._go_on)
 
     def close(self, tail: bool = False, bars: int | None = None) -> None:
         """Ends it after those bars that are begun, or after so many in all where these are more; `tail`: what still rings comes as
@@ -167,7 +179,7 @@ class LiveStream:
             if self._state != "open":
                 return
             self._bars, self._tail = max(self._next, bars or 0), tail
-        self._hall.post(self._go_on)
+        self._place.post(self._go_on)
 
     def __iter__(self) -> Self:
         return self
@@ -209,7 +221,7 @@ class LiveStream:
         except Exception as error:  # for want of memory
             self._fail(error)
             return
-        self._hall.engine.add(self._job)
+        self._place.engine.add(self._job)
 
     def _job_of(self, number: int, state: MusicResolved, before: MusicResolved) -> TokenJob:
         """Says a bar; `before` is what the bar before it was said by."""
@@ -244,26 +256,26 @@ class LiveStream:
     def _due(self, number: int, state: MusicResolved) -> float:
         """When the bar should be there, on the engine's clock: when those before it have been heard."""
         if self._began is None:
-            return self._hall.clock()
+            return self._place.clock()
         seconds = 60.0 * state.conditions.beats / state.conditions.bpm
         return self._began + seconds * (number - self.first)
 
     def _overhear(self, state: MusicResolved, job: TokenJob) -> None:
         if not job.finished:
-            self._hall.player.do(partial(self._rehearse, state, job, job.row))
+            self._place.player.do(partial(self._rehearse, state, job, job.row))
 
     def _said(self, number: int, state: MusicResolved, job: TokenJob) -> None:
         self._past, self._job = job.left, None
         tokens = job.tokens[:, : 4 * state.conditions.beats]
-        self._hall.player.do(partial(self._play, number, state, tokens))
+        self._place.player.do(partial(self._play, number, state, tokens))
         self._go_on()
 
     def _stop(self) -> None:
         if self._job is not None:
-            self._hall.engine.remove(self._job)
+            self._place.engine.remove(self._job)
             self._job = None
-        self._hall.forget(self)
-        self._hall.player.do(self._end)
+        self._place.forget(self)
+        self._place.player.do(self._end)
 
     def _fail(self, error: Exception) -> None:
         refusal = error if isinstance(error, Refusal) else unexpected(error)
@@ -290,20 +302,20 @@ class LiveStream:
             bar, chords = self._reader.read(tokens, state.conditions, silent_streams(recipe.only, recipe.mute))
             self._deliver(self._player.play(bar), recipe, chords, False)
         except Exception as error:
-            self._hall.post(lambda error=error: self._fail(error))  # type: ignore[misc]
+            self._place.post(lambda error=error: self._fail(error))  # type: ignore[misc]
 
     def _deliver(self, chunk: Chunk, recipe: MusicRecipe, chords: tuple[Chord, ...], last: bool) -> None:
         self._total.update(np.ascontiguousarray(chunk.audio, "<f4").data)
         self._made += not last
         if chunk.number < self.first:
-            self._hall.post(self._go_on)
+            self._place.post(self._go_on)
         if chunk.number >= self.first or last:
             self._watch(chunk)
             self._tell(LiveBar(chunk, self.rate, recipe, chords, self._total.hexdigest(), self._under_runs, last))
 
     def _watch(self, chunk: Chunk) -> None:
         """Counts an under-run: a bar that had its credit half a bar before it was due, and still came late."""
-        now, place = self._hall.clock(), chunk.start / self.rate
+        now, place = self._place.clock(), chunk.start / self.rate
         allowed = self._allowed_at.pop(chunk.number, 0.0)
         if self._began is None:
             self._began = now - place

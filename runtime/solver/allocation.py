@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .plan import Plan
-
-if TYPE_CHECKING:
-    from .tracing import Trace
+from .process import Level
+from .tracing import Trace, Vector
 
 Whole = NDArray[np.int64]
 LAYOUTS: dict[tuple[bytes, ...], Layout] = {}
@@ -37,8 +36,9 @@ class Layout(NamedTuple):
     weights: Whole  # (n,): which of all weights of the trace's sums, in order
 
 
-def tabulate(trace: Trace) -> Plan:
-    """The plan of a trace whose newest symbol is the result."""
+def tabulate(trace: Trace, result: Vector, final: Level) -> Plan:
+    """The plan of a trace that came to `result`, at the level `final`."""
+    trace.define((result * final.scale).terms)  # the newest symbol, and needed to the end
     values = np.fromiter(chain.from_iterable(map(dict.values, trace.sums.values())), np.float64)
     draws, drawn, shape, ones, places, weights = _layout_of(trace)
     table = np.zeros(shape)

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from ...assets.refusal import OutOfRange, Unknown, WrongType
+from .allocation import tabulate
 from .guidance import Guidance, check_guidance, refuse_not_affine
 from .levels import Grid, check_spacing, levels_of
 from .live import refuse_steps
@@ -94,7 +95,7 @@ def _compiled(
     if corrector is not None:
         run = CORRECTORS[corrector](run, SAMPLERS[sampler].order or 1, trace.keep)
     result = run(trace.denoise, x, levels, **{name: given[name] for name in given if name in wanted}, **own)
-    return trace.plan(result, levels[-1])
+    return tabulate(trace, result, levels[-1])
 
 
 @lru_cache(maxsize=256)

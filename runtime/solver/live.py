@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...assets.refusal import Refusal, Unknown
+from .allocation import tabulate
 from .analytic import exact_model
 from .guidance import Guidance, check_guidance, refuse_not_affine
 from .levels import check_spacing, levels_of
@@ -157,7 +158,7 @@ class LiveRun:
     @cached_property
     def plan(self) -> Plan:
         """Of the accepted steps, when there is a latent."""
-        return self._trace.plan(self._result, self._end)
+        return tabulate(self._trace, self._result, self._end)
 
     def _ask(self, estimate: Vector | None) -> None:
         try:

@@ -11,8 +11,6 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from .allocation import tabulate
-from .plan import Plan
 from .process import Level, Process, coefficients
 
 Sum = dict[int, float]
@@ -171,7 +169,7 @@ class Trace:
         return {"noise": noise, "process": process, "keep": self.keep, "estimates": self.estimates}
 
     def keep(self, value: Vector) -> Vector:
-        value.terms = {self._define(value.terms): 1.0}
+        value.terms = {self.define(value.terms): 1.0}
         return value
 
     def noise(self, here: Level, there: Level) -> Vector:
@@ -188,11 +186,7 @@ class Trace:
         guided = self.denoise(x, level)
         return guided, self._estimate(self.rows[-1], 0.0)
 
-    def plan(self, result: Vector, final: Level) -> Plan:
-        self._define((result * final.scale).terms)
-        return tabulate(self)
-
-    def _define(self, terms: Sum) -> int:
+    def define(self, terms: Sum) -> int:
         """A new symbol; parts that were defined in this segment have no column and are replaced by what they are made of.
         `terms` is taken over."""
         first, sums = self.first, self.sums
@@ -219,7 +213,7 @@ class Trace:
         return total
 
     def _evaluate(self, x: Vector, level: Level) -> Row:
-        read = self._define(x.terms)
+        read = self.define(x.terms)
         x.terms = {read: 1.0}
         raw = self.first = self.symbols
         self.symbols = raw + 2

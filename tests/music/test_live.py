@@ -1,7 +1,9 @@
 """Live streams in process: a stream is the loop that goes on, steering keeps what was before, nobody else changes a bit."""
 
 import queue
+from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -184,7 +186,7 @@ def test_a_bar_is_late_only_where_its_credit_was_not(runtime, monkeypatch):
     bars = iter(stream)
     first = next(bars)
     seconds = len(first.chunk.audio) / first.rate
-    monkeypatch.setattr(stream._hall, "clock", lambda: now)
+    monkeypatch.setattr(stream, "_place", replace(stream._place, engine=SimpleNamespace(clock=lambda: now)))
     stream._under_runs, stream._began = 0, 0.0
     now = 2 * seconds + 0.5  # bar 2 was to be there after two bars
     stream._allowed_at[2] = 0.2
