@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..bridge import Game, connect
-from ..bridge.stream import MusicStream, StreamBar
+from ..bridge.bars import StreamBar
+from ..bridge.stream import MusicStream
 from ..runtime.bundles import EMBEDDED
 from .figures import median, resident_mb, server
 

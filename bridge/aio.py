@@ -16,12 +16,13 @@ import zmq.asyncio
 
 from ..assets.refusal import Refusal
 from . import messages as m
+from .bars import StreamPending
 from .client import Keys, check_timeout, nobody, open_socket
-from .conversation import PING_S, Conversation, Pending
+from .conversation import PING_S, Conversation
 from .game import closed
 from .plain import stems_of, turns_of
-from .stream import StreamPending
 from .stream_aio import AsyncMusicStream
+from .ticket_aio import AsyncTicket
 
 BYE_S = 0.1
 """How long closing waits until the bye is with the socket."""
@@ -41,37 +42,6 @@ async def connect(address: str, timeout: float = 3.0, keys: Keys | None = None) 
             raise nobody(address, timeout) from None
         raise
     return game
-
-
-class AsyncTicket:
-    """A request on its way; `await ticket` gives its texture or raises its refusal."""
-
-    def __init__(self, game: AsyncGame, pending: Pending) -> None:
-        self._game, self._pending = game, pending
-        self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        pending.when_ended(self._ended)
-
-    def __await__(self) -> Any:
-        return self.result().__await__()
-
-    @property
-    def progress(self) -> tuple[int, int]:
-        """(row, rows)."""
-        return self._pending.row, self._pending.rows
-
-    async def result(self) -> Any:
-        """Give it a deadline with asyncio.timeout; the request goes on until it is cancelled."""
-        if not self._pending.done:
-            await asyncio.shield(self._future)
-        return self._pending.value()
-
-    def _ended(self) -> None:
-        if not self._future.done():
-            self._future.set_result(None)
-
-    async def cancel(self) -> None:
-        self._game.talk.cancel(self._pending)
-        await self._game.send()
 
 
 class AsyncGame:

@@ -11,10 +11,12 @@ import zmq
 
 from ..assets.refusal import OutOfRange, Refusal, WrongType
 from . import messages as m
-from .conversation import Conversation, Pending
+from .bars import StreamPending
+from .conversation import Conversation
 from .game import Game, closed
+from .pending import Pending
 from .sockets import CLIENT_KEYS, set_keys, speak_ipv6
-from .stream import Port, StreamPending
+from .stream import Port
 
 # Sums of zmq's flags are slow while they are enums.
 EVENTS, POLLIN, NOBLOCK = int(zmq.EVENTS), int(zmq.POLLIN), int(zmq.NOBLOCK)

@@ -11,7 +11,9 @@ from typing import Any
 from ..assets.refusal import Refusal, Unknown
 from ..runtime.pictures import Shelf, detached, digests_in
 from . import messages as m
+from .bars import StreamPending
 from .payload import check_encoding, known_encoding, pack_arrays, unpack
+from .pending import Pending
 from .plain import check_recipe, names_of
 from .protocol import LIMITS, VERSION, check_payload, decode_server, encode, encode_request, unsendable, version_refusal
 
@@ -21,49 +23,6 @@ BRINGING = frozenset(("image", "inputs", "mask"))
 """Fields of a recipe that may be arrays."""
 PATIENCE_S = 60.0
 """A server that has been silent for this long is given up."""
-
-
-class Pending:
-    """One thing asked for: `outcome` is a result or a refusal once `done`."""
-
-    def __init__(self, message: Any) -> None:
-        self.message = message
-        self.payload: list[Any] = []  # frames that go behind the message
-        self.row, self.rows = 0, 0
-        self.expected_ms: float | None = None
-        self.position: int | None = None
-        self.doomed = False  # its end was asked for
-        self.done = False
-        self.outcome: Any = None
-        self.on_end: Callable[[], None] | None = None
-
-    def end(self, outcome: Any) -> None:
-        if not self.done:
-            self.done, self.outcome = True, outcome
-            self.payload = []
-            tell, self.on_end = self.on_end, None  # who is told may hold this, and no memory would be given back
-            if tell is not None:
-                tell()
-
-    def when_ended(self, tell: Callable[[], None]) -> None:
-        """Calls it when this ends, at once where it has: an answer may be there before who asked has turned to it."""
-        if self.done:
-            tell()
-        else:
-            self.on_end = tell
-
-    def again(self) -> list[Any]:
-        """The messages that are sent once more after a reconnect."""
-        return [self.message, m.Cancel(request=self.message.request)] if self.doomed else [self.message]
-
-    def plays_on(self, failed: m.Failed) -> bool:
-        """Whether this refusal under its id is no end of it."""
-        return False
-
-    def value(self) -> Any:
-        if isinstance(self.outcome, Refusal):
-            raise self.outcome.afresh()
-        return self.outcome
 
 
 class Conversation:
@@ -136,8 +95,6 @@ class Conversation:
 
     def stream(self, **fields: Any) -> Pending:
         """Opens a live stream; its bars come to the pending."""
-        from .stream import StreamPending
-
         return self._sent(lambda: m.Open(request=self._next(), **fields), StreamPending, told=fields.get("recipe"))
 
     def steer(self, stream: Pending, changes: Mapping[str, Any], bar: int | None) -> Pending:

@@ -118,7 +118,7 @@ class Desk:
             encodings=list(self.encodings),
             bundles=[{key: bundle[key] for key in ("name", "kind", "digest") if key in bundle} for bundle in bundles],
         )
-        self._say(session, welcome)
+        self.say(session, welcome)
 
     def _handle(self, session: Session, message: m.FromClient, payload: Sequence[Any]) -> None:
         match message:
@@ -144,12 +144,12 @@ class Desk:
                 elif entry.final is None:
                     self.runtime.cancel(entry.work)
             case m.Describe(request=request):
-                self._say(session, m.Description(request=request, description=self.runtime.describe()))
+                self.say(session, m.Description(request=request, description=self.runtime.describe()))
             case m.Stats(request=request):
                 statistics = {**self.runtime.stats(), "clients": len(self.routes)}
-                self._say(session, m.Statistics(request=request, statistics=statistics))
+                self.say(session, m.Statistics(request=request, statistics=statistics))
             case m.Ping(request=request):
-                self._say(session, m.Pong(request=request))
+                self.say(session, m.Pong(request=request))
             case m.Bye():
                 self.drop(session)
             case _:
@@ -164,7 +164,7 @@ class Desk:
             self._check(session, submit)
         except Refusal as refusal:
             answer = failed(refusal, request)
-            self.line_up(session, Arrival(request, lambda: answer, partial(self._say, session), quick=True))
+            self.line_up(session, Arrival(request, lambda: answer, partial(self.say, session), quick=True))
             return
         entry = session.requests[request] = Entry(submit, payload)
         if submit.payload:
@@ -239,7 +239,7 @@ class Desk:
                 self.runtime.cancel(outcome)
         elif refused:
             del session.requests[request]
-            self._say(session, failed(outcome, request))
+            self.say(session, failed(outcome, request))
         else:
             self.begun += 1
             entry.work = outcome
@@ -270,7 +270,7 @@ class Desk:
             position=work.position,
             expected_ms=work.expected_ms,
         )
-        self._say(session, accepted)
+        self.say(session, accepted)
 
     def _event(self, session: Session, entry: Entry, work: Any, row: int, state: str) -> None:
         request = entry.submit.request
@@ -295,7 +295,7 @@ class Desk:
         elif state == "failed":
             self._end(session, entry, [encode(failed(work.error, request))])
         elif not session.outbox:  # progress is news; a client that lags gets the next one
-            self._say(session, m.Progress(request=request, row=row, rows=work.rows))
+            self.say(session, m.Progress(request=request, row=row, rows=work.rows))
 
     def _encoded(self, session: Session, entry: Entry, made: Any) -> None:
         frames = [encode(failed(made, entry.submit.request))] if isinstance(made, Exception) else made
@@ -316,7 +316,7 @@ class Desk:
                 session.credit -= 1
                 session.outbox.append(entry.final)
 
-    def _say(self, session: Session, message: m.Message) -> None:
+    def say(self, session: Session, message: m.Message) -> None:
         if session.route not in self.routes:
             return
         if len(session.outbox) >= OUTBOX_LIMIT:
@@ -328,6 +328,6 @@ class Desk:
         request = peek(frames, self.limits).request
         answer = failed(error, request if isinstance(request, str) and len(request) <= 64 else "")
         if session is not None and route in self.routes:
-            self._say(session, answer)
+            self.say(session, answer)
         else:
             self.strays.append((route, [encode(answer)]))

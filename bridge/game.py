@@ -10,9 +10,11 @@ from typing import Any, Self
 
 from ..assets.refusal import Refusal, WrongType
 from ..runtime.music.terms import KIND
-from .conversation import Pending
+from .bars import StreamPending
+from .pending import Pending
 from .plain import check_recipe, stems_of, turns_of
-from .stream import MusicStream, Port, StreamPending, replayed
+from .stream import MusicStream, Port
+from .ticket import Ticket
 
 SEEN_LIMIT = 4096
 """Recipes whose digests a connection remembers, for `replay`."""
@@ -31,39 +33,6 @@ class ReplayDiffers(Refusal):
 
 def closed() -> Refusal:
     return Refusal("closed", "game", "the connection is closed", "connect again")
-
-
-class Ticket:
-    """A request on its way. Use it on the thread that made it."""
-
-    def __init__(self, game: Game, pending: Pending) -> None:
-        self._game, self._pending = game, pending
-
-    def poll(self) -> bool:
-        """Whether it has ended. Never waits; one call a frame."""
-        if not self._pending.done:
-            self._game.poll()
-        return self._pending.done
-
-    @property
-    def progress(self) -> tuple[int, int]:
-        """(row, rows): model evaluations done, and in all; (0, 0) before the server has accepted."""
-        return self._pending.row, self._pending.rows
-
-    @property
-    def expected_ms(self) -> float | None:
-        """Milliseconds until done, as the server expected when it accepted; None before."""
-        return self._pending.expected_ms
-
-    def result(self, timeout: float | None = None) -> Any:
-        """The texture, or the refusal it ended with; TimeoutError after `timeout` seconds (the request goes on)."""
-        self._game.wait(self._pending, timeout)
-        return self._pending.value()
-
-    def cancel(self) -> None:
-        """Asks for its end; it ends as a refusal with the code "cancelled", unless it was done first."""
-        if not self._pending.done:
-            self._game.cancel(self._pending)
 
 
 class Game(ABC):
@@ -168,10 +137,10 @@ class Game(ABC):
         this machine's store knows.
         """
         recipe, expected = self._recorded(recipe_or_id)
-        texture = replayed(self, recipe) if recipe.get("kind") == KIND else self.submit(recipe).result()
-        if texture.digest != expected:
-            raise ReplayDiffers(texture, expected)
-        return texture
+        made = replayed(self, recipe) if recipe.get("kind") == KIND else self.submit(recipe).result()
+        if made.digest != expected:
+            raise ReplayDiffers(made, expected)
+        return made
 
     @abstractmethod
     def _submit(self, recipe: Mapping[str, Any], terms: dict[str, Any]) -> Pending: ...
@@ -258,3 +227,11 @@ class Game(ABC):
             sentence = f"no digest of {recipe_id[:12]} is recorded here"
             raise Refusal("unknown", "recipe", sentence, "make it once, or give a record with its digest") from refusal
         return record["recipe"], record["digest"]
+
+
+def replayed(game: Game, recipe: Mapping[str, Any]) -> MusicStream:
+    """A stream made again to its end; its audio is not kept."""
+    stream = game.open_stream(dict(recipe), ahead=8)
+    for _ in stream:
+        pass
+    return stream

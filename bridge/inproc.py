@@ -8,12 +8,13 @@ from typing import Any
 
 from ..assets.refusal import Refusal
 from ..runtime import kinds
-from .conversation import Pending
+from .bars import StreamPending
 from .game import Game, closed
 from .intake import kind_of, kinds_of
 from .payload import as_files, known_encoding
+from .pending import Pending
 from .plain import check_recipe, names_of, pythons
-from .stream import Port, StreamPending
+from .stream import Port
 from .stream_inproc import heard, open_stream
 
 

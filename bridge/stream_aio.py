@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from ..runtime.music.terms import check_close
 from . import messages as m
+from .bars import StreamBar, StreamPending
+from .pending import ended
 from .plain import pythons
-from .stream import StreamBar, StreamPending, ended
-
-if TYPE_CHECKING:
-    from .aio import AsyncGame, AsyncTicket
+from .ticket_aio import AsyncConnection, AsyncTicket
 
 
 class AsyncMusicStream:
     """A bar is taken, and credit for one more given, when it is handed out."""
 
-    def __init__(self, game: AsyncGame, pending: StreamPending) -> None:
+    def __init__(self, game: AsyncConnection, pending: StreamPending) -> None:
         self._game, self._pending = game, pending
         self._news = asyncio.Event()
         pending.on_news = self._news.set
@@ -64,8 +63,6 @@ class AsyncMusicStream:
 
     async def steer(self, prompt: str = "", *, bar: int | None = None, **changes: Any) -> AsyncTicket:
         """As MusicStream.steer; await the ticket for the bar from which on it is heard."""
-        from .aio import AsyncTicket
-
         if self._pending.done:
             return AsyncTicket(self._game, ended())
         asked = {**({"prompt": prompt} if prompt else {}), **changes}

@@ -10,7 +10,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -20,10 +20,7 @@ from ..assets.refusal import Refusal, Unknown
 from ..runtime.music.live import Ended, LiveBar, LiveStream
 from . import messages as m
 from .protocol import encode
-from .session import Arrival, Frames, Session, failed
-
-if TYPE_CHECKING:
-    from .desk import Desk
+from .session import Arrival, Event, Frames, Session, failed
 
 STEERS_KEPT = 256
 """Answers to `steer` that are remembered, so that one that comes again after a reconnect is not done twice."""
@@ -45,8 +42,21 @@ class Channel:
     steered: OrderedDict[str, m.Steered] = field(default_factory=OrderedDict)
 
 
+class Counter(Protocol):
+    """What it needs of the desk that it is part of."""
+
+    limits: m.Limits
+    runtime: Any
+    routes: dict[bytes, Session]
+    hand_over: Callable[[Event], None]
+
+    def line_up(self, session: Session, arrival: Arrival) -> None: ...
+
+    def say(self, session: Session, message: m.Message) -> None: ...
+
+
 class StreamDesk:
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Counter) -> None:
         self.desk = desk
         self.channels: dict[tuple[str, str], Channel] = {}  # by client and request
 
@@ -147,11 +157,11 @@ class StreamDesk:
         early, channel.early = channel.early, []
         if refused:
             del self.channels[key]
-            self.desk._say(session, failed(outcome, channel.open.request))
+            self.desk.say(session, failed(outcome, channel.open.request))
         else:
             channel.stream = outcome
             if channel.here:
-                self.desk._say(session, opened(channel.open.request, outcome))
+                self.desk.say(session, opened(channel.open.request, outcome))
         for event in early:
             event()
         for message in channel.latest.values():
@@ -162,14 +172,14 @@ class StreamDesk:
         try:
             self.handle(session, message)
         except Exception as error:
-            self.desk._say(session, failed(error, message.request))
+            self.desk.say(session, failed(error, message.request))
 
     def _again(self, session: Session, channel: Channel) -> None:
         """After a reconnect: what was not taken is sent once more, in its order."""
         channel.here = True
         if channel.stream is None:  # all of it comes when it has begun
             return
-        self.desk._say(session, opened(channel.open.request, channel.stream))
+        self.desk.say(session, opened(channel.open.request, channel.stream))
         session.outbox.extend(frames for _, frames in channel.kept)
         if channel.final is not None:
             session.outbox.append(channel.final)
@@ -199,7 +209,7 @@ class StreamDesk:
             )
             if len(channel.steered) > STEERS_KEPT:
                 channel.steered.popitem(last=False)
-        self.desk._say(session, channel.steered[message.request])
+        self.desk.say(session, channel.steered[message.request])
 
     def _event(self, session: Session, channel: Channel, event: LiveBar | Ended) -> None:
         request = channel.open.request

@@ -12,9 +12,10 @@ from ..assets.music.score import STREAMS
 from ..assets.refusal import Refusal, Unknown
 from ..runtime.music.live import Ended, LiveBar, LiveStream
 from . import messages as m
-from .conversation import Pending
+from .bars import StreamBar, StreamPending
+from .pending import Pending
 from .plain import pythons
-from .stream import Port, StreamBar, StreamPending
+from .stream import Port
 from .stream_desk import opened
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ...bridge import Game
-from ...bridge.stream import replayed
+from ...bridge.game import replayed
 from ...runtime.music import fonts
 from ...runtime.music.terms import KIND
 from . import dials

@@ -18,8 +18,8 @@ import toy
 from cadenza.assets.refusal import Refusal
 from cadenza.assets.texture import Texture
 from cadenza.bridge import aio, connect
-from cadenza.bridge.conversation import Pending
 from cadenza.bridge.inproc import InprocGame
+from cadenza.bridge.pending import Pending
 from cadenza.bridge.session import Entry
 from cadenza.runtime.flight import Flight
 from cadenza.runtime.runtime import Runtime

@@ -12,9 +12,10 @@ from fakes import FakeRuntime
 from cadenza.assets.refusal import Refusal
 from cadenza.bridge import aio, connect
 from cadenza.bridge import messages as m
-from cadenza.bridge.conversation import PATIENCE_S, PING_S, Conversation, Pending
+from cadenza.bridge.conversation import PATIENCE_S, PING_S, Conversation
 from cadenza.bridge.inproc import InprocGame
 from cadenza.bridge.payload import pack_arrays
+from cadenza.bridge.pending import Pending
 from cadenza.bridge.protocol import LIMITS, VERSION, encode
 from cadenza.runtime.pictures import digest_of
 from cadenza.runtime.work import Work

@@ -7,7 +7,7 @@ import pytest
 
 from cadenza.bindings import figures_music
 from cadenza.bindings.command import bench
-from cadenza.bridge.stream import StreamBar
+from cadenza.bridge.bars import StreamBar
 from cadenza.runtime.bundles import EMBEDDED
 
 BUNDLE = EMBEDDED / "music"

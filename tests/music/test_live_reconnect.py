@@ -17,9 +17,9 @@ from desks import Prompt, Table
 from cadenza.assets.music.live import Chunk
 from cadenza.assets.refusal import Refusal
 from cadenza.bridge import messages as m
+from cadenza.bridge.bars import StreamBar, StreamPending
 from cadenza.bridge.conversation import Conversation
 from cadenza.bridge.protocol import LIMITS, VERSION, encode
-from cadenza.bridge.stream import StreamBar, StreamPending
 from cadenza.runtime.engine.engine import Engine
 from cadenza.runtime.music import steering
 from cadenza.runtime.music.live import Ended, LiveBar
