@@ -2,6 +2,7 @@
 
 import ast
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,26 @@ def test_imports_go_one_way_and_heavy_libraries_stay_with_the_exporters(path):
         else:
             assert library != "cadenza", "imports inside the package are relative"
             assert folder == "exporters" or library not in HEAVY, f"only exporters may import {library}"
+
+
+def files_imported(path):
+    """Files of the package that a file imports, anywhere in it and for types only, too."""
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level > 0:
+            base = package[: len(package) - node.level + 1]
+            target = ROOT.joinpath(*base, *(node.module.split(".") if node.module else ()))
+            for alias in node.names:
+                places = (target / f"{alias.name}.py", target.with_suffix(".py"), target / "__init__.py")
+                yield next(place for place in places if place.is_file())
+
+
+def test_no_files_import_each_other_in_a_circle():
+    graph = {path: set(files_imported(path)) for path in FILES}
+    samplers = ROOT / "runtime" / "solver" / "samplers"
+    graph[samplers / "restart.py"].remove(samplers / "__init__.py")  # it runs any sampler by its name, and is one
+    order = [*TopologicalSorter(graph).static_order()]  # or CycleError
+    assert set(order) >= set(FILES)
 
 
 def test_every_subpackage_is_listed_in_pyproject():
