@@ -16,7 +16,6 @@ import zmq.asyncio
 
 from ..assets.refusal import Refusal
 from . import messages as m
-from .bars import StreamPending
 from .client import Keys, check_timeout, nobody, open_socket
 from .conversation import PING_S, Conversation
 from .game import closed
@@ -118,7 +117,6 @@ class AsyncGame:
         recipe = {"kind": "music", "prompt": prompt, "seed": seed, **dials}
         terms = dict(ahead=ahead, first=first, stems=stems_of(stems), steering=turns_of(steering))
         pending = self.talk.stream(recipe=recipe, **terms)
-        assert isinstance(pending, StreamPending)
         music = AsyncMusicStream(self, pending)
         await self.send()
         return music

@@ -131,7 +131,6 @@ class SocketGame(Game):
 
     def _stream(self, fields: dict[str, Any]) -> tuple[StreamPending, Port]:
         pending = self._talk.stream(**fields)
-        assert isinstance(pending, StreamPending)
         self.pump(0)
         return pending, SocketPort(self, self._talk, pending)
 

@@ -6,7 +6,7 @@ import itertools
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from ..assets.refusal import Refusal, Unknown
 from ..runtime.pictures import Shelf, detached, digests_in
@@ -23,6 +23,9 @@ BRINGING = frozenset(("image", "inputs", "mask"))
 """Fields of a recipe that may be arrays."""
 PATIENCE_S = 60.0
 """A server that has been silent for this long is given up."""
+
+
+Asked = TypeVar("Asked", bound=Pending)
 
 
 class Conversation:
@@ -61,7 +64,7 @@ class Conversation:
         parts, payload = pack_arrays(arrays)
         check_payload(parts, self.limits)
         return self._sent(
-            lambda: m.Submit(request=self._next(), recipe=told, encoding=encoding, payload=parts, **terms),
+            lambda: Pending(m.Submit(request=self._next(), recipe=told, encoding=encoding, payload=parts, **terms)),
             payload=payload,
             told=told,
         )
@@ -76,14 +79,13 @@ class Conversation:
 
     def _sent(
         self,
-        message: Callable[[], Any],
-        kind: type[Pending] = Pending,
+        asked: Callable[[], Asked],
         payload: Sequence[Any] = (),
         told: Mapping[str, Any] | None = None,
-    ) -> Pending:
+    ) -> Asked:
         """`told` are the fields among which one that cannot be sent is looked for."""
         try:
-            return self._ask(message(), kind, payload)
+            return self._ask(asked(), payload)
         except (TypeError, ValueError, OverflowError) as error:
             if isinstance(error, Refusal):
                 raise
@@ -91,15 +93,17 @@ class Conversation:
             raise Refusal(code, field, f"cannot be sent: {error}", "use text, numbers, lists and maps") from error
 
     def ask(self, kind: type[m.Describe] | type[m.Stats]) -> Pending:
-        return self._ask(kind(request=self._next()))
+        return self._ask(Pending(kind(request=self._next())))
 
-    def stream(self, **fields: Any) -> Pending:
+    def stream(self, **fields: Any) -> StreamPending:
         """Opens a live stream; its bars come to the pending."""
-        return self._sent(lambda: m.Open(request=self._next(), **fields), StreamPending, told=fields.get("recipe"))
+        return self._sent(lambda: StreamPending(m.Open(request=self._next(), **fields)), told=fields.get("recipe"))
 
     def steer(self, stream: Pending, changes: Mapping[str, Any], bar: int | None) -> Pending:
         return self._sent(
-            lambda: m.Steer(request=self._next(), stream=stream.message.request, changes=dict(changes), bar=bar),
+            lambda: Pending(
+                m.Steer(request=self._next(), stream=stream.message.request, changes=dict(changes), bar=bar)
+            ),
             told=changes,
         )
 
@@ -197,14 +201,14 @@ class Conversation:
     def _next(self) -> str:
         return f"r{next(self._numbers)}"
 
-    def _ask(self, message: Any, kind: type[Pending] = Pending, payload: Sequence[Any] = ()) -> Pending:
+    def _ask(self, pending: Asked, payload: Sequence[Any] = ()) -> Asked:
         if len(self.open) >= self.limits.requests:
             sentence = f"{self.limits.requests} requests are unfinished"
             raise Refusal("busy", "request", sentence, "wait for some of them or cancel them")
-        header = encode_request(message, self.limits)
+        header = encode_request(pending.message, self.limits)
         if not self.open:  # while nothing was asked, silence meant nothing
             self.doubt = self.turned_away = None
-        pending = self.open[message.request] = kind(message)
+        self.open[pending.message.request] = pending
         pending.payload = list(payload)
         if not self.greeting:  # else it is asked with all that is open
             self.outgoing.append([header, *payload])

@@ -317,6 +317,7 @@ class Desk:
                 session.outbox.append(entry.final)
 
     def say(self, session: Session, message: m.Message) -> None:
+        """Puts a message where the server sends from; a client that lets too many lie there is dropped."""
         if session.route not in self.routes:
             return
         if len(session.outbox) >= OUTBOX_LIMIT:

@@ -42,8 +42,8 @@ class Channel:
     steered: OrderedDict[str, m.Steered] = field(default_factory=OrderedDict)
 
 
-class Counter(Protocol):
-    """What it needs of the desk that it is part of."""
+class Host(Protocol):
+    """What a desk for streams needs of the desk that it is part of."""
 
     limits: m.Limits
     runtime: Any
@@ -56,7 +56,7 @@ class Counter(Protocol):
 
 
 class StreamDesk:
-    def __init__(self, desk: Counter) -> None:
+    def __init__(self, desk: Host) -> None:
         self.desk = desk
         self.channels: dict[tuple[str, str], Channel] = {}  # by client and request
 

@@ -26,7 +26,7 @@ RATIO_LIMIT = 1e6
 """Of explicit spacings, which are JSON in a recipe and so have no infinity; flow's t = 1 is said by {"times": [1.0, ...]}."""
 
 
-def dials(asked: Mapping[str, Any], manifest: Manifest, pixels: int) -> dict[str, Any]:
+def dials_of(asked: Mapping[str, Any], manifest: Manifest, pixels: int) -> dict[str, Any]:
     """Sampler, spacing, steps, guidance, eta and options: what was asked, else the bundle's table for that step count."""
     tables = {table.steps: table for table in manifest.recommended}
     steps = asked.get("steps", manifest.recommended[-1].steps)

@@ -13,7 +13,7 @@ from ..assets.guidance import embedding
 from ..assets.manifest import FLIPBOOK, HEIGHTMAP, SOUND, Manifest
 from ..assets.refusal import OutOfRange, Refusal, Unknown, WrongType
 from . import checks
-from .dials import dials
+from .dials import dials_of
 from .inputs import read_image, read_inputs
 from .masks import check_mask
 from .noise import check_seed
@@ -48,7 +48,7 @@ def resolve(
             raise Unknown(str(name), name, ASKED)
     manifest = bundle.manifest
     width, height = _size(asked, manifest)
-    turned = dials(asked, manifest, width * height)
+    dials = dials_of(asked, manifest, width * height)
     told = _embedded_guidance(asked, bundle)
     condition, ignored = _condition(asked, bundle, told)
     image, source, arrays = _image(asked, bundle, (width, height), depth, shelf)
@@ -72,7 +72,7 @@ def resolve(
             "mask": check_mask(asked.get("mask"), (width, height), manifest.latent.factor),
             "embedded_guidance": told,
             "noise": checks.one_of(asked.get("noise", NOISES[0]), "noise", NOISES),
-            **turned,
+            **dials,
         }
     )
     _check_image(recipe)

@@ -46,7 +46,7 @@ def stable_diffusion_3(pipe: Any) -> Parts:
 
 
 def flux(pipe: Any) -> Parts:
-    """CLIP's pooled embedding and T5's states. FLUX.1-schnell; models that embed guidance are refused for now.
+    """CLIP's pooled embedding and T5's states. FLUX.1-schnell; models that embed guidance are refused.
 
     Black Forest Labs, FLUX.1, 2024, https://huggingface.co/black-forest-labs/FLUX.1-schnell
     """

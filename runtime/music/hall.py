@@ -1,4 +1,4 @@
-"""Where live streams are open, and what they share."""
+"""The live streams that are open."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STREAMS_LIMIT = 32
 
 
 class Hall:
-    """Where the streams of a runtime play: its engine, a way onto the engine's thread, and one thread of players."""
+    """The streams of a runtime that are open, from where they begin to where they are forgotten."""
 
     def __init__(self, engine: Engine, post: Callable[[Callable[[], None]], None]) -> None:
         self._place = Place(engine, post, Worker("cadenza-live"), self._forget)
